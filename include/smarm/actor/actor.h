@@ -1,0 +1,98 @@
+// actor.h: one green thread: what it runs, where it is, what it waits for.
+//
+// States (each sentence names the queue that holds the actor):
+//   unstarted  in the scheduler's shared queue or in its worker's run queue; no stack, no rider state yet
+//   ready      in its worker's run queue
+//   running    in no queue: Worker::current()
+//   parked     in no run queue; a waker holds it in a WaitQueue, its timer is armed, or only an exit can end the wait
+//   dead       in no queue: its worker frees it
+//   unstarted -> running <-> ready, running <-> parked -> ready, running -> dead, unstarted -> dead (killed before its
+//   first turn, or no memory for its stack)
+// Owner:   the worker that started it, for good (see DESIGN D2); before that, the scheduler. Freed by that worker.
+// Threads: fields are the worker's own, except the atomics, which others may read while they hold the actor pinned in
+//          the ActorTable or in a WaitQueue whose lock they hold.
+// Subclass: NativeActor (C++ function), PyActor (interp). attach/body/detach bracket its life on the worker.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "smarm/actor/pid.h"
+#include "smarm/base/sync.h"
+#include "smarm/fiber/context.h"
+#include "smarm/fiber/stack.h"
+#include "smarm/msg/mailbox.h"
+#include "smarm/msg/post.h"
+
+namespace smarm {
+
+class Worker;
+
+enum class ActorState : std::uint8_t { unstarted, ready, running, parked, dead };
+
+// What a parked actor waits for; names for people in wait_reason_name().
+enum class WaitReason : std::uint8_t { none, message, channel_receive, channel_send, join, sleep, lock, fd, blocking_call };
+
+const char* state_name(ActorState state) noexcept;
+const char* wait_reason_name(WaitReason reason) noexcept;
+
+// Where an actor was spawned, for people. Immortal: made once per place.
+struct SpawnSite {
+    std::string file;
+    int line = 0;
+    std::string function;
+};
+
+class Actor : public Post {
+public:
+    Actor() noexcept;
+    virtual ~Actor() = default;
+    Actor(const Actor&) = delete;
+    Actor& operator=(const Actor&) = delete;
+
+    // Makes what must exist before the first switch to it (rider state). On its worker, not on its stack.
+    // Returns false when there is no memory: the actor then dies without running.
+    virtual bool attach() noexcept { return true; }
+    // Runs the actor to its end. On its own stack. No exception may leave it.
+    virtual void body() noexcept = 0;
+    // Frees what attach made. On its worker, after the last switch away from it.
+    virtual void detach() noexcept {}
+    // Told instead of body() that it will never run: killed before its first turn, or out of memory.
+    virtual void cancelled(bool out_of_memory) noexcept { (void)out_of_memory; }
+
+    // --- what a resume touches -----------------------------------------------------------------------------------
+    Context context;
+    void* rider_state = nullptr;      // handed to Rider::switch_to; nullptr: the worker's own state
+    Actor* next_ready = nullptr;      // link of the run queue
+    atomic<ActorState> state{ActorState::unstarted};
+    atomic<WaitReason> wait_reason{WaitReason::none};
+    bool timed_out = false;           // the last park ended by its deadline
+    bool exit_requested = false;      // ActorExit is to be raised at the next park or safe point
+    atomic<bool> wake_posted{false};  // this Post is in the inbox of `worker`: further wakes need not post it again
+    Worker* worker = nullptr;         // set when started, never changed
+
+    // --- the rest --------------------------------------------------------------------------------------------------
+    Stack stack;
+    Mailbox mailbox;
+    Pid pid;
+    Pid parent;
+    const SpawnSite* spawn_site = nullptr;
+    std::uint32_t stack_bytes = 0;    // wished slot size, 0: the default
+    std::uint32_t exit_tries = 0;     // how often shutdown asked it to exit
+    bool keeps_thread_ident = false;  // the main actor: threading takes it for its OS thread
+    std::unique_ptr<std::string> name;  // given by the user, or nullptr
+};
+
+// An actor that runs a C++ function. Exceptions that leave it are printed and end the actor only.
+class NativeActor : public Actor {
+public:
+    explicit NativeActor(std::function<void()> function) : function_(std::move(function)) {}
+    void body() noexcept override;
+
+private:
+    std::function<void()> function_;
+};
+
+}  // namespace smarm

@@ -1,0 +1,70 @@
+// actor_table.h: from a pid to the worker that can reach its actor.
+//
+// What:    one slot per actor that is alive, in segments that are never freed, so that any thread may look at any slot at
+//          any time. A slot says which generation it holds, which worker is the actor's home, and keeps the messages
+//          that arrive before there is one.
+// Life:    allocate (unstarted: messages go to the slot's early stack) -> settle (home is set, the early stack closes and
+//          is handed to the home worker) -> release (generation ends; whatever arrives later is a dead letter).
+// Early:   a sender that finds the early stack closed reads the home again: it was set before the closing, so what one
+//          sender sends stays in order across the change.
+// Threads: find_home, post_early, visit: any. settle, release: the actor's worker. allocate: any.
+// Errors:  allocate returns a null Pid when there is no memory or max_actors are alive.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "smarm/actor/actor.h"
+#include "smarm/actor/pid.h"
+#include "smarm/base/mpsc_stack.h"
+
+namespace smarm {
+
+class ActorTable {
+public:
+    static constexpr std::uint32_t kSegmentSlots = 4096;
+    static constexpr std::uint32_t kMaxSegments = 16384;  // 67 million actors
+    static constexpr int kUnstarted = -1;                 // home of an actor that has none yet
+    static constexpr int kNobody = -2;                    // the pid is stale
+
+    ActorTable();
+    ~ActorTable();
+    ActorTable(const ActorTable&) = delete;
+    ActorTable& operator=(const ActorTable&) = delete;
+
+    // Gives the actor a pid and registers it. Returns false when there is no memory.
+    bool allocate(Actor& actor) noexcept;
+    // Returns the worker index of the pid's actor, kUnstarted or kNobody.
+    int find_home(Pid pid) const noexcept;
+    // Keeps a post for an unstarted actor. Returns false when it has been settled meanwhile: ask find_home again.
+    bool post_early(Pid pid, Post& post) noexcept;
+    // Makes `worker_index` the actor's home and returns the chain of early posts, oldest first.
+    MpscNode* settle(const Actor& actor, int worker_index) noexcept;
+    // Ends the pid. The actor must be settled. Nobody has it pinned afterwards.
+    void release(const Actor& actor) noexcept;
+    // Returns the actor, or nullptr when the pid is stale. For its own worker only.
+    Actor* own(Pid pid) const noexcept;
+
+    // Calls visit(actor, home) while the actor cannot be freed. visit must be short and must not park.
+    // Returns false when the pid is stale.
+    bool pinned(Pid pid, const std::function<void(Actor&, int home)>& visit) const;
+    // Pins and visits every actor that is alive, in index order.
+    void visit_all(const std::function<void(Actor&, int home)>& visit) const;
+    std::size_t alive() const noexcept { return alive_.load(memory_order_relaxed); }
+
+private:
+    struct Slot;
+    Slot* slot(std::uint32_t index) const noexcept;
+
+    atomic<Slot*> segments_[kMaxSegments] = {};
+    mutable SpinLock free_lock_;  // guards the two below
+    std::vector<std::uint32_t> free_;
+    std::uint32_t carved_ = 0;
+    atomic<std::size_t> alive_{0};
+};
+
+}  // namespace smarm

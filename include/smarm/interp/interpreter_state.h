@@ -1,0 +1,41 @@
+// interpreter_state.h: what smarm keeps for each interpreter that has imported it.
+//
+// What:    the heap types of the module in this interpreter, the codec that knows them, the waiters on stdlib locks.
+//          Made when smarm._core is imported into the interpreter, found by interpreter_state() from any thread that is
+//          attached to it, freed with the module.
+// Owner:   the module object. Threads: guarded by the interpreter's GIL.
+#pragma once
+
+#include <Python.h>
+
+#include <memory>
+
+#include "smarm/actor/pid.h"
+#include "smarm/interp/codec.h"
+
+namespace smarm {
+
+class StdlibLocks;
+
+struct InterpreterState {
+    InterpreterState();
+    ~InterpreterState();
+
+    Codec codec;
+    std::unique_ptr<StdlibLocks> locks;  // see interp/stdlib_locks.h
+    // Strong references.
+    PyTypeObject* pid_type = nullptr;
+    PyTypeObject* join_handle_type = nullptr;
+    PyTypeObject* sender_type = nullptr;
+    PyTypeObject* receiver_type = nullptr;
+    PyObject* actor_exit = nullptr;      // the exception class
+    Pid loader;                          // the actor that is loading the script into this worker, see pylib/smarm/_main.py
+};
+
+// The attached interpreter's state, or nullptr when smarm._core has not been imported into it.
+InterpreterState* interpreter_state() noexcept;
+
+// Makes `state` the attached interpreter's (nullptr: forgets it).
+void set_interpreter_state(InterpreterState* state) noexcept;
+
+}  // namespace smarm

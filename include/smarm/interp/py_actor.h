@@ -1,0 +1,63 @@
+// py_actor.h: an actor that runs a Python callable.
+//
+// What:    carries the callable and its arguments to the worker that will run it (by reference when that worker is the
+//          spawner's own and they are immutable, else as a parcel), gives it a PyThreadState of its own, calls it, and
+//          tells the JoinState how it ended. A failure that nobody will observe is reported on stderr, once.
+// Errors:  MemoryError as the failure of an actor that got no stack or thread state; what decoding the arguments raises is
+//          the actor's failure too.
+// Threads: made on the spawner's worker (attached), everything else on its own.
+#pragma once
+
+#include <Python.h>
+
+#include "smarm/actor/actor.h"
+#include "smarm/wait/join_state.h"
+
+namespace smarm {
+
+class PyActor final : public Actor {
+public:
+    // The callable and its arguments (a tuple): each either an object of this interpreter (owned) or a parcel.
+    struct Start {
+        PyObject* callable = nullptr;
+        PyObject* arguments = nullptr;
+        OwnedParcel encoded_callable;
+        OwnedParcel encoded_arguments;
+    };
+    PyActor(Start start, Ref<JoinState> join) noexcept : start_(std::move(start)), join_(std::move(join)) {}
+    ~PyActor() override;
+
+    bool attach() noexcept override;
+    void body() noexcept override;
+    void detach() noexcept override;
+    void cancelled(bool out_of_memory) noexcept override;
+
+    // The exception class that an exit request raises (borrowed): ActorExit, unless set otherwise.
+    PyObject* exit_exception() const noexcept;
+    // From any thread that has the actor pinned. `type` must be immortal (a static type).
+    void set_exit_exception(PyObject* type) noexcept { exit_exception_.store(type, memory_order_release); }
+
+    // Makes this the main actor: its result stays an object (a local Message in the JoinState), so does its exception (a
+    // new reference in *exception), and on_end is called on its own stack when they are there.
+    void make_main(void (*on_end)(), PyObject** exception) noexcept {
+        on_main_end_ = on_end;
+        main_exception_ = exception;
+    }
+
+private:
+    PyObject* call();
+    void finish_with_result(PyObject* result);
+    void finish_with_error();
+    void finish(OutcomeKind kind, Message&& value);
+
+    Start start_;
+    Ref<JoinState> join_;
+    atomic<PyObject*> exit_exception_{nullptr};
+    PyObject** main_exception_ = nullptr;
+    void (*on_main_end_)() = nullptr;
+};
+
+// Says on stderr that an actor failed and nobody joined it. Attached; keeps the caller's exception.
+void report_failure(const Message& failure);
+
+}  // namespace smarm

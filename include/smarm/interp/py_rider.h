@@ -1,0 +1,48 @@
+// py_rider.h: the CPython side of a worker: thread states ride its switches, pending calls reach its actors.
+//
+// What:    one per worker, between the creation and the end of its interpreter. switch_to swaps thread states (public
+//          PyThreadState_Swap; nullptr: the worker's own state). request_attention makes the running actor call
+//          safe_point() at its next eval-breaker check, where an exit request becomes an exception.
+// Guards:  safe_point does nothing (and asks again) unless it runs on the worker's OS thread, for the current actor, in an
+//          outermost pending-call loop, with the import lock free and no collection under way. See DESIGN, Traps 1 and 2.
+// Threads: the worker's own; request_attention from any.
+#pragma once
+
+#include <Python.h>
+
+#include "smarm/base/sync.h"
+#include "smarm/sched/rider.h"
+#include "smarm/sched/worker.h"
+
+namespace smarm {
+
+class PyRider final : public Rider {
+public:
+    // `own` must be attached on the calling thread, which must be the worker's.
+    PyRider(Worker& worker, PyThreadState* own) noexcept;
+    ~PyRider() override;
+
+    void switch_to(void* state) noexcept override;
+    void before_wait() noexcept override;
+    void after_wait() noexcept override;
+    void request_attention() noexcept override;
+
+    PyInterpreterState* interpreter() const noexcept { return interpreter_; }
+
+    // Called with the worker's own state attached, outside of actors, after each wait: Python's signal handlers run here.
+    // Set on the main lane only.
+    void (*after_wait_hook)() = nullptr;
+
+private:
+    static int safe_point(void* rider);
+    Worker& worker_;
+    PyThreadState* own_;
+    PyInterpreterState* interpreter_;
+    atomic<bool> attention_{false};  // a pending call is queued
+    atomic<bool> ending_{false};     // the destructor waits for the last one
+};
+
+// Sets the exception that ends the running actor (ActorExit, or what request_exit was given). Returns nullptr.
+PyObject* raise_exit();
+
+}  // namespace smarm

@@ -1,0 +1,18 @@
+// spawn_site.h: where in the Python program an actor is spawned.
+//
+// What:    current_spawn_site() names the innermost Python frame's file, line and function. Sites are made once per place
+//          and kept for the process's life; finding one again costs a hash look-up.
+// Owner:   the process (immortal). Threads: attached; the cache is the calling OS thread's.
+#pragma once
+
+#include "smarm/actor/actor.h"
+
+namespace smarm {
+
+// Returns the site, or nullptr when there is no Python frame or no memory.
+const SpawnSite* current_spawn_site() noexcept;
+
+// Drops the calling thread's cache and its references to code objects. Attached; before an interpreter ends.
+void forget_spawn_sites() noexcept;
+
+}  // namespace smarm

@@ -1,0 +1,20 @@
+// config.h: everything a user can set, with its unit and default. The Python side (pylib/smarm/_config.py) has the table of
+// names, limits and documentation, checks values, and fills this in.
+#pragma once
+
+#include <cstddef>
+
+#include "smarm/base/clock.h"
+
+namespace smarm {
+
+struct RuntimeConfig {
+    unsigned workers = 1;
+    std::size_t stack_bytes = 0;                    // 0: the Python version's default
+    std::size_t main_stack_bytes = 16u << 20;
+    std::size_t warm_stacks = 1024;                 // per worker
+    Duration shutdown_timeout = std::chrono::seconds(5);
+    Duration spin = std::chrono::microseconds(50);
+};
+
+}  // namespace smarm

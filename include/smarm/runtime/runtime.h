@@ -1,0 +1,54 @@
+// runtime.h: the composition root: scheduler, workers with their interpreters, signals, shutdown.
+//
+// What:    Runtime::run runs a Python callable as the main actor on the calling OS thread, whose interpreter is the main
+//          lane, and returns its value when every actor has ended.
+// Shutdown, numbered (each step is finished before the next begins):
+//   1. the main actor ends (returns, raises, or an exit was requested of it by SIGINT or SIGTERM)
+//   2. intake stops: spawn is refused
+//   3. every actor is asked to exit: ActorExit is raised in it at its next park or safe point, so that finally blocks run;
+//      up to three times within shutdown_timeout
+//   4. each worker ends its interpreter on its own OS thread, and the thread ends
+//   5. signal handlers are put back; run returns main's value or raises its exception
+//   An actor that will not end is given up: its worker's interpreter and thread are left behind, stderr says so.
+// Signals: SIGINT raises KeyboardInterrupt in the main actor, SIGTERM ActorExit (then the process ends by SIGTERM after
+//          step 5). A second one ends the process at once. Only when run is called on the process's main thread and the
+//          program has not installed handlers of its own.
+// Threads: run: one at a time per process, attached to the main interpreter. current(): any.
+#pragma once
+
+#include <Python.h>
+
+#include <memory>
+
+#include "smarm/interp/interpreter.h"
+#include "smarm/runtime/config.h"
+#include "smarm/sched/scheduler.h"
+
+namespace smarm {
+
+class Runtime {
+public:
+    // The running one, or nullptr.
+    static Runtime* current() noexcept;
+
+    // Returns a new reference, or nullptr with main's exception (or AlreadyRunning, NoRuntime, MemoryError) set.
+    static PyObject* run(const RuntimeConfig& config, PyObject* main, PyObject* arguments);
+
+    Scheduler& scheduler() noexcept { return *scheduler_; }
+    const RuntimeConfig& config() const noexcept { return config_; }
+    Pid main_pid() const noexcept { return main_pid_; }
+
+private:
+    explicit Runtime(const RuntimeConfig& config) noexcept : config_(config) {}
+    bool prepare();
+    PyObject* run_main(PyObject* main, PyObject* arguments);
+    void enter_worker(Worker& worker);
+    void on_signal(int number);
+
+    RuntimeConfig config_;
+    MainSnapshot snapshot_;
+    std::unique_ptr<Scheduler> scheduler_;
+    Pid main_pid_;
+};
+
+}  // namespace smarm

@@ -1,0 +1,109 @@
+// scheduler.h: the workers, the actors and the queue of actors that have no worker yet.
+//
+// What:    spawn() places an actor: on the caller's worker, on a given worker, or in the shared queue, from which workers
+//          that run out of work take actors that have never run. A started actor never moves.
+// Workers: index 0 is run by the caller of run_main() on its own OS thread; the others are OS threads started when they
+//          are first needed (something is in the shared queue and nobody is idle, or on=index names them).
+// Stop:    (1) stop() refuses new actors; (2) every worker asks its actors to exit, up to three times within
+//          stop_timeout; (3) a worker without actors ends its run(); (4) run_main joins the other threads.
+//          What still has not ended is given up and counted in abandoned().
+// Threads: spawn, send, stop, statistics: any. run_main: once.
+// Errors:  spawn returns a null Pid when stopping or out of memory; the actor is then destroyed by the caller's unique_ptr.
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "smarm/actor/actor_table.h"
+#include "smarm/sched/worker.h"
+
+namespace smarm {
+
+inline constexpr unsigned kMaxWorkers = 256;
+
+struct SchedulerOptions {
+    unsigned workers = 1;                                   // 1..kMaxWorkers, the caller's thread included
+    StackPoolOptions stacks;
+    Duration stop_timeout = std::chrono::seconds(5);        // from stop() until actors are given up
+    Duration spin_limit = std::chrono::microseconds(50);    // longest spin before a worker sleeps; 0: none
+    std::function<std::unique_ptr<Driver>()> make_driver;   // required
+    // Runs on the new OS thread of workers 1..; must call worker.run() (or worker.refuse()) once. Default: run().
+    std::function<void(Worker&)> enter_worker;
+};
+
+class Scheduler {
+public:
+    enum class Place : std::uint8_t { local, shared, on_worker };
+
+    explicit Scheduler(SchedulerOptions options);
+    ~Scheduler();
+    Scheduler(const Scheduler&) = delete;
+    Scheduler& operator=(const Scheduler&) = delete;
+
+    const SchedulerOptions& options() const noexcept { return options_; }
+    ActorTable& table() noexcept { return table_; }
+
+    // Gives the actor a pid and a place, and returns the pid; null: stopping, or no memory (the actor stays the caller's).
+    Pid spawn(std::unique_ptr<Actor>& actor, Place place, unsigned worker_index = 0) noexcept;
+    // Sends an encoded message. Returns false when nobody has that pid; the parcel is then still the caller's.
+    bool send(Pid pid, OwnedParcel& parcel) noexcept;
+    // Asks the actor to exit, wherever it is. Returns false when nobody has that pid or memory is out.
+    bool request_exit(Pid pid) noexcept;
+
+    // Runs worker 0 on the calling thread until stop() and the end of all actors; joins the other workers.
+    void run_main() noexcept;
+    void stop() noexcept;
+    bool stopping() const noexcept { return stopping_.load(memory_order_acquire); }
+
+    // The worker, started if need be; nullptr when the OS gives no thread. index must be below options().workers.
+    Worker* ensure_worker(unsigned index) noexcept;
+    // The worker if it has been started.
+    Worker* worker(unsigned index) const noexcept { return workers_[index].load(memory_order_acquire); }
+    unsigned started_workers() const noexcept { return started_.load(memory_order_relaxed); }
+    // A worker did not end in time and still runs: the scheduler must be leaked, the process should end soon.
+    bool stuck() const noexcept { return stuck_; }
+    std::size_t abandoned() const noexcept { return abandoned_.load(memory_order_relaxed); }
+
+    // Counts a message that reached nobody.
+    void count_dead_letter() noexcept { dead_letters_.fetch_add(1, memory_order_relaxed); }
+    std::uint64_t dead_letters() const noexcept { return dead_letters_.load(memory_order_relaxed); }
+
+    // ---- for workers ---------------------------------------------------------------------------------------------
+    // Whether the shared queue has actors.
+    bool has_unstarted() const noexcept { return unstarted_count_.load(memory_order_seq_cst) != 0; }
+    // Takes the oldest actor of the shared queue and settles it on `worker`. False: there was none.
+    bool take_unstarted(Worker& worker) noexcept;
+    void note_idle(bool idle) noexcept { idle_.fetch_add(idle ? 1 : -1, memory_order_seq_cst); }
+    void count_abandoned(std::size_t actors) noexcept { abandoned_.fetch_add(actors, memory_order_relaxed); }
+
+private:
+    void find_runner() noexcept;
+    void thread_main(unsigned index) noexcept;
+    void join_workers() noexcept;
+
+    SchedulerOptions options_;
+    ActorTable table_;
+    atomic<Worker*> workers_[kMaxWorkers] = {};
+    std::mutex start_mutex_;  // guards the four below and the starting of workers
+    std::condition_variable workers_ended_;
+    std::vector<std::thread> threads_;
+    std::size_t ended_ = 0;  // threads of threads_ that are past enter_worker
+    bool stuck_ = false;
+    atomic<unsigned> started_{0};
+    atomic<int> idle_{0};
+
+    SpinLock shared_lock_;  // guards shared_
+    RunQueue shared_;
+    atomic<std::size_t> unstarted_count_{0};
+
+    atomic<bool> stopping_{false};
+    atomic<std::size_t> abandoned_{0};
+    atomic<std::uint64_t> dead_letters_{0};
+};
+
+}  // namespace smarm

@@ -1,0 +1,177 @@
+// worker.h: one OS thread that runs actors: run queue, inbox, timers, driver, stacks.
+//
+// Life:    constructed (its inbox already takes posts) -> run() on its own OS thread until stopped and empty -> destroyed.
+// Switch:  park and yield go straight to the next started actor while the inbox is empty and the switch budget lasts;
+//          otherwise to the worker's own context, which drains the inbox, expires timers, polls the driver, starts new
+//          actors, frees ended ones and waits when there is nothing to do.
+// Idle:    spins briefly on the inbox (a message from another core usually comes soon), then sleeps in Driver::wait.
+//          sleeping_ and the inbox form a Dekker pair: a poster pushes, then reads sleeping_; the worker sets sleeping_,
+//          then reads the inbox; both with seq_cst, so that at least one sees the other and no wake-up is lost.
+// Owner:   of its actors, stacks, timers and driver. Borrows the Scheduler and the Rider.
+// Threads: the worker's own OS thread, except post(), request_stop(), wake_remote() and the statistics.
+// Throws:  no. Blocks: run() and what parks. Errors: see start_actor (no memory ends that actor only).
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "smarm/actor/actor.h"
+#include "smarm/base/clock.h"
+#include "smarm/base/mpsc_stack.h"
+#include "smarm/fiber/stack_pool.h"
+#include "smarm/sched/driver.h"
+#include "smarm/sched/rider.h"
+#include "smarm/sched/run_queue.h"
+#include "smarm/sched/timer_queue.h"
+
+namespace smarm {
+
+class Scheduler;
+
+// How a park ended. woken may be spurious: the caller looks at its condition again.
+enum class Wake : std::uint8_t { woken, timed_out, exit_requested };
+
+// Counters of one worker; written by it, read by anyone (relaxed).
+struct WorkerCounters {
+    atomic<std::uint64_t> switches{0};
+    atomic<std::uint64_t> started{0};
+    atomic<std::uint64_t> finished{0};
+    atomic<std::uint64_t> messages{0};
+    atomic<std::uint64_t> remote_messages{0};
+    atomic<std::uint64_t> dead_letters{0};
+    atomic<std::uint64_t> waits{0};
+
+    static void add(atomic<std::uint64_t>& counter, std::uint64_t n = 1) noexcept {
+        counter.store(counter.load(memory_order_relaxed) + n, memory_order_relaxed);
+    }
+};
+
+class Worker {
+public:
+    Worker(Scheduler& scheduler, unsigned index, std::unique_ptr<Driver> driver, const StackPoolOptions& stacks);
+    ~Worker();
+    Worker(const Worker&) = delete;
+    Worker& operator=(const Worker&) = delete;
+
+    unsigned index() const noexcept { return index_; }
+    Scheduler& scheduler() const noexcept { return scheduler_; }
+    Driver& driver() noexcept { return *driver_; }
+    StackPool& stacks() noexcept { return stacks_; }
+    TimerQueue& timers() noexcept { return timers_; }
+    // On the worker's own thread, outside of run(); nullptr: no foreign state (native actors only).
+    void set_rider(Rider* rider) noexcept;
+    Rider* rider() const noexcept { return rider_; }
+    // The actor that runs, or nullptr on the worker's own context.
+    Actor* current() const noexcept { return current_; }
+
+    // Runs actors until the scheduler stops and all actors of this worker have ended or were given up.
+    void run() noexcept;
+    // Takes the place of run() for a worker that could not be set up: cancels every actor that is sent here.
+    void refuse() noexcept;
+
+    // ---- for the running actor -----------------------------------------------------------------------------------
+    // Gives the worker away until somebody wakes this actor, the deadline passes or an exit is requested of it.
+    Wake park(WaitReason reason, Instant deadline = kNever) noexcept;
+    // Lets every other ready actor run first.
+    Wake yield() noexcept;
+    // Looks for requests from outside that cannot wait until the actor parks. Returns whether it must exit now (the
+    // request is consumed). Called where the actor may be unwound: see Rider::request_attention.
+    bool at_safe_point() noexcept;
+
+    // ---- for code on this worker ---------------------------------------------------------------------------------
+    // Makes one of this worker's parked actors ready; does nothing when it is not parked.
+    void wake(Actor& actor) noexcept {
+        if (actor.state.load(memory_order_relaxed) == ActorState::parked) {
+            actor.state.store(ActorState::ready, memory_order_relaxed);
+            ready_.push(actor);
+        }
+    }
+    // Takes over an actor that was settled here.
+    void adopt(Actor& actor) noexcept;
+    // Gives the actor the message; wakes it if it waits for one. False: no memory, the message stays with the caller.
+    bool deliver(Actor& actor, Message&& message) noexcept {
+        if (!actor.mailbox.push(std::move(message))) return false;
+        if (actor.wait_reason.load(memory_order_relaxed) == WaitReason::message) wake(actor);
+        return true;
+    }
+    // Asks an actor of this worker to exit at its next park or safe point.
+    void request_exit(Actor& actor) noexcept;
+
+    // ---- from any thread -----------------------------------------------------------------------------------------
+    // Puts the post into the inbox and wakes the worker if it sleeps.
+    void post(Post& post) noexcept;
+    // Wakes an actor of this worker. The caller must hold it: pinned, or in a WaitQueue whose lock is held.
+    void wake_remote(Actor& actor) noexcept;
+    void request_stop() noexcept;
+    // Makes the running actor, if any, come to at_safe_point() soon.
+    void request_attention() noexcept;
+    // Looks for work again, even when asleep.
+    void nudge() noexcept;
+
+    const WorkerCounters& counters() const noexcept { return counters_; }
+    WorkerCounters& own_counters() noexcept { return counters_; }
+    std::size_t ready_count() const noexcept { return ready_.size(); }
+    std::size_t live_count() const noexcept { return live_.load(memory_order_relaxed); }
+    bool sleeping() const noexcept { return sleeping_.load(memory_order_relaxed); }
+
+    // Deliver functions of posts; they run on the worker that takes the post.
+    static void deliver_actor(Post& post) noexcept;
+    static void deliver_parcel(Post& post) noexcept;
+
+private:
+    struct ParkTimer;
+    static void actor_entry(void* actor);
+    void switch_away(Actor& from) noexcept;
+    Wake park_until(Actor& actor, Instant deadline) noexcept;
+    void run_actor(Actor& actor) noexcept;
+    bool start_actor(Actor& actor) noexcept;
+    void reap(Actor& actor) noexcept;
+    void drain_inbox() noexcept;
+    void take_outside_events(bool poll_driver) noexcept;
+    void idle() noexcept;
+    bool spin() noexcept;
+    bool has_outside_work() const noexcept;
+    bool stop_step() noexcept;
+    bool take_exit_request() noexcept;
+
+    // --- what every switch touches --------------------------------------------------------------------------------
+    Actor* current_ = nullptr;
+    RunQueue ready_;
+    MpscStack inbox_;
+    std::int32_t switch_budget_ = 0;  // direct switches left until the worker's own context looks around
+    Rider* rider_ = nullptr;
+    Context own_context_;
+    WorkerCounters counters_;
+
+    // --- the rest --------------------------------------------------------------------------------------------------
+    Scheduler& scheduler_;
+    const unsigned index_;
+    std::unique_ptr<Driver> driver_;
+    StackPool stacks_;
+    TimerQueue timers_;
+    SpinLock rider_lock_;             // held by other threads while they use rider_, and while it changes
+    Actor* finished_ = nullptr;       // ended on its stack, to be freed by the worker's own context
+    atomic<std::size_t> live_{0};     // actors settled here that have not ended
+    atomic<bool> sleeping_{false};
+    atomic<bool> stop_requested_{false};
+    Instant stop_deadline_{};         // of the current try
+    std::uint32_t stop_tries_ = 0;
+    std::uint32_t passes_ = 0;
+    Duration spin_limit_;
+};
+
+namespace detail {
+// SAFETY: initial-exec saves the call into the dynamic loader on each access; one pointer fits the static TLS surplus
+// that the loader keeps for libraries opened later.
+extern thread_local Worker* this_worker __attribute__((tls_model("initial-exec")));
+}  // namespace detail
+
+// The worker of the calling OS thread, or nullptr.
+inline Worker* this_worker() noexcept { return detail::this_worker; }
+// The actor that calls, or nullptr outside of actors.
+inline Actor* this_actor() noexcept {
+    Worker* worker = this_worker();
+    return worker ? worker->current() : nullptr;
+}
+
+}  // namespace smarm

@@ -1,0 +1,55 @@
+// join_state.h: how an actor ended, kept for whoever joins it.
+//
+// What:    finish() is called once, by the ending actor's worker; join() parks until then. The outcome stays: joining
+//          again gives the same answer.
+// Kinds:   returned (value: the result), failed (value: a parcel that describes the error), killed (no value).
+// Local:   like a channel: local to one worker, with local objects, unless made shared. Decided when it is made.
+// Threads: see Gate. finish: the actor's worker, once. join: actors. outcome(): after join gave ok, any holder.
+#pragma once
+
+#include "smarm/base/clock.h"
+#include "smarm/base/shared.h"
+#include "smarm/msg/message.h"
+#include "smarm/wait/channel.h"
+#include "smarm/wait/wait_queue.h"
+
+namespace smarm {
+
+enum class OutcomeKind : std::uint8_t { running, returned, failed, killed };
+
+class JoinState final : public Shared {
+public:
+    explicit JoinState(bool shared) noexcept {
+        if (shared) gate_.share();
+    }
+
+    bool shared() const noexcept { return gate_.shared(); }
+    // Whether the value must be a parcel: somebody on another worker may take it.
+    void finish(OutcomeKind kind, Message&& value) noexcept;
+    // Waits until the actor has ended. ok, timed_out or exit_requested.
+    Status join(Instant deadline) noexcept;
+
+    OutcomeKind kind() noexcept;
+    const Message& value() const noexcept { return value_; }
+
+    // Somebody has seen how it ended: nobody need be told.
+    void mark_observed() noexcept { flags_.fetch_or(kObserved, memory_order_acq_rel); }
+    // The handle is gone. True: the actor failed unobserved, and the caller must report it.
+    bool drop_handle() noexcept { return must_report(flags_.fetch_or(kNoHandle, memory_order_acq_rel), kNoHandle); }
+    // The actor failed (after finish). True: the handle is gone, and the caller must report it.
+    bool mark_failed() noexcept { return must_report(flags_.fetch_or(kFailed, memory_order_acq_rel), kFailed); }
+
+private:
+    Gate gate_;
+    OutcomeKind kind_ = OutcomeKind::running;
+    // Whoever of handle and actor comes second sees both bits and reports; acq_rel makes the value visible to it.
+    enum : std::uint8_t { kObserved = 1, kNoHandle = 2, kFailed = 4 };
+    static bool must_report(unsigned before, unsigned added) noexcept {
+        return (before & added) == 0 && (before | added) == (kNoHandle | kFailed);
+    }
+    atomic<std::uint8_t> flags_{0};
+    Message value_;
+    WaitQueue joiners_;
+};
+
+}  // namespace smarm

@@ -1,0 +1,38 @@
+"""smarm: Erlang's model in one process of stock CPython.
+
+Plain blocking code in isolated actors, on every core, with messages that move.  Start with ``smarm.run(main)`` or
+``smarm-host app.py``.
+"""
+
+from smarm._core import JoinHandle as JoinHandle
+from smarm._core import Pid as Pid
+from smarm._core import Receiver as Receiver
+from smarm._core import Sender as Sender
+from smarm._core import __version__ as __version__
+from smarm._core import channel as channel
+from smarm._core import processes as processes
+from smarm._core import receive as receive
+from smarm._core import self as self
+from smarm._core import send as send
+from smarm._core import sleep as sleep
+from smarm._core import spawn as spawn
+from smarm._core import worker_index as worker_index
+from smarm._core import yield_now as yield_now
+from smarm._config import Runtime as Runtime
+from smarm._config import run as run
+from smarm._errors import ActorExit as ActorExit
+from smarm._errors import ActorFailed as ActorFailed
+from smarm._errors import ActorKilled as ActorKilled
+from smarm._errors import AlreadyRunning as AlreadyRunning
+from smarm._errors import Closed as Closed
+from smarm._errors import ConfigError as ConfigError
+from smarm._errors import DecodeError as DecodeError
+from smarm._errors import NoRuntime as NoRuntime
+from smarm._errors import NotSendable as NotSendable
+from smarm._errors import SmarmError as SmarmError
+from smarm._errors import Timeout as Timeout
+from smarm._statistics import ProcessInfo as ProcessInfo
+from smarm._statistics import Statistics as Statistics
+from smarm._statistics import WorkerStatistics as WorkerStatistics
+from smarm._statistics import process_info as process_info
+from smarm._statistics import statistics as statistics

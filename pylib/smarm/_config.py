@@ -1,0 +1,110 @@
+"""The runtime's configuration: one table for keyword arguments, ``smarm-host`` flags and SMARM_* variables."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeVar, cast
+
+from smarm import _core
+from smarm._errors import ConfigError
+
+Result = TypeVar("Result")
+
+MAX_WORKERS = 256
+_MIB = 1024 * 1024
+
+
+def _available_cpus() -> int:
+    return min(len(os.sched_getaffinity(0)), MAX_WORKERS)
+
+
+class Option(NamedTuple):
+    """One row: keyword ``name``, flag ``--name``, variable ``SMARM_NAME``."""
+
+    name: str
+    kind: type[int] | type[float]
+    default: int | float | None
+    least: float
+    most: float
+    help: str
+
+
+OPTIONS = (
+    Option("workers", int, None, 1, MAX_WORKERS, "OS threads with an interpreter each, the main one included (default: usable CPUs)"),
+    Option("stack_size", int, 0, 64 * 1024, 1024 * _MIB, "bytes of address space of an actor's stack (default: 512 KiB on 3.13, else 256 KiB)"),
+    Option("main_stack_size", int, 16 * _MIB, 256 * 1024, 1024 * _MIB, "bytes of address space of the main actor's stack"),
+    Option("warm_stacks", int, 1024, 0, 10_000_000, "free stacks per worker that keep their memory for the next actor"),
+    Option("shutdown_timeout", float, 5.0, 0.0, 86400.0, "seconds that actors get to end before they are given up"),
+    Option("spin", float, 50e-6, 0.0, 0.1, "seconds that a worker without work looks for messages before it sleeps"),
+)  # fmt: skip
+
+
+def _read(option: Option, value: Any, source: str) -> int | float:
+    """Convert and check one value, which came from ``source``."""
+    try:
+        if isinstance(value, str):
+            number = option.kind(value)
+        elif isinstance(value, bool) or not isinstance(value, (int, option.kind)):
+            raise TypeError
+        else:
+            number = option.kind(value)
+    except (TypeError, ValueError):
+        kind = "a whole number" if option.kind is int else "a number"
+        raise ConfigError(f"{source} must be {kind}, not {value!r}") from None
+    if not option.least <= number <= option.most:
+        raise ConfigError(f"{source} must be from {option.least:g} to {option.most:g}, not {value!r}")
+    return number
+
+
+def resolve(given: dict[str, Any]) -> dict[str, int | float]:
+    """Return the value of every option: given, else from the environment, else the default.  Raises ConfigError."""
+    unknown = given.keys() - {option.name for option in OPTIONS}
+    if unknown:
+        names = ", ".join(option.name for option in OPTIONS)
+        raise ConfigError(f"unknown option {min(unknown)!r}; there are: {names}")
+    values: dict[str, int | float] = {}
+    for option in OPTIONS:
+        variable = "SMARM_" + option.name.upper()
+        if given.get(option.name) is not None:
+            values[option.name] = _read(option, given[option.name], option.name)
+        elif os.environ.get(variable):
+            values[option.name] = _read(option, os.environ[variable], variable)
+        else:
+            values[option.name] = _available_cpus() if option.default is None else option.default
+    return values
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class Runtime:
+    """A checked configuration that can run programs, one at a time.
+
+    Keyword arguments are the table of ``docs/reference/configuration.md``; what is not given comes from SMARM_*
+    variables, then from the defaults.  Raises ConfigError.
+    """
+
+    options: dict[str, int | float]
+
+    def __init__(self, **options: Any) -> None:
+        object.__setattr__(self, "options", resolve(options))
+
+    def run(self, main: Callable[..., Result], /, *args: Any) -> Result:
+        """Run ``main(*args)`` as the main actor and return its value; see ``smarm.run``."""
+        if not callable(main):
+            raise TypeError(f"run() needs the function that the main actor is to run, not {type(main).__name__}")
+        if _core._loading():
+            from smarm._errors import EndOfLoad
+
+            raise EndOfLoad
+        values = tuple(self.options[option.name] for option in OPTIONS)
+        return cast(Result, _core._run(main, args, values))
+
+
+def run(main: Callable[..., Result], /, *args: Any, **options: Any) -> Result:
+    """Run ``main(*args)`` as the main actor, on this thread, and return its value.
+
+    Other actors that are alive when main ends are stopped: ActorExit is raised in them, their ``finally`` blocks run.
+    Raises what main raises, ConfigError for an option that is unknown or out of range, AlreadyRunning inside a runtime.
+    """
+    return Runtime(**options).run(main, *args)

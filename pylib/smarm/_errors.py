@@ -1,0 +1,70 @@
+"""Every exception that smarm raises, in one tree.
+
+``SmarmError`` is the root of what a program may want to catch.  ``ActorExit`` is not below it and not an ``Exception``:
+it unwinds an actor that is being stopped, as ``GeneratorExit`` unwinds a generator.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from smarm._core import Pid
+
+
+class SmarmError(Exception):
+    """Root of smarm's errors."""
+
+
+class NoRuntime(SmarmError, RuntimeError):
+    """The call needs a running actor: start one with ``smarm.run(main)`` or ``smarm-host app.py``."""
+
+
+class AlreadyRunning(SmarmError, RuntimeError):
+    """This process already has a running smarm runtime; there can be one at a time."""
+
+
+class ConfigError(SmarmError, ValueError):
+    """A configuration value is out of range or of the wrong type."""
+
+
+class NotSendable(SmarmError, TypeError):
+    """A value cannot leave its actor; the message names the path to it inside the argument or message."""
+
+
+class DecodeError(SmarmError, ValueError):
+    """A message's bytes are not what an encoder writes."""
+
+
+class Closed(SmarmError):
+    """The channel has no sender or no receiver any more."""
+
+
+class Timeout(SmarmError, TimeoutError):
+    """A deadline passed before the awaited event."""
+
+
+class ActorFailed(SmarmError):
+    """The joined actor ended with an exception.
+
+    ``pid`` and ``name`` say which actor, ``remote_traceback`` is its formatted traceback.  ``__cause__`` is the original
+    exception where it could travel, otherwise None.
+    """
+
+    def __init__(self, message: str, pid: Pid | None = None, name: str | None = None, remote_traceback: str = "") -> None:
+        super().__init__(message)
+        self.pid = pid
+        self.name = name
+        self.remote_traceback = remote_traceback
+
+
+class ActorKilled(ActorFailed):
+    """The joined actor was stopped from outside before it could return."""
+
+
+class ActorExit(BaseException):  # noqa: N818 - a request to unwind, as GeneratorExit is
+    """Raised inside an actor that is being stopped, so that its ``finally`` blocks run.  Do not swallow it."""
+
+
+class EndOfLoad(BaseException):  # noqa: N818 - not an error
+    """Ends the load of the script in a worker, where it reaches a call that needs a running actor.  Internal."""

@@ -1,0 +1,115 @@
+"""The program's ``__main__`` in workers: which functions of it can be found there, and how.
+
+A script is loaded once per worker as a real module, so that its classes keep their identity there.  The load runs the
+script's top level under the name ``__smarm_main__`` (an ``if __name__ == "__main__":`` block is skipped) and ends where it
+reaches ``smarm.run`` or another call that needs a running actor.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import types
+from typing import Any
+
+from smarm import _core
+
+LOAD_NAME = "__smarm_main__"
+
+
+_description: dict[str, Any] = {"kind": "none"}
+_lock = threading.RLock()  # one actor loads, the others of its worker wait
+_loading: types.ModuleType | None = None
+
+
+def describe() -> dict[str, Any]:
+    """Say how workers can find the main interpreter's ``__main__``: by file, by module name, or not at all."""
+    module = sys.modules.get("__main__")
+    spec = getattr(module, "__spec__", None)
+    if spec is not None and spec.name and spec.name != "__main__":
+        return {"kind": "module", "name": spec.name}
+    file = getattr(module, "__file__", None)
+    if isinstance(file, str) and not (file.startswith("<") and file.endswith(">")):
+        import os
+
+        return {"kind": "file", "file": os.path.abspath(file)}
+    return {"kind": "none"}
+
+
+def remember(description: dict[str, Any]) -> None:
+    """Keep the main interpreter's description, in a worker."""
+    global _description
+    _description = description
+
+
+def is_shipped_by_value() -> bool:
+    """Whether functions of ``__main__`` must travel by value: REPL, ``-c``, standard input, notebooks."""
+    return describe()["kind"] == "none"
+
+
+def load() -> types.ModuleType:
+    """Return this worker's copy of the script's ``__main__``, loading it at the first call."""
+    with _lock:
+        if _loading is not None:  # the loading actor itself asks
+            return _loading
+        module = sys.modules["__main__"]
+        return module if hasattr(module, "__smarm_loaded__") else _load()
+
+
+def _load() -> types.ModuleType:
+    global _loading
+    from smarm._errors import EndOfLoad
+
+    module = types.ModuleType(LOAD_NAME)
+    kind = _description["kind"]
+    if kind == "none":
+        raise ImportError("this program's __main__ is not a file, so workers cannot load it: put the function into a module")
+    code = _find_code(module, kind)
+    previous = sys.modules["__main__"]
+    sys.modules["__main__"] = sys.modules[LOAD_NAME] = _loading = module
+    _core._begin_load()
+    try:
+        exec(code, module.__dict__)  # noqa: S102 - this is what loading a script is
+    except EndOfLoad:
+        pass
+    except BaseException as error:
+        sys.modules["__main__"] = previous
+        del sys.modules[LOAD_NAME]
+        error.add_note(
+            "smarm loads the script's top level once in each worker; put what must not run there "
+            'under `if __name__ == "__main__":` or into the main function.'
+        )
+        raise
+    finally:
+        _core._end_load()
+        _loading = None
+    _rename(module)
+    module.__dict__["__smarm_loaded__"] = True
+    return module
+
+
+def _find_code(module: types.ModuleType, kind: str) -> types.CodeType:
+    import importlib.machinery
+    import importlib.util
+
+    if kind == "module":
+        spec = importlib.util.find_spec(_description["name"])
+        if spec is None or spec.loader is None:
+            raise ImportError(f"a worker cannot find the program's module {_description['name']!r}")
+        module.__dict__.update(__spec__=spec, __package__=spec.parent, __file__=spec.origin, __loader__=spec.loader)
+        code = spec.loader.get_code(spec.name)  # type: ignore[attr-defined]
+        if code is None:
+            raise ImportError(f"the program's module {_description['name']!r} has no Python code to load")
+        return code  # type: ignore[no-any-return]
+    file = _description["file"]
+    module.__dict__.update(__file__=file, __cached__=None, __builtins__=__builtins__)
+    loader = importlib.machinery.SourceFileLoader(LOAD_NAME, file)
+    return loader.source_to_code(loader.get_data(file), file)
+
+
+def _rename(module: types.ModuleType) -> None:
+    """Give what the load defined the names that it has in the main interpreter."""
+    module.__name__ = "__main__"
+    for value in list(vars(module).values()):
+        if isinstance(value, (type, types.FunctionType)) and value.__module__ == LOAD_NAME:
+            value.__module__ = "__main__"

@@ -1,0 +1,83 @@
+"""What the runtime tells about itself, as frozen dataclasses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from smarm import _core
+from smarm._core import Pid
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerStatistics:
+    """One worker's counters since its start; gauges say "now"."""
+
+    index: int
+    actors: int
+    """Actors that live on this worker, now."""
+    ready: int
+    """Of these, how many could run but wait for their turn, now."""
+    sleeping: bool
+    """Whether the worker waits for events, now."""
+    switches: int
+    """Switches to an actor."""
+    started: int
+    finished: int
+    messages: int
+    """Messages sent by ``send`` from this worker."""
+    messages_from_other_workers: int
+    waits: int
+    """How often it went to sleep."""
+    stacks_in_use: int
+    stacks_warm: int
+    """Free stacks that keep their pages."""
+    stacks_cold: int
+    stack_bytes_reserved: int
+    """Address space, not memory."""
+    guard_costs_mapping: bool
+    """The kernel has no guard pages without mappings (before Linux 6.13): about 30,000 actors fit, not millions."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statistics:
+    """The whole runtime."""
+
+    workers: tuple[WorkerStatistics, ...]
+    """The workers that have been started."""
+    max_workers: int
+    actors: int
+    """Living actors, now."""
+    dead_letters: int
+    """Messages that reached nobody: sent to an ended actor, or left in the mailbox of one that ended."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessInfo:
+    """One actor, as it was a moment ago."""
+
+    pid: Pid
+    name: str | None
+    parent: Pid | None
+    state: str
+    """unstarted, ready, running or parked."""
+    waiting_for: str | None
+    """In words, when parked."""
+    worker: int | None
+    """None: not yet placed."""
+    messages: int
+    """In its mailbox."""
+    spawned_at: str | None
+    """file:line"""
+
+
+def statistics() -> Statistics:
+    """Return the runtime's counters.  Raises NoRuntime when none runs."""
+    values = _core._statistics()
+    workers = tuple(WorkerStatistics(**worker) for worker in values.pop("workers"))
+    return Statistics(workers=workers, **values)
+
+
+def process_info(pid: Pid, /) -> ProcessInfo | None:
+    """Return what is known of a living actor, None when it has ended.  Raises NoRuntime, TypeError."""
+    values = _core._process_info(pid)
+    return None if values is None else ProcessInfo(**values)

@@ -1,0 +1,45 @@
+"""What a worker's interpreter takes over from the main one, and what it does before it ends."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+_COPIED = ("argv", "orig_argv", "executable", "_base_executable", "warnoptions", "dont_write_bytecode")
+
+
+def snapshot(_: None) -> dict[str, Any]:
+    """Return what new interpreters copy from this (the main) interpreter, in types that marshal knows."""
+    from smarm import _main
+
+    values: dict[str, Any] = {name: getattr(sys, name) for name in _COPIED if hasattr(sys, name)}
+    return {
+        "path": [entry for entry in sys.path if isinstance(entry, str)],
+        "sys": values,
+        "main": _main.describe(),
+        "recursion_limit": sys.getrecursionlimit(),
+    }
+
+
+def prepare(values: dict[str, Any]) -> None:
+    """Make this new interpreter look like the main one."""
+    from smarm import _main
+
+    for name, value in values["sys"].items():
+        setattr(sys, name, value)
+    sys.setrecursionlimit(values["recursion_limit"])
+    _main.remember(values["main"])
+    # Lines of different workers must not be torn apart, and appear in the order in which they were printed.
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+
+
+def finish(_: None) -> None:
+    """Flush what this interpreter has printed."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:
+                stream.flush()
+        except (OSError, ValueError):  # closed by the program, or the other end is gone: nothing left to save
+            pass

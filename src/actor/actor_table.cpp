@@ -1,0 +1,130 @@
+#include "smarm/actor/actor_table.h"
+
+#include <mutex>
+#include <new>
+
+namespace smarm {
+
+struct ActorTable::Slot {
+    // 0 while free. Release on allocate and release, acquire on lookups: who sees the generation sees the slot as it
+    // was set up for it.
+    atomic<std::uint32_t> generation{0};
+    // Release in settle pairs with acquire in find_home and comes before the closing of `early`.
+    atomic<int> home{kNobody};
+    MpscStack early;
+    mutable SpinLock pin;        // held while somebody else looks at *actor, and while it is taken out
+    Actor* actor = nullptr;
+    std::uint32_t next_generation = 1;
+};
+
+ActorTable::ActorTable() = default;
+
+ActorTable::~ActorTable() {
+    for (auto& segment : segments_) delete[] segment.load(memory_order_relaxed);
+}
+
+ActorTable::Slot* ActorTable::slot(std::uint32_t index) const noexcept {
+    if (index / kSegmentSlots >= kMaxSegments) return nullptr;
+    // Acquire pairs with the release in allocate: the slots are constructed.
+    Slot* segment = segments_[index / kSegmentSlots].load(memory_order_acquire);
+    return segment ? &segment[index % kSegmentSlots] : nullptr;
+}
+
+bool ActorTable::allocate(Actor& actor) noexcept {
+    std::uint32_t index = 0;
+    {
+        std::lock_guard guard(free_lock_);
+        if (!free_.empty()) {
+            index = free_.back();
+            free_.pop_back();
+        } else {
+            if (carved_ % kSegmentSlots == 0) {
+                if (carved_ / kSegmentSlots == kMaxSegments) return false;
+                auto* segment = new (std::nothrow) Slot[kSegmentSlots];
+                if (!segment) return false;
+                try {
+                    // Room for every index of the segment, so that release never allocates.
+                    free_.reserve(carved_ + kSegmentSlots);
+                } catch (const std::bad_alloc&) {
+                    delete[] segment;
+                    return false;
+                }
+                segments_[carved_ / kSegmentSlots].store(segment, memory_order_release);
+            }
+            index = carved_++;
+        }
+    }
+    Slot& it = *slot(index);
+    it.early.reopen();
+    {
+        std::lock_guard pin(it.pin);
+        it.actor = &actor;
+    }
+    it.home.store(kUnstarted, memory_order_relaxed);
+    actor.pid = Pid{index, it.next_generation};
+    it.generation.store(it.next_generation, memory_order_release);
+    alive_.fetch_add(1, memory_order_relaxed);
+    return true;
+}
+
+int ActorTable::find_home(Pid pid) const noexcept {
+    const Slot* it = slot(pid.index);
+    if (!it || !pid || it->generation.load(memory_order_acquire) != pid.generation) return kNobody;
+    return it->home.load(memory_order_acquire);
+}
+
+bool ActorTable::post_early(Pid pid, Post& post) noexcept {
+    // A slot that was reused meanwhile takes the post too; its drain finds the wrong pid and makes it a dead letter.
+    return slot(pid.index)->early.push(post);
+}
+
+MpscNode* ActorTable::settle(const Actor& actor, int worker_index) noexcept {
+    Slot& it = *slot(actor.pid.index);
+    it.home.store(worker_index, memory_order_release);
+    return it.early.close();
+}
+
+void ActorTable::release(const Actor& actor) noexcept {
+    Slot& it = *slot(actor.pid.index);
+    it.generation.store(0, memory_order_release);
+    it.home.store(kNobody, memory_order_release);
+    {
+        // Waits until nobody looks at the actor any more.
+        std::lock_guard pin(it.pin);
+        it.actor = nullptr;
+    }
+    alive_.fetch_sub(1, memory_order_relaxed);
+    if (++it.next_generation == 0) return;  // wrapped: the slot is retired
+    std::lock_guard guard(free_lock_);
+    free_.push_back(actor.pid.index);
+}
+
+Actor* ActorTable::own(Pid pid) const noexcept {
+    const Slot* it = slot(pid.index);
+    return it && pid && it->generation.load(memory_order_acquire) == pid.generation ? it->actor : nullptr;
+}
+
+bool ActorTable::pinned(Pid pid, const std::function<void(Actor&, int home)>& visit) const {
+    const Slot* it = slot(pid.index);
+    if (!it || !pid) return false;
+    std::lock_guard pin(it->pin);
+    if (!it->actor || it->generation.load(memory_order_acquire) != pid.generation) return false;
+    visit(*it->actor, it->home.load(memory_order_acquire));
+    return true;
+}
+
+void ActorTable::visit_all(const std::function<void(Actor&, int home)>& visit) const {
+    for (std::uint32_t s = 0; s < kMaxSegments; ++s) {
+        const Slot* segment = segments_[s].load(memory_order_acquire);
+        if (!segment) return;
+        for (std::uint32_t i = 0; i < kSegmentSlots; ++i) {
+            const Slot& it = segment[i];
+            if (it.generation.load(memory_order_relaxed) == 0) continue;
+            std::lock_guard pin(it.pin);
+            if (it.actor && it.generation.load(memory_order_acquire) != 0)
+                visit(*it.actor, it.home.load(memory_order_acquire));
+        }
+    }
+}
+
+}  // namespace smarm

@@ -1,0 +1,111 @@
+#include "bind/actor_functions.h"
+
+#include "bind/arguments.h"
+#include "smarm/interp/errors.h"
+#include "smarm/interp/pid_type.h"
+#include "smarm/interp/py_rider.h"
+#include "smarm/sched/scheduler.h"
+
+namespace smarm::bind {
+namespace {
+
+PyObject* self_pid(PyObject*, PyObject*) {
+    Worker* worker = require_actor("self");
+    return worker ? make_pid(worker->current()->pid) : nullptr;
+}
+
+PyObject* yield_now(PyObject*, PyObject*) {
+    Worker* worker = require_actor("yield_now");
+    if (!worker) return nullptr;
+    if (worker->yield() == Wake::exit_requested) return raise_exit();
+    Py_RETURN_NONE;
+}
+
+PyObject* sleep_for(PyObject*, PyObject* seconds) {
+    Worker* worker = require_actor("sleep");
+    if (!worker) return nullptr;
+    Instant deadline = kNever;
+    if (seconds == Py_None) {
+        PyErr_SetString(PyExc_TypeError, "sleep() takes a number of seconds, not None");
+        return nullptr;
+    }
+    if (!read_timeout(seconds, *worker, deadline)) return nullptr;
+    for (;;) {
+        switch (worker->park(WaitReason::sleep, deadline)) {
+            case Wake::timed_out: Py_RETURN_NONE;
+            case Wake::exit_requested: return raise_exit();
+            case Wake::woken: break;  // spurious
+        }
+    }
+}
+
+// Sends to an actor whose home is the calling worker.
+PyObject* send_here(Worker& worker, InterpreterState& state, Pid pid, PyObject* value) {
+    Message message;
+    if (!make_message(state, value, true, message)) return nullptr;
+    // Looked up after encoding, which can run code: the actor may have ended meanwhile.
+    Actor* actor = worker.scheduler().table().own(pid);
+    if (!actor) worker.scheduler().count_dead_letter();
+    else if (!worker.deliver(*actor, std::move(message))) return PyErr_NoMemory();
+    Py_RETURN_NONE;
+}
+
+PyObject* send_message(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
+    Worker* worker = require_actor("send");
+    if (!worker) return nullptr;
+    if (count != 2) {
+        PyErr_Format(PyExc_TypeError, "send() takes a pid and a message, %zd arguments were given", count);
+        return nullptr;
+    }
+    InterpreterState& state = *interpreter_state();
+    if (!is_pid(state, arguments[0])) {
+        PyErr_Format(PyExc_TypeError, "send() needs a Pid as its first argument, not %.100s", Py_TYPE(arguments[0])->tp_name);
+        return nullptr;
+    }
+    const Pid pid = pid_value(arguments[0]);
+    Scheduler& scheduler = worker->scheduler();
+    WorkerCounters::add(worker->own_counters().messages);
+    if (scheduler.table().find_home(pid) == static_cast<int>(worker->index())) return send_here(*worker, state, pid, arguments[1]);
+    OwnedParcel parcel = state.codec.encode(arguments[1], "message");
+    if (!parcel) return nullptr;
+    if (!scheduler.send(pid, parcel)) scheduler.count_dead_letter();
+    Py_RETURN_NONE;
+}
+
+PyObject* receive_message(PyObject*, PyObject* const* arguments, Py_ssize_t count, PyObject* names) {
+    Worker* worker = require_actor("receive");
+    if (!worker) return nullptr;
+    Instant deadline = kNever;
+    if (count != 0 || names) {
+        PyObject* timeout = Py_None;
+        if (!read_timeout_keyword("receive", arguments, count, names, 0, &timeout)) return nullptr;
+        if (!read_timeout(timeout, *worker, deadline)) return nullptr;
+    }
+    Mailbox& mailbox = worker->current()->mailbox;
+    while (mailbox.empty()) {
+        const Wake wake = worker->park(WaitReason::message, deadline);
+        if (wake == Wake::exit_requested) return raise_exit();
+        if (wake == Wake::timed_out && mailbox.empty())
+            return raise_status(Status::timed_out, "no message came before the timeout", "");
+    }
+    return open_message(*interpreter_state(), mailbox.pop());
+}
+
+}  // namespace
+
+PyMethodDef actor_functions[] = {
+    {"self", self_pid, METH_NOARGS, "self()\n--\n\nReturn the running actor's Pid."},
+    {"yield_now", yield_now, METH_NOARGS, "yield_now()\n--\n\nLet every other actor of this worker that can run do so first."},
+    {"sleep", sleep_for, METH_O,
+     "sleep(seconds, /)\n--\n\nPark the actor for that long; 0 lets due timers run.\n\nRaises ValueError for a negative number or NaN."},
+    {"send", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(send_message)), METH_FASTCALL,
+     "send(pid, message, /)\n--\n\nPut a message into an actor's mailbox; never blocks.\n\nA mutable message is copied.  Messages from one "
+     "actor to another arrive in the order of sending.  A message to an actor that has\nended is a dead letter: counted in "
+     "statistics(), no error.  Raises NotSendable, TypeError."},
+    {"receive", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(receive_message)), METH_FASTCALL | METH_KEYWORDS,
+     "receive(timeout=None, /)\n--\n\nTake the oldest message out of the running actor's mailbox; park until there is one.\n\nRaises Timeout "
+     "after timeout seconds."},
+    {nullptr, nullptr, 0, nullptr},
+};
+
+}  // namespace smarm::bind

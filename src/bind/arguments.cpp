@@ -1,0 +1,100 @@
+#include "bind/arguments.h"
+
+#include <cmath>
+
+#include "smarm/interp/errors.h"
+#include "smarm/interp/py_rider.h"
+
+namespace smarm::bind {
+
+Worker* require_actor(const char* function) {
+    Worker* worker = this_worker();
+    if (__builtin_expect(!worker || !worker->current(), 0)) {
+        raise_error("NoRuntime", "smarm.%s() needs a running actor: start one with smarm.run(main) or smarm-host app.py",
+                    function);
+        return nullptr;
+    }
+    if (__builtin_expect(interpreter_state()->loader == worker->current()->pid, 0)) {
+        raise_error("EndOfLoad", "smarm.%s() is where the load of the script ends", function);
+        return nullptr;
+    }
+    return worker;
+}
+
+bool read_timeout(PyObject* timeout, Worker& worker, Instant& deadline) {
+    deadline = kNever;
+    if (timeout == Py_None) return true;
+    const double seconds = PyFloat_AsDouble(timeout);
+    if (seconds == -1.0 && PyErr_Occurred()) {
+        if (!PyErr_ExceptionMatches(PyExc_TypeError)) {
+            if (!PyErr_ExceptionMatches(PyExc_OverflowError)) return false;
+            PyErr_Clear();  // an int beyond any float: never, or, when negative, refused below
+            PyObject* zero = PyLong_FromLong(0);
+            const int negative = zero ? PyObject_RichCompareBool(timeout, zero, Py_LT) : -1;
+            Py_XDECREF(zero);
+            if (negative == 0) return true;
+            if (negative > 0) PyErr_SetString(PyExc_ValueError, "a timeout must be 0 or more seconds");
+            return false;
+        }
+        PyErr_Format(PyExc_TypeError, "a timeout is a number of seconds or None, not %.100s", Py_TYPE(timeout)->tp_name);
+        return false;
+    }
+    if (std::isnan(seconds) || seconds < 0) {
+        PyErr_Format(PyExc_ValueError, "a timeout must be 0 or more seconds, not %R", timeout);
+        return false;
+    }
+    constexpr double kMostSeconds = 9e9;  // 285 years: beyond what the clock can count
+    if (seconds < kMostSeconds)
+        deadline = deadline_after(worker.driver().now(), Duration(static_cast<std::int64_t>(seconds * 1e9)));
+    return true;
+}
+
+PyObject* open_message(InterpreterState& state, Message&& message) {
+    if (!message.is_parcel()) return static_cast<PyObject*>(message.take_local());
+    OwnedParcel parcel = message.take_parcel();
+    return state.codec.decode(*parcel);
+}
+
+bool make_message(InterpreterState& state, PyObject* value, bool local, Message& message) {
+    if (local && state.codec.is_immutable(value)) {
+        message = Message::local(Py_NewRef(value));
+        return true;
+    }
+    OwnedParcel parcel = state.codec.encode(value, "message");
+    if (!parcel) return false;
+    message = Message(std::move(parcel));
+    return true;
+}
+
+PyObject* raise_status(Status status, const char* timed_out, const char* closed) {
+    switch (status) {
+        case Status::closed: return raise_error("Closed", "%s", closed);
+        case Status::timed_out: return raise_error("Timeout", "%s", timed_out);
+        case Status::exit_requested: return raise_exit();
+        case Status::no_memory: return PyErr_NoMemory();
+        case Status::ok: break;
+    }
+    SMARM_ASSERT(false, "raise_status(ok)");
+    return nullptr;
+}
+
+bool read_timeout_keyword(const char* function, PyObject* const* arguments, Py_ssize_t count, PyObject* names,
+                          Py_ssize_t required, PyObject** timeout) {
+    const Py_ssize_t by_name = names ? PyTuple_GET_SIZE(names) : 0;
+    if (count < required || count + by_name > required + 1) {
+        PyErr_Format(PyExc_TypeError, "%s() takes %zd argument%s and a timeout, %zd were given", function, required,
+                     required == 1 ? "" : "s", count + by_name);
+        return false;
+    }
+    if (count == required + 1) *timeout = arguments[required];
+    if (by_name == 1) {
+        if (PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(names, 0), "timeout") != 0) {
+            PyErr_Format(PyExc_TypeError, "%s() got an unexpected keyword argument %R", function, PyTuple_GET_ITEM(names, 0));
+            return false;
+        }
+        *timeout = arguments[count];
+    }
+    return true;
+}
+
+}  // namespace smarm::bind

@@ -1,0 +1,34 @@
+// arguments.h: what every function of the module checks the same way.
+#pragma once
+
+#include <Python.h>
+
+#include "smarm/base/clock.h"
+#include "smarm/interp/interpreter_state.h"
+#include "smarm/sched/worker.h"
+#include "smarm/wait/channel.h"
+
+namespace smarm::bind {
+
+// Returns the worker whose actor calls, or nullptr with NoRuntime set ("smarm.sleep() needs a running actor ...").
+// While the calling actor loads the script into a worker, ends that load instead.
+Worker* require_actor(const char* function);
+
+// Reads a timeout in seconds: None means never. False with TypeError or ValueError (negative, NaN) set.
+bool read_timeout(PyObject* timeout, Worker& worker, Instant& deadline);
+
+// Takes the value out of a received message: a new reference, or nullptr with an exception set.
+PyObject* open_message(InterpreterState& state, Message&& message);
+
+// Makes a message of the value for a receiver in this interpreter (`local`) or in any. False with an exception set.
+bool make_message(InterpreterState& state, PyObject* value, bool local, Message& message);
+
+// Raises what a Status other than ok means. `what` fits "timed out <what>" and "<what>". Returns nullptr.
+PyObject* raise_status(Status status, const char* timed_out, const char* closed);
+
+// Reads (value, timeout=None) style fast calls: at most `positional` arguments without keyword, and `timeout` by name.
+// False with TypeError set. *timeout stays as it was when it is not given.
+bool read_timeout_keyword(const char* function, PyObject* const* arguments, Py_ssize_t count, PyObject* names,
+                          Py_ssize_t required, PyObject** timeout);
+
+}  // namespace smarm::bind

@@ -1,0 +1,124 @@
+#include "bind/join_handle.h"
+
+#include "bind/arguments.h"
+#include "smarm/interp/errors.h"
+#include "smarm/interp/pid_type.h"
+#include "smarm/interp/py_actor.h"
+
+namespace smarm::bind {
+namespace {
+
+struct JoinHandleObject {
+    PyObject_HEAD
+    JoinState* join;  // owned reference
+    Pid pid;
+};
+
+JoinHandleObject& as_handle(PyObject* self) { return *reinterpret_cast<JoinHandleObject*>(self); }
+
+void handle_dealloc(PyObject* self) {
+    PyTypeObject* type = Py_TYPE(self);
+    auto join = Ref<JoinState>::adopt(as_handle(self).join);
+    if (join->drop_handle()) report_failure(join->value());
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+PyObject* handle_repr(PyObject* self) {
+    static constexpr const char* kinds[] = {"running", "returned", "failed", "killed"};
+    auto& handle = as_handle(self);
+    return PyUnicode_FromFormat("<smarm.JoinHandle of pid %u.%u, %s>", handle.pid.index, handle.pid.generation,
+                                kinds[static_cast<int>(handle.join->kind())]);
+}
+
+// Raises ActorFailed with what the failed actor left. Returns nullptr.
+PyObject* raise_failure(InterpreterState& state, const Message& failure) {
+    if (!failure) return raise_error("ActorFailed", "the actor failed, and its exception could not be described");
+    PyObject* fields = state.codec.decode(failure.parcel());
+    PyObject* module = fields ? PyImport_ImportModule("smarm._failure") : nullptr;
+    PyObject* never = module ? PyObject_CallMethod(module, "reraise", "(O)", fields) : nullptr;
+    Py_XDECREF(never);
+    Py_XDECREF(module);
+    Py_XDECREF(fields);
+    return nullptr;
+}
+
+PyObject* handle_join(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* names) {
+    Worker* worker = require_actor("JoinHandle.join");
+    if (!worker) return nullptr;
+    Instant deadline = kNever;
+    if (count != 0 || names) {
+        PyObject* timeout = Py_None;
+        if (!read_timeout_keyword("join", arguments, count, names, 0, &timeout)) return nullptr;
+        if (!read_timeout(timeout, *worker, deadline)) return nullptr;
+    }
+    auto& handle = as_handle(self);
+    if (handle.pid == worker->current()->pid) {
+        PyErr_SetString(PyExc_RuntimeError, "an actor cannot join itself: it would wait for ever");
+        return nullptr;
+    }
+    auto join = Ref<JoinState>::share(handle.join);  // the handle may be dropped while this actor waits
+    const Pid pid = handle.pid;
+    const Status status = join->join(deadline);
+    if (status != Status::ok) return raise_status(status, "the actor did not end before the timeout", "");
+    join->mark_observed();
+    InterpreterState& state = *interpreter_state();
+    const Message& value = join->value();
+    switch (join->kind()) {
+        case OutcomeKind::returned:
+            if (value.is_parcel()) return state.codec.decode(value.parcel());
+            return Py_NewRef(static_cast<PyObject*>(value.local_object()));
+        case OutcomeKind::failed: return raise_failure(state, value);
+        default: return raise_error("ActorKilled", "actor <pid %u.%u> was stopped before it could return", pid.index, pid.generation);
+    }
+}
+
+PyObject* handle_pid(PyObject* self, void*) { return make_pid(as_handle(self).pid); }
+
+PyObject* handle_reduce(PyObject*, PyObject*) {
+    return raise_error("NotSendable", "a JoinHandle stays with the worker that spawned the actor: send handle.pid");
+}
+
+PyMethodDef handle_methods[] = {
+    {"join", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(handle_join)), METH_FASTCALL | METH_KEYWORDS,
+     "join($self, timeout=None, /)\n--\n\nWait until the actor has ended and return its value; again and again the same.\n\nRaises "
+     "ActorFailed with the actor's exception as cause, ActorKilled when it was stopped, Timeout after timeout seconds."},
+    {"__reduce__", handle_reduce, METH_NOARGS, nullptr},
+    {nullptr, nullptr, 0, nullptr},
+};
+
+PyGetSetDef handle_attributes[] = {
+    {"pid", handle_pid, nullptr, "The actor's Pid; stays valid as a name after the actor has ended.", nullptr},
+    {nullptr, nullptr, nullptr, nullptr, nullptr},
+};
+
+PyType_Slot handle_slots[] = {
+    {Py_tp_doc, const_cast<char*>("A spawned actor as its spawner sees it.  Dropping it does not end the actor.")},
+    {Py_tp_dealloc, reinterpret_cast<void*>(handle_dealloc)},
+    {Py_tp_repr, reinterpret_cast<void*>(handle_repr)},
+    {Py_tp_methods, handle_methods},
+    {Py_tp_getset, handle_attributes},
+    {0, nullptr},
+};
+
+PyType_Spec handle_spec = {"smarm.JoinHandle", sizeof(JoinHandleObject), 0,
+                           Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE, handle_slots};
+
+}  // namespace
+
+bool create_join_handle_type(InterpreterState& state) {
+    state.join_handle_type = reinterpret_cast<PyTypeObject*>(PyType_FromSpec(&handle_spec));
+    return state.join_handle_type != nullptr;
+}
+
+PyObject* make_join_handle(InterpreterState& state, Pid pid, Ref<JoinState> join) {
+    auto* self = PyObject_New(JoinHandleObject, state.join_handle_type);
+    if (!self) return nullptr;
+    self->join = join.release();
+    self->pid = pid;
+    return reinterpret_cast<PyObject*>(self);
+}
+
+void set_join_handle_pid(PyObject* handle, Pid pid) noexcept { as_handle(handle).pid = pid; }
+
+}  // namespace smarm::bind

@@ -1,0 +1,19 @@
+// join_handle.h: smarm.JoinHandle, what spawn returns.
+#pragma once
+
+#include <Python.h>
+
+#include "smarm/actor/pid.h"
+#include "smarm/interp/interpreter_state.h"
+#include "smarm/wait/join_state.h"
+
+namespace smarm::bind {
+
+bool create_join_handle_type(InterpreterState& state);
+// Returns a new JoinHandle.
+PyObject* make_join_handle(InterpreterState& state, Pid pid, Ref<JoinState> join);
+
+// Completes a handle that was made before its actor had a pid.
+void set_join_handle_pid(PyObject* handle, Pid pid) noexcept;
+
+}  // namespace smarm::bind

@@ -1,0 +1,240 @@
+// smarm._core: the module object of each interpreter. Cold functions are bound here with pybind11; everything that can park
+// or run Python code is a C-API function or type of the other files (pybind11's call guards are thread-local and would be
+// mixed up by a switch, and cost 200 ns).
+#include "bind/module.h"
+
+#include <pybind11/pybind11.h>
+
+#include "bind/actor_functions.h"
+#include "bind/channel_types.h"
+#include "bind/join_handle.h"
+#include "bind/spawn.h"
+#include "smarm/interp/errors.h"
+#include "smarm/interp/interpreter_state.h"
+#include "smarm/interp/pid_type.h"
+#include "smarm/runtime/runtime.h"
+
+namespace py = pybind11;
+
+namespace smarm::bind {
+namespace {
+
+// ---- running -------------------------------------------------------------------------------------------------------
+
+// _run(main, arguments, config): config is a dict that pylib/smarm/_config.py has checked.
+PyObject* run(PyObject*, PyObject* arguments) {
+    PyObject* main = nullptr;
+    PyObject* main_arguments = nullptr;
+    unsigned workers = 0;
+    Py_ssize_t stack_bytes = 0;
+    Py_ssize_t main_stack_bytes = 0;
+    Py_ssize_t warm_stacks = 0;
+    double shutdown_seconds = 0;
+    double spin_seconds = 0;
+    if (!PyArg_ParseTuple(arguments, "OO!(Innndd):_run", &main, &PyTuple_Type, &main_arguments, &workers, &stack_bytes,
+                          &main_stack_bytes, &warm_stacks, &shutdown_seconds, &spin_seconds))
+        return nullptr;
+    RuntimeConfig config;
+    config.workers = workers;
+    config.stack_bytes = static_cast<std::size_t>(stack_bytes);
+    config.main_stack_bytes = static_cast<std::size_t>(main_stack_bytes);
+    config.warm_stacks = static_cast<std::size_t>(warm_stacks);
+    config.shutdown_timeout = Duration(static_cast<std::int64_t>(shutdown_seconds * 1e9));
+    config.spin = Duration(static_cast<std::int64_t>(spin_seconds * 1e9));
+    return Runtime::run(config, main, main_arguments);
+}
+
+PyObject* begin_load(PyObject*, PyObject*) {
+    if (Actor* actor = this_actor()) interpreter_state()->loader = actor->pid;
+    Py_RETURN_NONE;
+}
+
+PyObject* is_loading(PyObject*, PyObject*) {
+    Actor* actor = this_actor();
+    return PyBool_FromLong(actor && interpreter_state()->loader == actor->pid);
+}
+
+PyObject* end_load(PyObject*, PyObject*) {
+    interpreter_state()->loader = Pid{};
+    Py_RETURN_NONE;
+}
+
+// ---- the codec, for tests and tools --------------------------------------------------------------------------------
+
+PyObject* encode_value(PyObject*, PyObject* value) {
+    OwnedParcel parcel = interpreter_state()->codec.encode(value, "value");
+    if (!parcel) return nullptr;
+    return PyBytes_FromStringAndSize(reinterpret_cast<const char*>(parcel->data()), static_cast<Py_ssize_t>(parcel->size()));
+}
+
+PyObject* decode_value(PyObject*, PyObject* bytes) {
+    char* data = nullptr;
+    Py_ssize_t size = 0;
+    if (PyBytes_AsStringAndSize(bytes, &data, &size) != 0) return nullptr;
+    try {
+        ParcelBuilder builder;
+        std::memcpy(builder.append(static_cast<std::size_t>(size)), data, static_cast<std::size_t>(size));
+        return interpreter_state()->codec.decode(*builder.finish());
+    } catch (const std::bad_alloc&) {
+        return PyErr_NoMemory();
+    }
+}
+
+PyObject* round_trip(PyObject*, PyObject* value) {
+    OwnedParcel parcel = interpreter_state()->codec.encode(value, "value");
+    return parcel ? interpreter_state()->codec.decode(*parcel) : nullptr;
+}
+
+PyMethodDef module_functions[] = {
+    {"_run", run, METH_VARARGS, nullptr},
+    {"_begin_load", begin_load, METH_NOARGS, nullptr},
+    {"_loading", is_loading, METH_NOARGS, nullptr},
+    {"_end_load", end_load, METH_NOARGS, nullptr},
+    {"_encode", encode_value, METH_O, nullptr},
+    {"_decode", decode_value, METH_O, nullptr},
+    {"_roundtrip", round_trip, METH_O, nullptr},
+    {nullptr, nullptr, 0, nullptr},
+};
+
+// ---- looking at the runtime: nothing here runs Python code of the user or parks ---------------------------------------
+
+py::object pid_object(Pid pid) {
+    if (!pid) return py::none();
+    return py::reinterpret_steal<py::object>(make_pid(pid));
+}
+
+Scheduler& running_scheduler() {
+    Runtime* runtime = Runtime::current();
+    if (!runtime) {
+        raise_error("NoRuntime", "there is no running smarm runtime in this process");
+        throw py::error_already_set();
+    }
+    return runtime->scheduler();
+}
+
+py::dict statistics() {
+    Scheduler& scheduler = running_scheduler();
+    py::list workers;
+    for (unsigned i = 0; i < scheduler.options().workers; ++i) {
+        Worker* worker = scheduler.worker(i);
+        if (!worker) continue;
+        const WorkerCounters& counters = worker->counters();
+        const StackPoolStatistics stacks = worker->stacks().statistics();
+        const auto read = [](const atomic<std::uint64_t>& counter) { return counter.load(memory_order_relaxed); };
+        workers.append(py::dict(py::arg("index") = i, py::arg("actors") = worker->live_count(),
+                                py::arg("ready") = worker->ready_count(), py::arg("sleeping") = worker->sleeping(),
+                                py::arg("switches") = read(counters.switches), py::arg("started") = read(counters.started),
+                                py::arg("finished") = read(counters.finished), py::arg("messages") = read(counters.messages),
+                                py::arg("messages_from_other_workers") = read(counters.remote_messages),
+                                py::arg("waits") = read(counters.waits), py::arg("stacks_in_use") = stacks.in_use,
+                                py::arg("stacks_warm") = stacks.warm, py::arg("stacks_cold") = stacks.cold,
+                                py::arg("stack_bytes_reserved") = stacks.reserved_bytes,
+                                py::arg("guard_costs_mapping") = stacks.guard_costs_mapping));
+    }
+    return py::dict(py::arg("workers") = workers, py::arg("actors") = scheduler.table().alive(),
+                    py::arg("dead_letters") = scheduler.dead_letters(), py::arg("max_workers") = scheduler.options().workers);
+}
+
+py::list processes() {
+    std::vector<Pid> pids;
+    running_scheduler().table().visit_all([&](Actor& actor, int) { pids.push_back(actor.pid); });
+    py::list result;
+    for (Pid pid : pids) result.append(pid_object(pid));
+    return result;
+}
+
+// Copies under the pin, makes Python objects after it: allocation may run finalisers.
+py::object process_info(py::handle pid) {
+    if (!is_pid(*interpreter_state(), pid.ptr())) throw py::type_error("process_info() needs a Pid");
+    struct {
+        Pid parent;
+        std::string name;
+        bool named = false;
+        ActorState state{};
+        WaitReason wait{};
+        std::size_t mailbox = 0;
+        int home = 0;
+        const SpawnSite* site = nullptr;
+    } seen;
+    const bool alive = running_scheduler().table().pinned(pid_value(pid.ptr()), [&](Actor& actor, int home) {
+        seen.parent = actor.parent;
+        seen.named = actor.name != nullptr;
+        if (seen.named) seen.name = *actor.name;
+        seen.state = actor.state.load(memory_order_relaxed);
+        seen.wait = actor.wait_reason.load(memory_order_relaxed);
+        seen.mailbox = actor.mailbox.size();
+        seen.home = home;
+        seen.site = actor.spawn_site;
+    });
+    if (!alive) return py::none();
+    const bool parked = seen.state == ActorState::parked;
+    return py::dict(py::arg("pid") = pid, py::arg("name") = seen.named ? py::object(py::str(seen.name)) : py::none(),
+                    py::arg("parent") = pid_object(seen.parent), py::arg("state") = state_name(seen.state),
+                    py::arg("waiting_for") = parked ? py::object(py::str(wait_reason_name(seen.wait))) : py::none(),
+                    py::arg("worker") = seen.home < 0 ? py::none() : py::object(py::int_(seen.home)),
+                    py::arg("messages") = seen.mailbox,
+                    py::arg("spawned_at") = seen.site ? py::object(py::str(seen.site->file + ":" + std::to_string(seen.site->line)))
+                                                      : py::none());
+}
+
+py::object worker_index() {
+    Worker* worker = this_worker();
+    return worker ? py::object(py::int_(worker->index())) : py::none();
+}
+
+// ---- the module --------------------------------------------------------------------------------------------------------
+
+PidType pid_type_for_codec(PyTypeObject* type) {
+    return {type, [](PyObject* pid) { return pid_value(pid).bits(); },
+            [](std::uint64_t bits) { return make_pid(Pid::from_bits(bits)); }};
+}
+
+void check(bool ok) {
+    if (!ok) throw py::error_already_set();
+}
+
+void add_type(py::module_& module, const char* name, PyTypeObject* type) {
+    check(PyModule_AddObjectRef(module.ptr(), name, reinterpret_cast<PyObject*>(type)) == 0);
+}
+
+void forget_state(PyObject* capsule) {
+    auto* state = static_cast<InterpreterState*>(PyCapsule_GetPointer(capsule, nullptr));
+    set_interpreter_state(nullptr);
+    delete state;
+}
+
+}  // namespace
+
+void fill_module(py::module_& module) {
+    auto owned = std::make_unique<InterpreterState>();
+    InterpreterState& state = *owned;
+    state.pid_type = create_pid_type();
+    check(state.pid_type);
+    state.codec.set_pid_type(pid_type_for_codec(state.pid_type));
+    check(create_channel_types(state) && create_join_handle_type(state));
+    state.actor_exit = error_type("ActorExit");
+    check(state.actor_exit);
+    set_interpreter_state(&state);
+    // The capsule dies with the module's dict, which is late in the interpreter's end but before its types' memory.
+    module.attr("_state") = py::reinterpret_steal<py::object>(PyCapsule_New(owned.release(), nullptr, forget_state));
+
+    add_type(module, "Pid", state.pid_type);
+    add_type(module, "JoinHandle", state.join_handle_type);
+    add_type(module, "Sender", state.sender_type);
+    add_type(module, "Receiver", state.receiver_type);
+    for (PyMethodDef* functions : {module_functions, actor_functions, channel_functions, spawn_functions})
+        check(PyModule_AddFunctions(module.ptr(), functions) == 0);
+
+    module.attr("__version__") = SMARM_VERSION;
+    module.def("_statistics", statistics);
+    module.def("_process_info", process_info);
+    module.def("processes", processes, "Return the Pids of all living actors, of every worker.");
+    module.def("worker_index", worker_index, "Return the index of the worker that the caller runs on, or None outside of the runtime.");
+}
+
+}  // namespace smarm::bind
+
+PYBIND11_MODULE(_core, module, py::mod_gil_not_used(), py::multiple_interpreters::per_interpreter_gil()) {
+    module.doc() = "The native core of smarm: everything public is in the package smarm.";
+    smarm::bind::fill_module(module);
+}

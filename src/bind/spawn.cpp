@@ -1,0 +1,181 @@
+#include "bind/spawn.h"
+
+#include <cstring>
+#include <new>
+#include <optional>
+#include <string>
+
+#include "bind/arguments.h"
+#include "bind/join_handle.h"
+#include "smarm/fiber/stack_pool.h"
+#include "smarm/interp/errors.h"
+#include "smarm/interp/py_actor.h"
+#include "smarm/interp/spawn_site.h"
+#include "smarm/runtime/runtime.h"
+
+namespace smarm::bind {
+namespace {
+
+struct Options {
+    PyObject* on = Py_None;
+    PyObject* name = Py_None;
+    PyObject* stack_size = Py_None;
+};
+
+struct Placement {
+    Scheduler::Place place = Scheduler::Place::local;
+    unsigned worker = 0;
+};
+
+bool read_options(PyObject* const* values, PyObject* names, Options& options) {
+    const Py_ssize_t count = names ? PyTuple_GET_SIZE(names) : 0;
+    for (Py_ssize_t i = 0; i < count; ++i) {
+        PyObject* name = PyTuple_GET_ITEM(names, i);
+        if (PyUnicode_EqualToUTF8(name, "on")) options.on = values[i];
+        else if (PyUnicode_EqualToUTF8(name, "name")) options.name = values[i];
+        else if (PyUnicode_EqualToUTF8(name, "stack_size")) options.stack_size = values[i];
+        else {
+            PyErr_Format(PyExc_TypeError,
+                         "spawn() got an unexpected keyword argument %R; the actor's own keyword arguments go in with "
+                         "functools.partial or a lambda", name);
+            return false;
+        }
+    }
+    return true;
+}
+
+// A callable without state of its own, which another interpreter can find by its name.
+bool is_stateless(PyObject* callable) {
+    if (PyType_Check(callable) || PyCFunction_CheckExact(callable)) return true;
+    if (!PyFunction_Check(callable)) return false;
+    auto* function = reinterpret_cast<PyFunctionObject*>(callable);
+    if (function->func_closure) return false;
+    // Nested functions have "<locals>" in their qualified name, lambdas end in "<lambda>".
+    const char* name = PyUnicode_AsUTF8(function->func_qualname);
+    if (!name) PyErr_Clear();
+    return name && !std::strchr(name, '<');
+}
+
+bool read_placement(const Worker& worker, PyObject* callable, PyObject* on, Placement& placement) {
+    const unsigned workers = worker.scheduler().options().workers;
+    if (on == Py_None) {
+        if (workers > 1 && is_stateless(callable)) placement.place = Scheduler::Place::shared;
+        return true;
+    }
+    if (PyUnicode_Check(on)) {
+        if (PyUnicode_EqualToUTF8(on, "local")) return true;
+        if (PyUnicode_EqualToUTF8(on, "main")) {
+            placement = {worker.index() == 0 ? Scheduler::Place::local : Scheduler::Place::on_worker, 0};
+            return true;
+        }
+    } else if (PyLong_CheckExact(on)) {
+        const long index = PyLong_AsLong(on);
+        if (index == -1 && PyErr_Occurred()) PyErr_Clear();
+        if (index >= 0 && index < static_cast<long>(workers)) {
+            const auto chosen = static_cast<unsigned>(index);
+            placement = {chosen == worker.index() ? Scheduler::Place::local : Scheduler::Place::on_worker, chosen};
+            return true;
+        }
+    }
+    raise_error("ConfigError", "on= is \"local\", \"main\", a worker's index from 0 to %u, or None; not %R", workers - 1, on);
+    return false;
+}
+
+bool read_stack_size(PyObject* wish, std::uint32_t& bytes) {
+    if (wish == Py_None) return true;
+    const Py_ssize_t number = PyNumber_AsSsize_t(wish, nullptr);
+    if (number == -1 && PyErr_Occurred()) return false;
+    if (number < static_cast<Py_ssize_t>(kMinStackBytes) || number > static_cast<Py_ssize_t>(kMaxStackBytes)) {
+        raise_error("ConfigError", "stack_size must be from %zu to %zu bytes, not %R", kMinStackBytes, kMaxStackBytes, wish);
+        return false;
+    }
+    bytes = static_cast<std::uint32_t>(number);
+    return true;
+}
+
+// How callable and arguments get to the actor. Empty with an exception set when they cannot.
+std::optional<PyActor::Start> make_start(InterpreterState& state, bool local, PyObject* callable, PyObject* const* values,
+                                         Py_ssize_t count) {
+    PyObject* arguments = PyTuple_New(count);
+    if (!arguments) return {};
+    for (Py_ssize_t i = 0; i < count; ++i) PyTuple_SET_ITEM(arguments, i, Py_NewRef(values[i]));
+    if (local && state.codec.is_immutable(arguments)) return PyActor::Start{Py_NewRef(callable), arguments, nullptr, nullptr};
+    OwnedParcel encoded_callable;
+    OwnedParcel encoded_arguments = state.codec.encode(arguments, "args");
+    Py_DECREF(arguments);
+    if (!encoded_arguments) return {};
+    if (local) return PyActor::Start{Py_NewRef(callable), nullptr, nullptr, std::move(encoded_arguments)};
+    encoded_callable = state.codec.encode(callable, "function");
+    if (!encoded_callable) return {};
+    return PyActor::Start{nullptr, nullptr, std::move(encoded_callable), std::move(encoded_arguments)};
+}
+
+PyObject* spawn(PyObject*, PyObject* const* arguments, Py_ssize_t count, PyObject* names) {
+    Worker* worker = require_actor("spawn");
+    if (!worker) return nullptr;
+    if (count < 1) {
+        PyErr_SetString(PyExc_TypeError, "spawn() needs the function that the actor is to run");
+        return nullptr;
+    }
+    PyObject* callable = arguments[0];
+    if (!PyCallable_Check(callable)) {
+        PyErr_Format(PyExc_TypeError, "spawn() needs something callable, not %.100s", Py_TYPE(callable)->tp_name);
+        return nullptr;
+    }
+    Options options;
+    Placement placement;
+    std::uint32_t stack_bytes = 0;
+    if (!read_options(arguments + count, names, options) || !read_placement(*worker, callable, options.on, placement) ||
+        !read_stack_size(options.stack_size, stack_bytes))
+        return nullptr;
+    const char* name = nullptr;
+    if (options.name != Py_None) {
+        if (!PyUnicode_Check(options.name)) {
+            PyErr_Format(PyExc_TypeError, "an actor's name is a str, not %.100s", Py_TYPE(options.name)->tp_name);
+            return nullptr;
+        }
+        if (!(name = PyUnicode_AsUTF8(options.name))) return nullptr;
+    }
+    const bool local = placement.place == Scheduler::Place::local;
+    InterpreterState& state = *interpreter_state();
+    auto start = make_start(state, local, callable, arguments + 1, count - 1);
+    if (!start) return nullptr;
+    try {
+        auto join = make_shared_ref<JoinState>(!local);
+        std::unique_ptr<Actor> actor = std::make_unique<PyActor>(std::move(*start), join);
+        actor->parent = worker->current()->pid;
+        actor->stack_bytes = stack_bytes;
+        actor->spawn_site = current_spawn_site();
+        if (name) actor->name = std::make_unique<std::string>(name);
+        PyObject* handle = make_join_handle(state, Pid{}, join);
+        if (!handle) {
+            actor->cancelled(false);
+            return nullptr;
+        }
+        const Pid pid = worker->scheduler().spawn(actor, placement.place, placement.worker);
+        if (!pid) {
+            actor->cancelled(false);
+            Py_DECREF(handle);
+            if (!worker->scheduler().stopping()) return PyErr_NoMemory();
+            return raise_error("NoRuntime", "the runtime is shutting down: it takes no new actors");
+        }
+        set_join_handle_pid(handle, pid);
+        return handle;
+    } catch (const std::bad_alloc&) {
+        return PyErr_NoMemory();
+    }
+}
+
+}  // namespace
+
+PyMethodDef spawn_functions[] = {
+    {"spawn", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(spawn)), METH_FASTCALL | METH_KEYWORDS,
+     "spawn(function, /, *args, on=None, name=None, stack_size=None)\n--\n\nStart an actor that runs function(*args), and return its "
+     "JoinHandle.\n\nargs are copied like messages (immutable ones may be shared).  on chooses the worker: None lets any worker take a "
+     "module-level function,\nwhile nested functions, lambdas and other callables with state stay on the caller's worker; \"local\" is the "
+     "caller's, \"main\" the one with the\nmain interpreter, a number that worker.  stack_size is in bytes.\nRaises TypeError, "
+     "ConfigError, NotSendable, MemoryError, NoRuntime."},
+    {nullptr, nullptr, 0, nullptr},
+};
+
+}  // namespace smarm::bind

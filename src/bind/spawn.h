@@ -1,0 +1,10 @@
+// spawn.h: smarm.spawn: checks, placement (DESIGN D8), and the way of callable and arguments to the new actor.
+#pragma once
+
+#include <Python.h>
+
+namespace smarm::bind {
+
+extern PyMethodDef spawn_functions[];
+
+}  // namespace smarm::bind

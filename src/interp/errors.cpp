@@ -1,0 +1,26 @@
+#include "smarm/interp/errors.h"
+
+#include <cstdarg>
+
+namespace smarm {
+
+PyObject* error_type(const char* name) {
+    PyObject* module = PyImport_ImportModule("smarm._errors");
+    if (!module) return nullptr;
+    PyObject* type = PyObject_GetAttrString(module, name);
+    Py_DECREF(module);
+    return type;
+}
+
+PyObject* raise_error(const char* name, const char* format, ...) {
+    PyObject* type = error_type(name);
+    if (!type) return nullptr;
+    va_list arguments;
+    va_start(arguments, format);
+    PyErr_FormatV(type, format, arguments);
+    va_end(arguments);
+    Py_DECREF(type);
+    return nullptr;
+}
+
+}  // namespace smarm

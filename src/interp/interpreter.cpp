@@ -1,0 +1,70 @@
+#include "smarm/interp/interpreter.h"
+
+#include <marshal.h>
+
+namespace smarm {
+namespace {
+
+// Calls smarm._worker.<name>(argument); steals `argument`.
+PyObject* call_worker_helper(const char* name, PyObject* argument) {
+    PyObject* module = argument ? PyImport_ImportModule("smarm._worker") : nullptr;
+    PyObject* result = module ? PyObject_CallMethod(module, name, "O", argument) : nullptr;
+    Py_XDECREF(module);
+    Py_XDECREF(argument);
+    return result;
+}
+
+}  // namespace
+
+PyThreadState* create_interpreter(std::string& error) {
+    PyInterpreterConfig config = {};
+    config.use_main_obmalloc = 0;
+    config.allow_fork = 0;
+    config.allow_exec = 0;
+    config.allow_threads = 1;
+    config.allow_daemon_threads = 0;
+    config.check_multi_interp_extensions = 1;
+    config.gil = PyInterpreterConfig_OWN_GIL;
+    PyThreadState* own = nullptr;
+    const PyStatus status = Py_NewInterpreterFromConfig(&own, &config);
+    if (PyStatus_Exception(status)) {
+        error = status.err_msg ? status.err_msg : "CPython gave no reason";
+        return nullptr;
+    }
+    return own;
+}
+
+bool snapshot_main(MainSnapshot& snapshot) {
+    PyObject* taken = call_worker_helper("snapshot", Py_NewRef(Py_None));
+    PyObject* bytes = taken ? PyMarshal_WriteObjectToString(taken, Py_MARSHAL_VERSION) : nullptr;
+    Py_XDECREF(taken);
+    if (!bytes) return false;
+    snapshot.encoded.assign(PyBytes_AS_STRING(bytes), static_cast<std::size_t>(PyBytes_GET_SIZE(bytes)));
+    Py_DECREF(bytes);
+    return true;
+}
+
+bool prepare_interpreter(const MainSnapshot& snapshot, unsigned worker_index) {
+    PyObject* values =
+        PyMarshal_ReadObjectFromString(snapshot.encoded.data(), static_cast<Py_ssize_t>(snapshot.encoded.size()));
+    if (!values) return false;
+    // The path first, with the C API: smarm itself may be found only through it.
+    PyObject* path = PyDict_GetItemString(values, "path");
+    PyObject* index = PyLong_FromUnsignedLong(worker_index);
+    const bool ready = path && index && PySys_SetObject("path", path) == 0 && PyDict_SetItemString(values, "index", index) == 0;
+    Py_XDECREF(index);
+    PyObject* done = nullptr;
+    if (ready) done = call_worker_helper("prepare", Py_NewRef(values));
+    Py_DECREF(values);
+    Py_XDECREF(done);
+    return done != nullptr;
+}
+
+void end_interpreter(PyThreadState* own) {
+    PyObject* done = call_worker_helper("finish", Py_NewRef(Py_None));
+    if (!done) PyErr_WriteUnraisable(nullptr);
+    Py_XDECREF(done);
+    Py_EndInterpreter(own);
+}
+
+}  // namespace smarm

@@ -1,0 +1,84 @@
+#define Py_BUILD_CORE 1
+#include "interp/py_compat.h"
+
+#include "internal/pycore_ceval.h"
+#include "internal/pycore_frame.h"
+#include "internal/pycore_interp.h"
+#include "internal/pycore_pystate.h"
+#if PY_VERSION_HEX >= 0x030e0000
+#include "internal/pycore_interpframe.h"
+#endif
+
+#if PY_VERSION_HEX < 0x030d0000
+#error "smarm needs CPython 3.13 or newer"
+#endif
+
+#if PY_VERSION_HEX >= 0x030e0000
+/* Weak: added in 3.14.2; smarm_refuse_python() says so when it is missing at run time. */
+extern int PyUnstable_ThreadState_SetStackProtection(PyThreadState*, void*, size_t) __attribute__((weak));
+#endif
+
+const char* smarm_refuse_python(void) {
+#ifdef Py_GIL_DISABLED
+    return "smarm does not run on free-threaded builds of CPython: use the build with the GIL.";
+#elif PY_VERSION_HEX >= 0x030e0000
+    if (!PyUnstable_ThreadState_SetStackProtection)
+        return "smarm needs CPython 3.14.2 or newer of the 3.14 series: 3.14.0 and 3.14.1 have no way to say how large an "
+               "actor's stack is.";
+    return NULL;
+#else
+    return NULL;
+#endif
+}
+
+void smarm_limit_recursion(PyThreadState* state, void* low, size_t bytes) {
+#if PY_VERSION_HEX >= 0x030e0000
+    if (PyUnstable_ThreadState_SetStackProtection(state, low, bytes) != 0) PyErr_Clear();
+#else
+    const size_t bytes_per_count = 1792;
+    const size_t reserve = 20 * 1024; /* for what runs below the last counted call: signal frames, error handling */
+    size_t counts = (bytes - reserve) / bytes_per_count;
+    if (counts > Py_C_RECURSION_LIMIT) counts = Py_C_RECURSION_LIMIT;
+    state->c_recursion_remaining = (int)counts;
+    (void)low;
+#endif
+}
+
+int smarm_has_data_stack(const PyThreadState* state) { return state->datastack_chunk != NULL; }
+
+int smarm_current_code(PyThreadState* state, PyCodeObject** code, int* instruction) {
+    struct _PyInterpreterFrame* frame = state->current_frame;
+    while (frame && _PyFrame_IsIncomplete(frame)) frame = frame->previous;
+    if (!frame) return 0;
+    *code = (PyCodeObject*)PyUnstable_InterpreterFrame_GetCode(frame);
+    *instruction = PyUnstable_InterpreterFrame_GetLasti(frame);
+    return 1;
+}
+
+int smarm_add_pending_call(PyInterpreterState* interpreter, int (*function)(void*), void* argument) {
+    return _PyEval_AddPendingCall(interpreter, function, argument, 0) == _Py_ADD_PENDING_SUCCESS ? 0 : -1;
+}
+
+void* smarm_pending_handler(PyInterpreterState* interpreter) { return interpreter->ceval.pending.handling_thread; }
+
+void smarm_clear_pending_handler(PyInterpreterState* interpreter) { interpreter->ceval.pending.handling_thread = NULL; }
+
+int smarm_is_collecting(PyInterpreterState* interpreter) { return interpreter->gc.collecting; }
+
+int smarm_import_lock_held(PyInterpreterState* interpreter) { return interpreter->imports.lock.mutex._bits != 0; }
+
+int smarm_needs_datetime_preload(void) {
+#if PY_VERSION_HEX < 0x030e0000
+    return 1;
+#else
+    return 0;
+#endif
+}
+
+size_t smarm_default_stack_bytes(void) {
+#if PY_VERSION_HEX >= 0x030e0000
+    return 256 * 1024; /* limits are addresses: all of the stack is usable */
+#else
+    return 512 * 1024; /* limits are counts of the worst case: more room for the usual one */
+#endif
+}

@@ -1,0 +1,78 @@
+#include "smarm/interp/py_rider.h"
+
+#include "interp/py_compat.h"
+#include "smarm/interp/data_stack.h"
+#include "smarm/interp/py_actor.h"
+
+namespace smarm {
+
+PyRider::PyRider(Worker& worker, PyThreadState* own) noexcept
+    : worker_(worker), own_(own), interpreter_(PyThreadState_GetInterpreter(own)) {}
+
+PyRider::~PyRider() {
+    // A pending call that still names this rider must run before it is gone; the thread state is attached.
+    ending_.store(true, memory_order_release);
+    while (attention_.load(memory_order_acquire)) {
+        if (Py_MakePendingCalls() < 0) PyErr_Clear();
+        // Only the main interpreter's loop is reached by Py_MakePendingCalls; others run theirs in any bytecode.
+        if (attention_.load(memory_order_acquire)) PyRun_SimpleString("for _ in (1, 2): pass");
+    }
+}
+
+void PyRider::switch_to(void* state) noexcept {
+    auto* next = static_cast<PyThreadState*>(state);
+    if (next) arm_data_stack(smarm_has_data_stack(next) ? nullptr : worker_.current()->stack.rider_area());
+    else {
+        arm_data_stack(nullptr);
+        next = own_;
+    }
+    // A switch inside a pending call would end all pending calls of the interpreter: see Trap 1.
+    if (__builtin_expect(smarm_pending_handler(interpreter_) != nullptr, 0)) smarm_clear_pending_handler(interpreter_);
+    PyThreadState_Swap(next);
+}
+
+void PyRider::before_wait() noexcept { PyEval_SaveThread(); }
+
+void PyRider::after_wait() noexcept {
+    PyEval_RestoreThread(own_);
+    if (after_wait_hook) after_wait_hook();
+}
+
+void PyRider::request_attention() noexcept {
+    // Acq_rel: pairs with the store in safe_point; at most one call is queued, so the queue cannot fill up with ours.
+    if (attention_.exchange(true, memory_order_acq_rel)) return;
+    if (smarm_add_pending_call(interpreter_, safe_point, this) != 0) attention_.store(false, memory_order_release);
+}
+
+int PyRider::safe_point(void* argument) {
+    auto& rider = *static_cast<PyRider*>(argument);
+    PyThreadState* state = PyThreadState_GetUnchecked();
+    rider.attention_.store(false, memory_order_release);
+    Actor* actor = rider.worker_.current();
+    if (rider.ending_.load(memory_order_acquire)) return 0;
+    if (this_worker() != &rider.worker_) {
+        // A pool thread of the interpreter ran the call: ask again.
+        rider.request_attention();
+        return 0;
+    }
+    if (!actor || state != actor->rider_state) return 0;
+    void* handler = smarm_pending_handler(rider.interpreter_);
+    if ((handler && handler != state) || smarm_import_lock_held(rider.interpreter_) ||
+        smarm_is_collecting(rider.interpreter_)) {
+        if (actor->exit_requested) rider.request_attention();
+        return 0;
+    }
+    if (rider.worker_.at_safe_point()) {
+        raise_exit();
+        return -1;
+    }
+    return 0;
+}
+
+PyObject* raise_exit() {
+    auto* actor = static_cast<PyActor*>(this_actor());
+    PyErr_SetNone(actor->exit_exception());
+    return nullptr;
+}
+
+}  // namespace smarm

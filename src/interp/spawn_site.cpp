@@ -1,0 +1,71 @@
+#include "smarm/interp/spawn_site.h"
+
+#include <Python.h>
+
+#include <map>
+#include <mutex>
+#include <tuple>
+#include <unordered_map>
+
+#include "interp/py_compat.h"
+
+namespace smarm {
+namespace {
+
+struct Place {
+    PyCodeObject* code;
+    int instruction;
+    bool operator==(const Place&) const = default;
+};
+struct PlaceHash {
+    std::size_t operator()(const Place& place) const noexcept {
+        return reinterpret_cast<std::size_t>(place.code) / 16 * 31 + static_cast<std::size_t>(place.instruction);
+    }
+};
+
+// Holds a strong reference to each code object, so that an address is not another function's later.
+thread_local std::unordered_map<Place, const SpawnSite*, PlaceHash> known;
+constexpr std::size_t kMostKnown = 4096;  // programs that make code at run time must not fill memory with it
+
+const SpawnSite* intern(std::string file, int line, std::string function) {
+    static std::mutex mutex;
+    static std::map<std::tuple<std::string, int, std::string>, SpawnSite> sites;
+    std::lock_guard guard(mutex);
+    auto [found, fresh] = sites.try_emplace({file, line, function});
+    if (fresh) found->second = {std::move(file), line, std::move(function)};
+    return &found->second;
+}
+
+std::string text(PyObject* unicode) {
+    const char* utf8 = PyUnicode_AsUTF8(unicode);
+    if (!utf8) PyErr_Clear();
+    return utf8 ? utf8 : "?";
+}
+
+}  // namespace
+
+const SpawnSite* current_spawn_site() noexcept {
+    PyCodeObject* code = nullptr;
+    int instruction = 0;
+    if (!smarm_current_code(PyThreadState_Get(), &code, &instruction)) return nullptr;
+    try {
+        if (auto found = known.find({code, instruction}); found != known.end()) {
+            Py_DECREF(code);
+            return found->second;
+        }
+        if (known.size() >= kMostKnown) forget_spawn_sites();
+        const SpawnSite* site = intern(text(code->co_filename), PyCode_Addr2Line(code, instruction), text(code->co_qualname));
+        known.emplace(Place{code, instruction}, site);
+        return site;
+    } catch (const std::bad_alloc&) {
+        return nullptr;
+    }
+}
+
+void forget_spawn_sites() noexcept {
+    auto dropped = std::move(known);
+    known.clear();
+    for (auto& [place, site] : dropped) Py_DECREF(place.code);
+}
+
+}  // namespace smarm

@@ -1,0 +1,89 @@
+#include "stdlib_locks_wait.h"
+
+#include "smarm/interp/py_rider.h"
+
+namespace smarm::stdlib_locks {
+namespace {
+
+// Takes the waiter out without the lock. A wake-up that it has not used goes to the next one.
+void give_up(LockTable& table, LockEntry& entry, LockWaiter& waiter) {
+    entry.waiters.remove(waiter);
+    if (waiter.woken) entry.wake_first();
+    table.drop_if_unused(entry);
+}
+
+}  // namespace
+
+Taken wait_for_lock(LockTable& table, LockEntry& entry, Actor& actor, const Patience& patience, LockKind& kind) {
+    Worker& worker = *this_worker();
+    const Instant deadline = patience.forever ? kNever : deadline_after(worker.driver().now(), patience.timeout);
+    PyObject* const lock = entry.lock;  // the caller's reference keeps it alive
+    bool exit_put_off = false;
+    LockWaiter waiter(actor);
+    entry.waiters.push_back(waiter);
+    for (;;) {
+        Wake wake = worker.park(WaitReason::lock, deadline);
+        if (wake == Wake::exit_requested && patience.ignores_exit) {
+            exit_put_off = true;
+            wake = Wake::woken;
+        }
+        if (waiter.has_lock) {  // the entry may be gone
+            if (exit_put_off) actor.exit_requested = true;
+            if (wake != Wake::exit_requested) return Taken::yes;
+            kind.give_back(lock);
+            return Taken::exit_requested;
+        }
+        if (wake == Wake::exit_requested) {
+            give_up(table, entry, waiter);
+            return Taken::exit_requested;
+        }
+        if (!waiter.woken && wake != Wake::timed_out) continue;
+        const int taken = kind.try_take(entry, actor);
+        if (taken > 0) {
+            if (exit_put_off) actor.exit_requested = true;
+            entry.waiters.remove(waiter);
+            table.drop_if_unused(entry);
+            return Taken::yes;
+        }
+        if (taken < 0 || wake == Wake::timed_out) {
+            give_up(table, entry, waiter);
+            return taken < 0 ? Taken::error : Taken::timed_out;
+        }
+        waiter.woken = false;
+        waiter.passed_over = true;
+    }
+}
+
+PyObject* as_result(Taken taken) {
+    switch (taken) {
+        case Taken::yes: Py_RETURN_TRUE;
+        case Taken::timed_out: Py_RETURN_FALSE;
+        case Taken::exit_requested: return raise_exit();
+        case Taken::error: return nullptr;
+    }
+    Py_UNREACHABLE();
+}
+
+PyObject* acquire_natively(const Call& call, Method try_method) {
+    LockTable* table = lock_table();
+    if (!table || is_plain_try(call)) return call.original();
+    if (call.bare()) {
+        const int taken = try_original(try_method, call.self);
+        if (taken != 0) return taken < 0 ? nullptr : Py_NewRef(Py_True);
+    }
+    LockEntry* entry = table->get(call.self);
+    if (!entry) return call.original();  // no memory: it waits uncounted
+    ++entry->native_waiters;
+    PyObject* result = call.original();
+    // The GIL was free meanwhile, and at shutdown the table may have gone.
+    table = lock_table();
+    entry = table ? table->find(call.self) : nullptr;
+    if (!entry || entry->native_waiters == 0) return result;
+    --entry->native_waiters;
+    // Without the lock: the release that was this thread's turn is for the next one.
+    if (!result || result == Py_False) entry->wake_first();
+    table->drop_if_unused(*entry);
+    return result;
+}
+
+}  // namespace smarm::stdlib_locks

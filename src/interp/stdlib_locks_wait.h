@@ -1,0 +1,61 @@
+// stdlib_locks_wait.h: who calls, and how an actor or a thread waits for a lock.
+//
+// What:    wait_for_lock parks the calling actor in the lock's entry until it has the lock, runs out of time or is asked to
+//          exit; acquire_natively lets any other thread wait inside the original, counted, so that actors leave it a turn.
+// Threads: the interpreter's GIL is held; acquire_natively gives it away while it waits. Throws: no C++ exceptions of its
+//          own, but acquire_natively must not be noexcept: CPython 3.13 ends threads that wait for a GIL at shutdown with
+//          pthread_exit, which unwinds through it.
+#pragma once
+
+#include <Python.h>
+
+#include "smarm/interp/interpreter_state.h"
+#include "smarm/sched/worker.h"
+#include "stdlib_locks_methods.h"
+#include "stdlib_locks_table.h"
+
+namespace smarm::stdlib_locks {
+
+// The actor that makes this call and may park in it, or nullptr: a thread of its own, a worker outside of actors, or an actor
+// that runs code of another interpreter or under another thread state.
+inline Actor* calling_actor() noexcept {
+    Actor* actor = this_actor();
+    return actor && actor->rider_state == PyThreadState_GetUnchecked() ? actor : nullptr;
+}
+
+// The attached interpreter's table, or nullptr when it has none.
+inline LockTable* lock_table() noexcept {
+    InterpreterState* state = interpreter_state();
+    return state ? &state->locks->impl().table : nullptr;
+}
+
+// The lock's entry in the attached interpreter, or nullptr.
+inline LockEntry* find_entry(PyObject* lock) noexcept {
+    LockTable* table = lock_table();
+    return table ? table->find(lock) : nullptr;
+}
+
+enum class Taken { yes, timed_out, exit_requested, error };
+
+// What a wait needs to know about its kind of lock.
+class LockKind {
+public:
+    // Tries to take the lock for the calling actor. 1, 0, or -1 with a Python exception set. Must not end the entry.
+    virtual int try_take(LockEntry& entry, Actor& actor) = 0;
+    // Gives away a lock that was handed over to an actor that cannot use it.
+    virtual void give_back(PyObject* lock) = 0;
+
+protected:
+    ~LockKind() = default;
+};
+
+// Parks until the calling actor has the lock. Ends the entry if nothing is left in it. `patience.waits` must be set.
+Taken wait_for_lock(LockTable& table, LockEntry& entry, Actor& actor, const Patience& patience, LockKind& kind);
+
+// The result of an acquire method: True, False, or nullptr with an exception set (ActorExit when asked to exit).
+PyObject* as_result(Taken taken);
+
+// Calls the original acquire on behalf of a thread that is no actor; `try_method` is the kind's acquire.
+PyObject* acquire_natively(const Call& call, Method try_method);
+
+}  // namespace smarm::stdlib_locks

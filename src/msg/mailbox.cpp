@@ -1,0 +1,37 @@
+#include "smarm/msg/mailbox.h"
+
+#include <cstdlib>
+#include <new>
+
+namespace smarm {
+namespace {
+constexpr std::uint32_t kFirstCapacity = 4;
+constexpr std::uint32_t kMaxCapacity = 1u << 31;
+}  // namespace
+
+bool Mailbox::grow() noexcept {
+    if (capacity_ == kMaxCapacity) return false;
+    const std::uint32_t capacity = capacity_ ? capacity_ * 2 : kFirstCapacity;
+    auto* ring = static_cast<Message*>(std::malloc(capacity * sizeof(Message)));
+    if (!ring) return false;
+    const std::uint32_t size = size_.load(memory_order_relaxed);
+    for (std::uint32_t i = 0; i < size; ++i) new (&ring[i]) Message(std::move(ring_[(head_ + i) & (capacity_ - 1)]));
+    // SAFETY: the old words were moved from, which leaves them empty; an empty Message needs no destructor call.
+    std::free(ring_);
+    ring_ = ring;
+    capacity_ = capacity;
+    head_ = 0;
+    return true;
+}
+
+std::size_t Mailbox::clear() noexcept {
+    std::size_t dropped = 0;
+    // One at a time: releasing a local object may run code that sends to this very mailbox.
+    for (; !empty(); ++dropped) pop();
+    std::free(ring_);
+    ring_ = nullptr;
+    capacity_ = head_ = 0;
+    return dropped;
+}
+
+}  // namespace smarm

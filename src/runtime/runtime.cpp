@@ -1,0 +1,191 @@
+#include "smarm/runtime/runtime.h"
+
+#include <csignal>
+#include <cstdio>
+#include <new>
+
+#include "interp/py_compat.h"
+#include "smarm/interp/data_stack.h"
+#include "smarm/interp/errors.h"
+#include "smarm/interp/interpreter_state.h"
+#include "smarm/interp/py_actor.h"
+#include "smarm/interp/py_rider.h"
+#include "smarm/interp/spawn_site.h"
+#include "smarm/interp/stdlib_locks.h"
+#include "smarm/runtime/signals.h"
+#include "smarm/wait/reactor.h"
+
+namespace smarm {
+namespace {
+
+atomic<Runtime*> running{nullptr};
+
+std::unique_ptr<Driver> make_reactor() {
+    auto reactor = std::make_unique<Reactor>();
+    if (reactor->start() != 0) return nullptr;
+    return reactor;
+}
+
+void stop_running() { Runtime::current()->scheduler().stop(); }
+
+// The main interpreter's Python-level signal handlers, on the main lane, outside of actors.
+void run_signal_handlers() {
+    if (PyErr_CheckSignals() != 0) PyErr_WriteUnraisable(nullptr);
+}
+
+bool has_default_handler(int number) {
+    PyObject* module = PyImport_ImportModule("signal");
+    PyObject* handler = module ? PyObject_CallMethod(module, "getsignal", "i", number) : nullptr;
+    PyObject* standard = handler ? PyObject_GetAttrString(module, number == SIGINT ? "default_int_handler" : "SIG_DFL") : nullptr;
+    const int same = standard ? PyObject_RichCompareBool(handler, standard, Py_EQ) : 0;
+    PyErr_Clear();
+    Py_XDECREF(standard);
+    Py_XDECREF(handler);
+    Py_XDECREF(module);
+    return same == 1;
+}
+
+bool on_process_main_thread() {
+    PyObject* module = PyImport_ImportModule("threading");
+    PyObject* main = module ? PyObject_CallMethod(module, "main_thread", nullptr) : nullptr;
+    PyObject* current = main ? PyObject_CallMethod(module, "current_thread", nullptr) : nullptr;
+    const bool same = current && current == main;
+    PyErr_Clear();
+    Py_XDECREF(current);
+    Py_XDECREF(main);
+    Py_XDECREF(module);
+    return same;
+}
+
+}  // namespace
+
+Runtime* Runtime::current() noexcept { return running.load(memory_order_acquire); }
+
+PyObject* Runtime::run(const RuntimeConfig& config, PyObject* main, PyObject* arguments) {
+    if (const char* reason = smarm_refuse_python()) return raise_error("NoRuntime", "%s", reason);
+    if (PyThreadState_GetInterpreter(PyThreadState_Get()) != PyInterpreterState_Main())
+        return raise_error("NoRuntime", "smarm.run() must be called from the main interpreter");
+    auto* runtime = new (std::nothrow) Runtime(config);
+    if (!runtime) return PyErr_NoMemory();
+    Runtime* none = nullptr;
+    if (!running.compare_exchange_strong(none, runtime, memory_order_acq_rel)) {
+        delete runtime;
+        return raise_error("AlreadyRunning", "a smarm runtime is already running in this process; inside an actor use spawn");
+    }
+    PyObject* result = runtime->prepare() ? runtime->run_main(main, arguments) : nullptr;
+    running.store(nullptr, memory_order_release);
+    // What was given up still has a stack and refers to its worker: left behind on purpose.
+    if (runtime->scheduler_ && (runtime->scheduler_->stuck() || runtime->scheduler_->abandoned())) return result;
+    delete runtime;
+    return result;
+}
+
+bool Runtime::prepare() {
+    if (config_.stack_bytes == 0) config_.stack_bytes = smarm_default_stack_bytes();
+    Message::set_local_release([](void* object) { Py_DECREF(static_cast<PyObject*>(object)); });
+    install_data_stack_hook();
+    if (!install_stdlib_locks() || !snapshot_main(snapshot_)) return false;
+    if (config_.workers > 1 && smarm_needs_datetime_preload()) {
+        PyObject* module = PyImport_ImportModule("_datetime");
+        if (!module) return false;
+        Py_DECREF(module);
+    }
+    SchedulerOptions options;
+    options.workers = config_.workers;
+    options.stacks.stack_bytes = config_.stack_bytes;
+    options.stacks.warm_stacks = config_.warm_stacks;
+    options.stop_timeout = config_.shutdown_timeout;
+    options.spin_limit = config_.spin;
+    options.make_driver = make_reactor;
+    options.enter_worker = [this](Worker& worker) { enter_worker(worker); };
+    scheduler_ = std::make_unique<Scheduler>(std::move(options));
+    if (scheduler_->ensure_worker(0)) return true;
+    PyErr_SetFromErrno(PyExc_OSError);
+    return false;
+}
+
+PyObject* Runtime::run_main(PyObject* main, PyObject* arguments) {
+    Worker& worker = *scheduler_->worker(0);
+    PyRider rider(worker, PyThreadState_Get());
+    worker.set_rider(&rider);
+
+    auto join = make_shared_ref<JoinState>(false);
+    auto actor = std::make_unique<PyActor>(PyActor::Start{Py_NewRef(main), Py_NewRef(arguments), nullptr, nullptr}, join);
+    PyActor& main_actor = *actor;
+    PyObject* exception = nullptr;
+    main_actor.make_main(stop_running, &exception);
+    main_actor.name = std::make_unique<std::string>("main");
+    main_actor.stack_bytes = static_cast<std::uint32_t>(config_.main_stack_bytes);
+    main_actor.keeps_thread_ident = true;
+    std::unique_ptr<Actor> base = std::move(actor);
+    main_pid_ = scheduler_->spawn(base, Scheduler::Place::on_worker, 0);
+    SMARM_ASSERT(main_pid_, "a new scheduler refused its main actor");
+
+    SignalWatch signals;
+    if (on_process_main_thread()) {
+        rider.after_wait_hook = run_signal_handlers;
+        signals.install(has_default_handler(SIGINT), has_default_handler(SIGTERM), [this](int number) { on_signal(number); });
+    }
+    scheduler_->run_main();
+    signals.restore();
+    worker.set_rider(nullptr);
+    forget_spawn_sites();
+
+    if (const std::size_t left = scheduler_->abandoned()) {
+        std::fprintf(stderr, "smarm: gave up %zu actor%s that did not end within %.1f s of being asked to\n", left,
+                     left == 1 ? "" : "s", std::chrono::duration<double>(config_.shutdown_timeout).count());
+    }
+    if (SignalWatch::received() == SIGTERM) {
+        SignalWatch::forget();
+        Py_XDECREF(exception);
+        PyErr_Clear();
+        // As without smarm: the process ends by the signal, now that everything has been cleaned up.
+        PyObject* flushed = PyRun_String("import sys\nfor s in (sys.stdout, sys.stderr):\n  s and s.flush()\n", Py_file_input,
+                                         PyEval_GetBuiltins(), nullptr);
+        Py_XDECREF(flushed);
+        PyErr_Clear();
+        std::signal(SIGTERM, SIG_DFL);
+        std::raise(SIGTERM);
+    }
+    if (exception) {
+        PyErr_SetRaisedException(exception);
+        return nullptr;
+    }
+    return Py_XNewRef(static_cast<PyObject*>(join->value().local_object()));
+}
+
+void Runtime::on_signal(int number) {
+    scheduler_->table().pinned(main_pid_, [number](Actor& actor, int) {
+        if (number == SIGINT) static_cast<PyActor&>(actor).set_exit_exception(PyExc_KeyboardInterrupt);
+    });
+    scheduler_->request_exit(main_pid_);
+}
+
+void Runtime::enter_worker(Worker& worker) {
+    std::string error;
+    PyThreadState* own = create_interpreter(error);
+    bool ready = own != nullptr;
+    if (own && !prepare_interpreter(snapshot_, worker.index())) {
+        PyErr_Print();
+        error = "it could not be prepared";
+        ready = false;
+    }
+    if (!ready) {
+        std::fprintf(stderr, "smarm: worker %u has no interpreter: %s; its actors fail\n", worker.index(), error.c_str());
+        if (own) Py_EndInterpreter(own);
+        worker.refuse();
+        return;
+    }
+    {
+        PyRider rider(worker, own);
+        worker.set_rider(&rider);
+        worker.run();
+        worker.set_rider(nullptr);
+    }
+    forget_spawn_sites();
+    // An actor that was given up keeps its thread state; ending the interpreter under it would crash.
+    if (worker.live_count() == 0) end_interpreter(own);
+    else PyEval_SaveThread();
+}
+
+}  // namespace smarm

@@ -1,0 +1,224 @@
+#include "smarm/sched/scheduler.h"
+
+#include <mutex>
+#include <new>
+#include <system_error>
+
+namespace smarm {
+namespace {
+
+// Asks the actor `pid` to exit, on its own worker.
+struct ExitPost final : Post {
+    explicit ExitPost(Pid its_pid) noexcept : Post(deliver_exit), pid(its_pid) {}
+    static void deliver_exit(Post& post) noexcept {
+        std::unique_ptr<ExitPost> request(static_cast<ExitPost*>(&post));
+        Worker& worker = *this_worker();
+        if (Actor* actor = worker.scheduler().table().own(request->pid)) worker.request_exit(*actor);
+    }
+    Pid pid;
+};
+
+}  // namespace
+
+Scheduler::Scheduler(SchedulerOptions options) : options_(std::move(options)) {
+    SMARM_ASSERT(options_.workers >= 1 && options_.workers <= kMaxWorkers, "the number of workers was not checked");
+    if (!options_.enter_worker) options_.enter_worker = [](Worker& worker) { worker.run(); };
+}
+
+Scheduler::~Scheduler() {
+    while (!shared_.empty()) {
+        std::unique_ptr<Actor> actor(&shared_.pop());
+        actor->cancelled(false);
+    }
+    SMARM_ASSERT(!stuck_, "a scheduler with a stuck worker must not be destroyed");
+    for (auto& worker : workers_) delete worker.load(memory_order_relaxed);
+}
+
+// ---- actors ----------------------------------------------------------------------------------------------------------
+
+Pid Scheduler::spawn(std::unique_ptr<Actor>& actor, Place place, unsigned worker_index) noexcept {
+    if (stopping()) return {};
+    Worker* worker = nullptr;
+    if (place == Place::local) worker = this_worker();
+    if (place == Place::on_worker) {
+        worker = ensure_worker(worker_index);
+        if (!worker) return {};
+    }
+    if (!table_.allocate(*actor)) return {};
+    Actor& spawned = *actor.release();
+    spawned.deliver = Worker::deliver_actor;
+    const Pid pid = spawned.pid;
+    if (worker) {
+        table_.settle(spawned, static_cast<int>(worker->index()));
+        if (worker == this_worker()) {
+            worker->adopt(spawned);
+        } else {
+            worker->post(spawned);
+        }
+        return pid;
+    }
+    {
+        std::lock_guard guard(shared_lock_);
+        shared_.push(spawned);
+    }
+    // Seq_cst: pairs with Worker::idle, which sets its sleeping flag before it reads this count.
+    unstarted_count_.fetch_add(1, memory_order_seq_cst);
+    find_runner();
+    return pid;
+}
+
+// Sees to it that somebody takes what was just put into the shared queue.
+void Scheduler::find_runner() noexcept {
+    const unsigned running = started_workers();
+    if (idle_.load(memory_order_seq_cst) > 0) {
+        for (unsigned i = 0; i < options_.workers; ++i) {
+            Worker* candidate = worker(i);
+            if (candidate && candidate->sleeping()) {
+                candidate->nudge();
+                return;
+            }
+        }
+    }
+    if (running < options_.workers) {
+        for (unsigned i = 1; i < options_.workers; ++i) {
+            if (!worker(i)) {
+                ensure_worker(i);
+                return;
+            }
+        }
+    }
+}
+
+bool Scheduler::take_unstarted(Worker& worker) noexcept {
+    if (unstarted_count_.load(memory_order_relaxed) == 0) return false;
+    Actor* actor = nullptr;
+    {
+        std::lock_guard guard(shared_lock_);
+        if (shared_.empty()) return false;
+        actor = &shared_.pop();
+    }
+    unstarted_count_.fetch_sub(1, memory_order_seq_cst);
+    MpscNode* node = table_.settle(*actor, static_cast<int>(worker.index()));
+    worker.adopt(*actor);
+    while (node) {
+        auto* post = static_cast<Post*>(node);
+        node = node->next;
+        post->deliver(*post);
+    }
+    return true;
+}
+
+bool Scheduler::send(Pid pid, OwnedParcel& parcel) noexcept {
+    parcel->target = pid.bits();
+    parcel->deliver = Worker::deliver_parcel;
+    for (;;) {
+        const int home = table_.find_home(pid);
+        if (home == ActorTable::kNobody) return false;
+        if (home >= 0) {
+            worker(static_cast<unsigned>(home))->post(*parcel.release());
+            return true;
+        }
+        if (table_.post_early(pid, *parcel)) {
+            parcel.release();
+            return true;
+        }
+    }
+}
+
+bool Scheduler::request_exit(Pid pid) noexcept {
+    auto request = std::unique_ptr<ExitPost>(new (std::nothrow) ExitPost(pid));
+    if (!request) return false;
+    for (;;) {
+        const int home = table_.find_home(pid);
+        if (home == ActorTable::kNobody) return false;
+        if (home >= 0) {
+            Worker* target = worker(static_cast<unsigned>(home));
+            target->post(*request.release());
+            if (target != this_worker()) target->request_attention();
+            return true;
+        }
+        if (table_.post_early(pid, *request)) {
+            request.release();
+            return true;
+        }
+    }
+}
+
+// ---- workers ---------------------------------------------------------------------------------------------------------
+
+Worker* Scheduler::ensure_worker(unsigned index) noexcept {
+    if (Worker* existing = worker(index)) return existing;
+    std::lock_guard guard(start_mutex_);
+    if (Worker* existing = worker(index)) return existing;
+    if (index != 0 && stopping()) return nullptr;
+    try {
+        auto driver = options_.make_driver();
+        if (!driver) return nullptr;
+        auto fresh = std::make_unique<Worker>(*this, index, std::move(driver), options_.stacks);
+        // Release pairs with the acquire in worker(): others see a constructed Worker.
+        workers_[index].store(fresh.get(), memory_order_release);
+        started_.fetch_add(1, memory_order_relaxed);
+        if (index != 0) {
+            try {
+                threads_.emplace_back([this, index] { thread_main(index); });
+            } catch (...) {
+                workers_[index].store(nullptr, memory_order_release);
+                started_.fetch_sub(1, memory_order_relaxed);
+                return nullptr;
+            }
+        }
+        return fresh.release();
+    } catch (const std::exception&) {
+        return nullptr;
+    }
+}
+
+void Scheduler::thread_main(unsigned index) noexcept {
+    Worker& mine = *worker(index);
+    if (stopping()) mine.request_stop();
+    options_.enter_worker(mine);
+    std::lock_guard guard(start_mutex_);
+    ++ended_;
+    workers_ended_.notify_all();
+}
+
+void Scheduler::run_main() noexcept {
+    Worker* main = ensure_worker(0);
+    SMARM_ASSERT(main, "run_main needs worker 0: call ensure_worker(0) first and check it");
+    main->run();
+    // Others may need this worker's interpreter to end theirs.
+    if (main->rider()) main->rider()->before_wait();
+    join_workers();
+    if (main->rider()) main->rider()->after_wait();
+}
+
+// Waits for the other workers, but not for one whose actor neither parks nor reaches a safe point.
+void Scheduler::join_workers() noexcept {
+    std::unique_lock guard(start_mutex_);
+    const auto deadline = monotonic_now() + options_.stop_timeout + options_.stop_timeout / 2;
+    workers_ended_.wait_until(guard, deadline, [this] { return ended_ == threads_.size(); });
+    const bool all_ended = ended_ == threads_.size();
+    std::vector<std::thread> threads = std::move(threads_);
+    threads_.clear();
+    guard.unlock();
+    for (auto& thread : threads) {
+        if (all_ended) thread.join();
+        else thread.detach();
+    }
+    if (all_ended) return;
+    stuck_ = true;
+    for (unsigned i = 1; i < options_.workers; ++i) {
+        if (Worker* it = worker(i)) count_abandoned(it->live_count());
+    }
+}
+
+void Scheduler::stop() noexcept {
+    // Release pairs with the acquire in stopping().
+    if (stopping_.exchange(true, memory_order_acq_rel)) return;
+    std::lock_guard guard(start_mutex_);
+    for (unsigned i = 0; i < options_.workers; ++i) {
+        if (Worker* it = worker(i)) it->request_stop();
+    }
+}
+
+}  // namespace smarm

@@ -1,0 +1,356 @@
+// The worker's loop and its switches. Numbered shutdown: see Scheduler in sched/scheduler.h.
+#include "smarm/sched/worker.h"
+
+#include <mutex>
+#include <utility>
+
+#include "smarm/sched/scheduler.h"
+
+namespace smarm {
+
+namespace detail {
+thread_local Worker* this_worker __attribute__((tls_model("initial-exec"))) = nullptr;
+}
+
+namespace {
+constexpr std::int32_t kSwitchBudget = 64;
+// Every so many passes of the worker's own context the driver is polled and the shared queue served even though local
+// actors are ready.
+constexpr std::uint32_t kPassesPerPoll = 16;
+constexpr std::uint32_t kStopTries = 3;
+}  // namespace
+
+Worker::Worker(Scheduler& scheduler, unsigned index, std::unique_ptr<Driver> driver, const StackPoolOptions& stacks)
+    : scheduler_(scheduler),
+      index_(index),
+      driver_(std::move(driver)),
+      stacks_(stacks),
+      timers_(driver_->now()),
+      spin_limit_(scheduler.options().spin_limit) {}
+
+Worker::~Worker() {
+    // What was posted after the loop ended reaches nobody.
+    MpscNode* node = inbox_.close();
+    while (node) {
+        auto* post = static_cast<Post*>(node);
+        node = node->next;
+        if (post->deliver == deliver_parcel) OwnedParcel(static_cast<Parcel*>(post));
+    }
+}
+
+// ---- switching -----------------------------------------------------------------------------------------------------
+
+void Worker::switch_away(Actor& from) noexcept {
+    Actor* next = ready_.front();
+    if (next && --switch_budget_ > 0 && inbox_.empty() && next->stack) {
+        ready_.pop();
+        next->state.store(ActorState::running, memory_order_relaxed);
+        if (next == &from) return;
+        current_ = next;
+        WorkerCounters::add(counters_.switches);
+        if (rider_) rider_->switch_to(next->rider_state);
+        switch_context(from.context, next->context);
+        return;
+    }
+    current_ = nullptr;
+    if (rider_) rider_->switch_to(nullptr);
+    switch_context(from.context, own_context_);
+}
+
+Wake Worker::park(WaitReason reason, Instant deadline) noexcept {
+    Actor& actor = *current_;
+    if (__builtin_expect(actor.exit_requested, 0)) {
+        actor.exit_requested = false;
+        return Wake::exit_requested;
+    }
+    actor.wait_reason.store(reason, memory_order_relaxed);
+    actor.state.store(ActorState::parked, memory_order_relaxed);
+    Wake wake = Wake::woken;
+    if (deadline == kNever) switch_away(actor);
+    else wake = park_until(actor, deadline);
+    actor.wait_reason.store(WaitReason::none, memory_order_relaxed);
+    if (__builtin_expect(actor.exit_requested, 0)) {
+        actor.exit_requested = false;
+        return Wake::exit_requested;
+    }
+    return wake;
+}
+
+struct Worker::ParkTimer : TimerNode {
+    ParkTimer(Worker& its_worker, Actor& its_actor) noexcept : TimerNode(fire), worker(its_worker), actor(its_actor) {}
+    static void fire(TimerNode& node) {
+        auto& timer = static_cast<ParkTimer&>(node);
+        timer.fired = true;
+        timer.worker.wake(timer.actor);
+    }
+    Worker& worker;
+    Actor& actor;
+    bool fired = false;
+};
+
+// Not inlined: only timed parks pay for the timer's room on the stack.
+[[gnu::noinline]] Wake Worker::park_until(Actor& actor, Instant deadline) noexcept {
+    ParkTimer timer(*this, actor);
+    timers_.arm(timer, deadline);
+    switch_away(actor);
+    timers_.cancel(timer);
+    return timer.fired ? Wake::timed_out : Wake::woken;
+}
+
+Wake Worker::yield() noexcept {
+    Actor& actor = *current_;
+    if (take_exit_request()) return Wake::exit_requested;
+    actor.state.store(ActorState::ready, memory_order_relaxed);
+    ready_.push(actor);
+    switch_away(actor);
+    return take_exit_request() ? Wake::exit_requested : Wake::woken;
+}
+
+void Worker::set_rider(Rider* rider) noexcept {
+    std::lock_guard guard(rider_lock_);
+    rider_ = rider;
+}
+
+void Worker::request_attention() noexcept {
+    std::lock_guard guard(rider_lock_);
+    if (rider_) rider_->request_attention();
+}
+
+bool Worker::at_safe_point() noexcept {
+    if (!inbox_.empty()) drain_inbox();
+    if (stop_requested_.load(memory_order_relaxed)) stop_step();
+    return take_exit_request();
+}
+
+bool Worker::take_exit_request() noexcept { return std::exchange(current_->exit_requested, false); }
+
+void Worker::request_exit(Actor& actor) noexcept {
+    actor.exit_requested = true;
+    if (&actor == current_) {
+        if (rider_) rider_->request_attention();
+    } else {
+        wake(actor);
+    }
+}
+
+// ---- starting and ending actors --------------------------------------------------------------------------------------
+
+void Worker::adopt(Actor& actor) noexcept {
+    actor.worker = this;
+    if (stop_requested_.load(memory_order_relaxed)) actor.exit_requested = true;  // ends it before its first turn
+    live_.store(live_count() + 1, memory_order_relaxed);
+    ready_.push(actor);
+}
+
+void Worker::actor_entry(void* argument) {
+    auto* actor = static_cast<Actor*>(argument);
+    actor->body();
+    Worker& worker = *actor->worker;
+    actor->state.store(ActorState::dead, memory_order_relaxed);
+    worker.finished_ = actor;
+    worker.current_ = nullptr;
+    if (worker.rider_) worker.rider_->switch_to(nullptr);
+    leave_context(actor->context, worker.own_context_);
+}
+
+bool Worker::start_actor(Actor& actor) noexcept {
+    if (std::exchange(actor.exit_requested, false)) {
+        actor.cancelled(false);
+        return false;
+    }
+    actor.stack = stacks_.take(actor.stack_bytes);
+    if (!actor.stack || !actor.attach()) {
+        actor.cancelled(true);
+        return false;
+    }
+    prepare(actor.context, actor.stack, actor_entry, &actor);
+    WorkerCounters::add(counters_.started);
+    return true;
+}
+
+void Worker::run_actor(Actor& actor) noexcept {
+    if (!actor.stack && !start_actor(actor)) {
+        actor.state.store(ActorState::dead, memory_order_relaxed);
+        reap(actor);
+        return;
+    }
+    actor.state.store(ActorState::running, memory_order_relaxed);
+    switch_budget_ = kSwitchBudget;
+    current_ = &actor;
+    WorkerCounters::add(counters_.switches);
+    if (rider_) rider_->switch_to(actor.rider_state);
+    switch_context(own_context_, actor.context);
+    if (finished_) {
+        Actor& ended = *std::exchange(finished_, nullptr);
+        ended.detach();
+        reap(ended);
+    }
+}
+
+void Worker::reap(Actor& actor) noexcept {
+    if (actor.stack) stacks_.give(std::exchange(actor.stack, Stack()));
+    for (std::size_t unread = actor.mailbox.clear(); unread; --unread) scheduler_.count_dead_letter();
+    scheduler_.table().release(actor);
+    live_.store(live_count() - 1, memory_order_relaxed);
+    WorkerCounters::add(counters_.finished);
+    // Acquire pairs with the exchange in wake_remote: a waker may have posted the actor a moment before it ended; then
+    // the drain frees it.
+    if (!actor.wake_posted.load(memory_order_acquire)) delete &actor;
+}
+
+// ---- the inbox -------------------------------------------------------------------------------------------------------
+
+void Worker::post(Post& post) noexcept {
+    const bool taken = inbox_.push(post);
+    SMARM_ASSERT(taken, "a post went to a worker whose inbox is closed");
+    // Seq_cst, after the seq_cst push: pairs with idle(). The exchange lets one poster only pay for the wake-up.
+    if (sleeping_.load(memory_order_seq_cst) && sleeping_.exchange(false, memory_order_seq_cst)) driver_->wake();
+}
+
+void Worker::wake_remote(Actor& actor) noexcept {
+    // Acq_rel: pairs with deliver_actor, so that a wake that finds the flag set is covered by the posted one.
+    if (!actor.wake_posted.exchange(true, memory_order_acq_rel)) post(actor);
+}
+
+void Worker::nudge() noexcept {
+    if (sleeping_.exchange(false, memory_order_seq_cst)) driver_->wake();
+}
+
+void Worker::request_stop() noexcept {
+    stop_requested_.store(true, memory_order_seq_cst);
+    nudge();
+    request_attention();
+}
+
+void Worker::deliver_actor(Post& post) noexcept {
+    auto& actor = static_cast<Actor&>(post);
+    Worker& worker = *this_worker();
+    // Release-acquire with wake_remote: cleared before the actor looks at what it was woken for.
+    actor.wake_posted.exchange(false, memory_order_acq_rel);
+    switch (actor.state.load(memory_order_relaxed)) {
+        case ActorState::unstarted:
+            if (!actor.worker) worker.adopt(actor);
+            break;
+        case ActorState::dead: delete &actor; break;
+        default: worker.wake(actor);
+    }
+}
+
+void Worker::deliver_parcel(Post& post) noexcept {
+    Worker& worker = *this_worker();
+    OwnedParcel parcel(static_cast<Parcel*>(&post));
+    WorkerCounters::add(worker.counters_.remote_messages);
+    Actor* actor = worker.scheduler_.table().own(Pid::from_bits(parcel->target));
+    if (!actor || !worker.deliver(*actor, Message(std::move(parcel)))) worker.scheduler_.count_dead_letter();
+}
+
+void Worker::drain_inbox() noexcept {
+    MpscNode* node = inbox_.take_all();
+    while (node) {
+        auto* post = static_cast<Post*>(node);
+        node = node->next;  // before deliver: it may free the post or post it again
+        post->deliver(*post);
+    }
+}
+
+// ---- the loop --------------------------------------------------------------------------------------------------------
+
+void Worker::take_outside_events(bool poll_driver) noexcept {
+    if (!inbox_.empty()) drain_inbox();
+    if (timers_.size()) timers_.expire(driver_->now());
+    if (poll_driver) driver_->poll();
+}
+
+bool Worker::has_outside_work() const noexcept {
+    return !inbox_.empty() || scheduler_.has_unstarted() ||
+           (stop_requested_.load(memory_order_seq_cst) && stop_tries_ == 0);
+}
+
+// Spins while a message from another core is likely. Returns whether something came.
+bool Worker::spin() noexcept {
+    if (spin_limit_ <= Duration::zero()) return false;
+    const Instant until = monotonic_now() + spin_limit_;
+    do {
+        for (int i = 0; i < 32; ++i) {
+            if (has_outside_work()) return true;
+            cpu_relax();
+        }
+    } while (monotonic_now() < until);
+    return false;
+}
+
+void Worker::idle() noexcept {
+    const Duration longest = scheduler_.options().spin_limit;
+    if (spin()) {
+        spin_limit_ = longest;
+        return;
+    }
+    // Spun in vain: spin less next time, so that an idle worker that only serves timers costs nothing.
+    if (spin_limit_ > longest / 64) spin_limit_ /= 2;
+    scheduler_.note_idle(true);
+    sleeping_.store(true, memory_order_seq_cst);
+    if (!has_outside_work()) {
+        Instant until = timers_.next_deadline();
+        if (stop_requested_.load(memory_order_relaxed) && stop_deadline_ < until) until = stop_deadline_;
+        WorkerCounters::add(counters_.waits);
+        if (rider_) rider_->before_wait();
+        driver_->wait(until);
+        if (rider_) rider_->after_wait();
+    }
+    sleeping_.store(false, memory_order_seq_cst);
+    scheduler_.note_idle(false);
+    if (!inbox_.empty()) spin_limit_ = longest;  // posts come: the next one may come while we spin
+}
+
+// Asks this worker's actors to exit, again after a part of the stop timeout. Returns whether the worker may end.
+bool Worker::stop_step() noexcept {
+    if (live_count() == 0 && inbox_.empty() && !scheduler_.has_unstarted()) return true;
+    const Instant now = driver_->now();
+    if (stop_tries_ > 0 && now < stop_deadline_) return false;
+    if (stop_tries_ == kStopTries) {
+        scheduler_.count_abandoned(live_count());
+        return true;
+    }
+    ++stop_tries_;
+    stop_deadline_ = deadline_after(now, scheduler_.options().stop_timeout / kStopTries);
+    scheduler_.table().visit_all([this](Actor& actor, int home) {
+        if (home == static_cast<int>(index_)) request_exit(actor);
+    });
+    return false;
+}
+
+void Worker::run() noexcept {
+    detail::this_worker = this;
+    for (;;) {
+        const bool look_around = ++passes_ % kPassesPerPoll == 0 || switch_budget_ <= 0;
+        take_outside_events(look_around);
+        if (stop_requested_.load(memory_order_relaxed) && stop_step()) break;
+        if (ready_.empty() || look_around) scheduler_.take_unstarted(*this);
+        if (!ready_.empty()) {
+            run_actor(ready_.pop());
+            continue;
+        }
+        driver_->poll();
+        if (ready_.empty()) idle();
+    }
+    detail::this_worker = nullptr;
+}
+
+void Worker::refuse() noexcept {
+    detail::this_worker = this;
+    while (!stop_requested_.load(memory_order_acquire) || !inbox_.empty()) {
+        drain_inbox();
+        while (!ready_.empty()) {
+            Actor& actor = ready_.pop();
+            actor.cancelled(true);
+            actor.state.store(ActorState::dead, memory_order_relaxed);
+            reap(actor);
+        }
+        sleeping_.store(true, memory_order_seq_cst);
+        if (inbox_.empty() && !stop_requested_.load(memory_order_seq_cst)) driver_->wait(kNever);
+        sleeping_.store(false, memory_order_seq_cst);
+    }
+    detail::this_worker = nullptr;
+}
+
+}  // namespace smarm

@@ -1,0 +1,41 @@
+#include "smarm/wait/join_state.h"
+
+namespace smarm {
+
+void JoinState::finish(OutcomeKind kind, Message&& value) noexcept {
+    gate_.lock();
+    SMARM_ASSERT(kind_ == OutcomeKind::running, "an actor ended twice");
+    kind_ = kind;
+    value_ = std::move(value);
+    joiners_.wake_all();
+    gate_.unlock();
+}
+
+Status JoinState::join(Instant deadline) noexcept {
+    gate_.lock();
+    while (kind_ == OutcomeKind::running) {
+        Worker& worker = *this_worker();
+        Waiter waiter(*worker.current());
+        joiners_.push(waiter);
+        gate_.unlock();
+        const Wake wake = worker.park(WaitReason::join, deadline);
+        gate_.lock();
+        joiners_.leave(waiter);
+        if (wake == Wake::woken || kind_ != OutcomeKind::running) {
+            if (wake != Wake::exit_requested) continue;
+        }
+        gate_.unlock();
+        return wake == Wake::timed_out ? Status::timed_out : Status::exit_requested;
+    }
+    gate_.unlock();
+    return Status::ok;
+}
+
+OutcomeKind JoinState::kind() noexcept {
+    gate_.lock();
+    const OutcomeKind kind = kind_;
+    gate_.unlock();
+    return kind;
+}
+
+}  // namespace smarm

@@ -1,0 +1,276 @@
+// The reactor. Each fd has at most one epoll registration, always EPOLLONESHOT: it reports once and is then disarmed,
+// so that an fd nobody waits for costs nothing, and one that was closed behind our back cannot spin.
+//
+// A stale event never fires a newer wait: every arming of an fd gets a new number, the kernel hands the number back
+// with the event, and an event whose number is not the fd's latest is dropped. Nothing is lost by that: arming makes
+// the kernel look at the readiness anew.
+//
+// The eventfd is edge-triggered: each write is an event of its own, so it need never be read.
+#include "smarm/wait/reactor.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <climits>
+#include <ctime>
+#include <new>
+#include <vector>
+
+#include <fcntl.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "smarm/base/assert.h"
+
+namespace smarm {
+namespace {
+
+constexpr int kEventsAtOnce = 128;
+constexpr std::uint64_t kWakeKey = ~std::uint64_t{0};  // its fd would be -1
+
+using Waits = List<FdWait>;
+
+// What the reactor knows of one fd number.
+struct FdState {
+    Waits readers;
+    Waits writers;
+    std::uint32_t number = 0;  // of the latest arming
+    std::uint32_t armed = 0;   // events that the kernel will report, once; 0 when nobody counts on any
+    bool known = false;        // the kernel had a registration when we last looked
+
+    std::uint32_t wanted() const noexcept {
+        return (readers.empty() ? 0u : std::uint32_t{EPOLLIN}) | (writers.empty() ? 0u : std::uint32_t{EPOLLOUT});
+    }
+};
+
+std::uint64_t key_of(int fd, std::uint32_t number) noexcept {
+    return std::uint64_t{number} << 32 | static_cast<std::uint32_t>(fd);
+}
+
+}  // namespace
+
+struct Reactor::Impl {
+    FdState* find(int fd) noexcept;
+    int make(int fd) noexcept;
+    int arm(FdState& state, int fd) noexcept;
+    void unlink(FdWait& wait) noexcept;
+    static void move_all(Waits& from, Waits& to) noexcept;
+    bool fire_all(Waits& waits, Ready ready) noexcept;
+    bool deliver(int fd, std::uint32_t events) noexcept;
+    bool collect(Duration timeout) noexcept;
+    int wait_for_events(Duration timeout) noexcept;
+
+    int epoll_fd = -1;
+    int wake_fd = -1;
+    bool exact_timeouts = true;   // the kernel has epoll_pwait2
+    bool woken = false;           // poll() saw a wake() that wait() has not returned for
+    bool collecting = false;
+    std::size_t registered = 0;   // waits in all lists
+    std::vector<std::unique_ptr<FdState>> fds;  // indexed by fd; states stay where they are
+    Waits firing;                 // of firing_fd, about to fire
+    int firing_fd = -1;
+    epoll_event events[kEventsAtOnce];
+};
+
+FdState* Reactor::Impl::find(int fd) noexcept {
+    return fd >= 0 && static_cast<std::size_t>(fd) < fds.size() ? fds[static_cast<std::size_t>(fd)].get() : nullptr;
+}
+
+// Makes the state of an fd. Returns 0 or errno.
+int Reactor::Impl::make(int fd) noexcept {
+    // A number that is no open fd must not size the table.
+    if (fcntl(fd, F_GETFD) < 0) return errno;
+    const auto index = static_cast<std::size_t>(fd);
+    try {
+        if (index >= fds.size()) fds.resize(index + 1);
+        fds[index] = std::make_unique<FdState>();
+    } catch (const std::bad_alloc&) {
+        return ENOMEM;
+    }
+    return 0;
+}
+
+// Makes the kernel report what the waits on `fd` want. Returns 0 or errno.
+int Reactor::Impl::arm(FdState& state, int fd) noexcept {
+    const std::uint32_t wanted = state.wanted();
+    if ((wanted & ~state.armed) == 0) return 0;
+    epoll_event event{};
+    event.events = wanted | EPOLLONESHOT;
+    event.data.u64 = key_of(fd, state.number + 1);
+    bool failed = epoll_ctl(epoll_fd, state.known ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &event) != 0;
+    // We were wrong about the registration: the fd was closed and opened anew without forget().
+    if (failed && errno == (state.known ? ENOENT : EEXIST))
+        failed = epoll_ctl(epoll_fd, state.known ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, fd, &event) != 0;
+    if (failed) return errno;
+    ++state.number;
+    state.armed = wanted;
+    state.known = true;
+    return 0;
+}
+
+void Reactor::Impl::unlink(FdWait& wait) noexcept {
+    wait.home_->remove(wait);
+    wait.home_ = nullptr;
+    --registered;
+}
+
+void Reactor::Impl::move_all(Waits& from, Waits& to) noexcept {
+    while (FdWait* wait = from.pop_front()) {
+        to.push_back(*wait);
+        wait->home_ = &to;
+    }
+}
+
+// Fires until the list is empty. The functions called may remove others from it.
+bool Reactor::Impl::fire_all(Waits& waits, Ready ready) noexcept {
+    const bool any = !waits.empty();
+    while (FdWait* wait = waits.front()) {
+        unlink(*wait);
+        wait->fire_(*wait, ready);
+    }
+    return any;
+}
+
+// Fires the waits that these events concern. Returns whether there were any.
+bool Reactor::Impl::deliver(int fd, std::uint32_t events) noexcept {
+    FdState& state = *find(fd);
+    state.armed = 0;
+    firing_fd = fd;
+    if (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) move_all(state.readers, firing);
+    if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) move_all(state.writers, firing);
+    bool any = fire_all(firing, Ready::ready);
+    firing_fd = -1;
+    if (arm(state, fd) != 0) {
+        // The others cannot be served any more; trying again tells them why.
+        Waits stranded;
+        move_all(state.readers, stranded);
+        move_all(state.writers, stranded);
+        any |= fire_all(stranded, Ready::ready);
+    }
+    return any;
+}
+
+// Takes what the kernel has, waiting for it at most `timeout`. Returns whether any wait fired.
+bool Reactor::Impl::collect(Duration timeout) noexcept {
+    SMARM_ASSERT(!collecting, "a fired wait called poll() or wait()");
+    collecting = true;
+    const int count = wait_for_events(timeout);
+    SMARM_ASSERT(count >= 0 || errno == EINTR, "the reactor's epoll fd is broken: did somebody close it?");
+    bool any = false;
+    for (int i = 0; i < count; ++i) {
+        const std::uint64_t key = events[i].data.u64;
+        const int fd = static_cast<int>(static_cast<std::uint32_t>(key));
+        if (key == kWakeKey) woken = true;
+        else if (find(fd)->number == key >> 32) any |= deliver(fd, events[i].events);
+    }
+    collecting = false;
+    return any;
+}
+
+// Duration::max() is for ever. Returns the number of events, or -1 with errno.
+int Reactor::Impl::wait_for_events(Duration timeout) noexcept {
+    const bool forever = timeout == Duration::max();
+    if (exact_timeouts && timeout > Duration::zero()) {
+        timespec relative{};
+        relative.tv_sec = timeout.count() / 1'000'000'000;
+        relative.tv_nsec = timeout.count() % 1'000'000'000;
+        // The bare system call: glibc has a function for it only since 2.35.
+        const long count = syscall(SYS_epoll_pwait2, epoll_fd, events, kEventsAtOnce, forever ? nullptr : &relative,
+                                   nullptr, std::size_t{0});
+        // EPERM is what some containers answer to calls they do not know.
+        if (count >= 0 || (errno != ENOSYS && errno != EPERM)) return static_cast<int>(count);
+        exact_timeouts = false;
+    }
+    const auto ms = std::chrono::ceil<std::chrono::milliseconds>(timeout).count();
+    return epoll_wait(epoll_fd, events, kEventsAtOnce, forever ? -1 : static_cast<int>(ms < INT_MAX ? ms : INT_MAX));
+}
+
+Reactor::Reactor() : impl_(std::make_unique<Impl>()) {}
+
+Reactor::~Reactor() {
+    SMARM_ASSERT(impl_->registered == 0, "a reactor died with waits registered");
+    if (impl_->wake_fd >= 0) close(impl_->wake_fd);
+    if (impl_->epoll_fd >= 0) close(impl_->epoll_fd);
+}
+
+int Reactor::start() noexcept {
+    SMARM_ASSERT(impl_->epoll_fd < 0, "a reactor can be started once");
+    const int epoll = epoll_create1(EPOLL_CLOEXEC);
+    const int wake = epoll < 0 ? -1 : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    epoll_event event{};
+    event.events = EPOLLIN | EPOLLET;
+    event.data.u64 = kWakeKey;
+    if (wake < 0 || epoll_ctl(epoll, EPOLL_CTL_ADD, wake, &event) != 0) {
+        const int error = errno;
+        if (wake >= 0) close(wake);
+        if (epoll >= 0) close(epoll);
+        return error;
+    }
+    impl_->epoll_fd = epoll;
+    impl_->wake_fd = wake;
+    return 0;
+}
+
+Instant Reactor::now() noexcept { return monotonic_now(); }
+
+bool Reactor::poll() noexcept {
+    // Without waits there is nothing to deliver; a wake() stays in the eventfd for wait().
+    return impl_->registered != 0 && impl_->collect(Duration::zero());
+}
+
+void Reactor::wait(Instant until) noexcept {
+    Duration timeout = Duration::max();
+    if (impl_->woken) timeout = Duration::zero();
+    else if (until != kNever) timeout = std::max(until - now(), Duration::zero());
+    impl_->collect(timeout);
+    impl_->woken = false;
+}
+
+void Reactor::wake() noexcept {
+    const int interrupted = errno;  // a signal handler must leave errno as it was
+    const std::uint64_t one = 1;
+    // Can fail only before start(), when there is nobody to wake.
+    [[maybe_unused]] const ssize_t written = write(impl_->wake_fd, &one, sizeof one);
+    errno = interrupted;
+}
+
+int Reactor::add(FdWait& wait, int fd, Interest interest) noexcept {
+    SMARM_ASSERT(!wait.registered(), "an fd wait can be registered only once");
+    if (!impl_->find(fd)) {
+        if (const int error = impl_->make(fd)) return error;
+    }
+    FdState& state = *impl_->find(fd);
+    Waits& waits = interest == Interest::read ? state.readers : state.writers;
+    waits.push_back(wait);
+    wait.home_ = &waits;
+    wait.fd_ = fd;
+    ++impl_->registered;
+    const int error = impl_->arm(state, fd);
+    if (error) remove(wait);
+    return error;
+}
+
+void Reactor::remove(FdWait& wait) noexcept {
+    if (!wait.registered()) return;
+    impl_->unlink(wait);
+    FdState& state = *impl_->find(wait.fd_);
+    // The kernel may stay armed: one more event that nobody waits for. The next add() must not count on it, though.
+    if (state.wanted() == 0) state.armed = 0;
+}
+
+void Reactor::forget(int fd) noexcept {
+    FdState* state = impl_->find(fd);
+    if (!state) return;
+    // An error means that the fd is closed already, and then the kernel has dropped it.
+    if (state->known) epoll_ctl(impl_->epoll_fd, EPOLL_CTL_DEL, fd, nullptr);
+    state->known = false;
+    state->armed = 0;
+    Waits closing;
+    if (impl_->firing_fd == fd) Impl::move_all(impl_->firing, closing);
+    Impl::move_all(state->readers, closing);
+    Impl::move_all(state->writers, closing);
+    impl_->fire_all(closing, Ready::closed);
+}
+
+}  // namespace smarm
