@@ -10,6 +10,7 @@ from smarm._core import Receiver as Receiver
 from smarm._core import Sender as Sender
 from smarm._core import __version__ as __version__
 from smarm._core import channel as channel
+from smarm._core import check as check
 from smarm._core import processes as processes
 from smarm._core import receive as receive
 from smarm._core import self as self
@@ -31,6 +32,7 @@ from smarm._errors import NoRuntime as NoRuntime
 from smarm._errors import NotSendable as NotSendable
 from smarm._errors import SmarmError as SmarmError
 from smarm._errors import Timeout as Timeout
+from smarm._preempt import no_preempt as no_preempt
 from smarm._statistics import ProcessInfo as ProcessInfo
 from smarm._statistics import Statistics as Statistics
 from smarm._statistics import WorkerStatistics as WorkerStatistics

@@ -28,6 +28,8 @@ class WorkerStatistics:
     messages_from_other_workers: int
     waits: int
     """How often it went to sleep."""
+    preemptions: int
+    """Turns that were ended because their time slice was used up."""
     stacks_in_use: int
     stacks_warm: int
     """Free stacks that keep their pages."""

@@ -3,6 +3,7 @@
 #include "bind/arguments.h"
 #include "smarm/interp/errors.h"
 #include "smarm/interp/pid_type.h"
+#include "smarm/interp/py_actor.h"
 #include "smarm/interp/py_rider.h"
 #include "smarm/sched/scheduler.h"
 
@@ -18,6 +19,23 @@ PyObject* yield_now(PyObject*, PyObject*) {
     Worker* worker = require_actor("yield_now");
     if (!worker) return nullptr;
     if (worker->yield() == Wake::exit_requested) return raise_exit();
+    Py_RETURN_NONE;
+}
+
+// An explicit safe point: lets others run when this actor's slice is used up.
+PyObject* check_slice(PyObject*, PyObject*) {
+    Worker* worker = require_actor("check");
+    if (!worker) return nullptr;
+    if (worker->at_safe_point(true) == Wake::exit_requested) return raise_exit();
+    Py_RETURN_NONE;
+}
+
+PyObject* no_preempt(PyObject*, PyObject* enter) {
+    Worker* worker = require_actor("no_preempt");
+    if (!worker) return nullptr;
+    auto* actor = static_cast<PyActor*>(worker->current());
+    if (enter == Py_True) actor->enter_no_preempt();
+    else actor->leave_no_preempt();
     Py_RETURN_NONE;
 }
 
@@ -96,6 +114,10 @@ PyObject* receive_message(PyObject*, PyObject* const* arguments, Py_ssize_t coun
 PyMethodDef actor_functions[] = {
     {"self", self_pid, METH_NOARGS, "self()\n--\n\nReturn the running actor's Pid."},
     {"yield_now", yield_now, METH_NOARGS, "yield_now()\n--\n\nLet every other actor of this worker that can run do so first."},
+    {"check", check_slice, METH_NOARGS,
+     "check()\n--\n\nLet others run now if this actor has used up its time slice: for C extensions' callbacks and code under "
+     "no_preempt()."},
+    {"_no_preempt", no_preempt, METH_O, nullptr},
     {"sleep", sleep_for, METH_O,
      "sleep(seconds, /)\n--\n\nPark the actor for that long; 0 lets due timers run.\n\nRaises ValueError for a negative number or NaN."},
     {"send", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(send_message)), METH_FASTCALL,

@@ -31,16 +31,21 @@ PyObject* run(PyObject*, PyObject* arguments) {
     Py_ssize_t warm_stacks = 0;
     double shutdown_seconds = 0;
     double spin_seconds = 0;
-    if (!PyArg_ParseTuple(arguments, "OO!(Innndd):_run", &main, &PyTuple_Type, &main_arguments, &workers, &stack_bytes,
-                          &main_stack_bytes, &warm_stacks, &shutdown_seconds, &spin_seconds))
+    double slice_seconds = 0;
+    double stall_seconds = 0;
+    if (!PyArg_ParseTuple(arguments, "OO!(Innndddd):_run", &main, &PyTuple_Type, &main_arguments, &workers, &stack_bytes,
+                          &main_stack_bytes, &warm_stacks, &shutdown_seconds, &spin_seconds, &slice_seconds, &stall_seconds))
         return nullptr;
     RuntimeConfig config;
     config.workers = workers;
     config.stack_bytes = static_cast<std::size_t>(stack_bytes);
     config.main_stack_bytes = static_cast<std::size_t>(main_stack_bytes);
     config.warm_stacks = static_cast<std::size_t>(warm_stacks);
-    config.shutdown_timeout = Duration(static_cast<std::int64_t>(shutdown_seconds * 1e9));
-    config.spin = Duration(static_cast<std::int64_t>(spin_seconds * 1e9));
+    const auto duration = [](double seconds) { return Duration(static_cast<std::int64_t>(seconds * 1e9)); };
+    config.shutdown_timeout = duration(shutdown_seconds);
+    config.spin = duration(spin_seconds);
+    config.time_slice = duration(slice_seconds);
+    config.stall_threshold = duration(stall_seconds);
     return Runtime::run(config, main, main_arguments);
 }
 
@@ -126,7 +131,7 @@ py::dict statistics() {
                                 py::arg("switches") = read(counters.switches), py::arg("started") = read(counters.started),
                                 py::arg("finished") = read(counters.finished), py::arg("messages") = read(counters.messages),
                                 py::arg("messages_from_other_workers") = read(counters.remote_messages),
-                                py::arg("waits") = read(counters.waits), py::arg("stacks_in_use") = stacks.in_use,
+                                py::arg("waits") = read(counters.waits), py::arg("preemptions") = read(counters.preemptions), py::arg("stacks_in_use") = stacks.in_use,
                                 py::arg("stacks_warm") = stacks.warm, py::arg("stacks_cold") = stacks.cold,
                                 py::arg("stack_bytes_reserved") = stacks.reserved_bytes,
                                 py::arg("guard_costs_mapping") = stacks.guard_costs_mapping));

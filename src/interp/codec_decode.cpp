@@ -41,15 +41,11 @@ PyObject* Decoder::run() {
 }
 
 PyObject* Decoder::build() {
-    PyObject* value = nullptr;
-    Step step = read(value);
-    while (step != Step::Failed && !frames_.empty()) step = resume(value);
+    Handle value;
+    Step step = read(*value.out());
+    while (step != Step::Failed && !frames_.empty()) step = resume(*value.out());
     if (step == Step::Failed) return nullptr;
-    if (reader_.left() != 0) {
-        Py_DECREF(value);
-        return bad("bytes are left over");
-    }
-    return value;
+    return reader_.left() == 0 ? value.release() : bad("bytes are left over");
 }
 
 Decoder::Step Decoder::resume(PyObject*& value) {
@@ -212,15 +208,11 @@ Decoder::Step Decoder::read(PyObject*& value) {
         case Tag::Int8:
         case Tag::Int16:
         case Tag::Int32:
-        case Tag::Int64:
-            value = read_number(tag);
-            return value ? Step::Value : Step::Failed;
+        case Tag::Int64: value = read_number(tag); return value ? Step::Value : Step::Failed;
         case Tag::List:
         case Tag::Dict:
         case Tag::Tuple: return open_sequence(tag, false, value);
-        case Tag::Ref:
-            value = read_ref();
-            return value ? Step::Value : Step::Failed;
+        case Tag::Ref: value = read_ref(); return value ? Step::Value : Step::Failed;
         case Tag::Mark:
             if (!reader_.byte(byte)) return fail("the end is missing");
             return read_other(static_cast<Tag>(byte), true, value);
@@ -282,46 +274,39 @@ Decoder::Step Decoder::open_sequence(Tag tag, bool mark, PyObject*& value) {
     if (!claim(count, tag == Tag::Dict ? 2 : 1)) return Step::Failed;
     auto size = static_cast<Py_ssize_t>(count);
 
-    Build build = Build::Tuple;
-    PyObject* object;
+    Build build = slice ? Build::Slice : Build::Tuple;
+    Handle object;
     switch (tag) {
         case Tag::List:
             build = mark ? Build::SharedList : Build::List;
-            object = PyList_New(mark ? 0 : size);
+            object = Handle(PyList_New(mark ? 0 : size));
             if (object && !mark) {
-                for (Py_ssize_t index = 0; index < size; ++index) PyList_SET_ITEM(object, index, Py_None);
+                for (Py_ssize_t index = 0; index < size; ++index) PyList_SET_ITEM(object.get(), index, Py_None);
             }
             break;
         case Tag::Dict:
             build = Build::Dict;
-            object = PyDict_New();
+            object = Handle(PyDict_New());
             break;
         case Tag::Set:
             build = Build::Set;
-            object = PySet_New(nullptr);
+            object = Handle(PySet_New(nullptr));
             break;
         case Tag::FrozenSet:
         case Tag::MarkedFrozenSet:
             build = Build::Set;
-            object = PyFrozenSet_New(nullptr);
+            object = Handle(PyFrozenSet_New(nullptr));
             break;
         default:
-            build = slice ? Build::Slice : Build::Tuple;
-            object = PyTuple_New(size);
-            if (object) {
-                for (Py_ssize_t index = 0; index < size; ++index) PyTuple_SET_ITEM(object, index, Py_None);
-            }
+            object = Handle(PyTuple_New(size));
+            for (Py_ssize_t index = 0; object && index < size; ++index) PyTuple_SET_ITEM(object.get(), index, Py_None);
     }
     if (!object) return Step::Failed;
-    if (mark) {
-        remember(object);
-    }
+    if (mark) remember(object.get());
     bool marked = tag == Tag::MarkedTuple || tag == Tag::MarkedFrozenSet || tag == Tag::MarkedSlice;
-    if (size == 0 && !marked) {
-        value = object;
-        return Step::Value;
-    }
-    return push(build, object, size, tag, marked);
+    if (size > 0 || marked) return push(build, object.release(), size, tag, marked);
+    value = object.release();
+    return Step::Value;
 }
 
 // Every child needs a byte at least, wherever in the parcel it stands.

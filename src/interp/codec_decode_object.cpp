@@ -117,9 +117,7 @@ bool Decoder::accept(BuildFrame& frame, Handle child) {
         case Await::PairValue:
             frame.await = Await::PairKey;
             return set_item(frame.object, Handle(std::exchange(frame.extra, nullptr)).get(), child.get());
-        case Await::State:
-            frame.await = Await::Part;
-            return set_state(frame, child.get());
+        case Await::State: frame.await = Await::Part; return set_state(frame, child.get());
         case Await::Setter:
             frame.extra = child.release();
             frame.await = Await::SetterState;
@@ -207,7 +205,8 @@ bool Decoder::next_part(BuildFrame& frame, PyObject*& value, bool& done) {
             case Tag::Context: frame.await = Await::Context; break;
             case Tag::Suppress:
                 if (!PyExceptionInstance_Check(frame.object)) break;
-                if (PyObject_GenericSetAttr(frame.object, cache_.suppress_context_name.get(), Py_True) < 0) return false;
+                if (PyObject_GenericSetAttr(frame.object, cache_.suppress_context_name.get(), Py_True) < 0)
+                    return false;
                 break;
             case Tag::End:
                 value = std::exchange(frame.object, nullptr);

@@ -19,9 +19,11 @@ namespace smarm::codec {
 enum class Build : std::uint8_t { List, SharedList, Tuple, Slice, Set, Dict, Attributes, Object, Custom };
 
 // What an Object frame's next child is.
+// clang-format off: a table
 enum class Await : std::uint8_t {
     Callable, Arguments, Keywords, Part, Item, PairKey, PairValue, State, Setter, SetterState, Cause, Context,
 };
+// clang-format on
 
 struct BuildFrame {
     PyObject* object;  // owned: what is filled; an Object's callable until it is made; a Custom's decode function
@@ -31,7 +33,7 @@ struct BuildFrame {
     Build build;
     Tag tag;
     Await await;
-    bool marked;       // Memo or Use follows the contents
+    bool marked;  // Memo or Use follows the contents
 };
 
 class Decoder {
@@ -109,9 +111,9 @@ private:
     Cache& cache_;
     const Parcel& parcel_;
     Reader reader_;
-    std::uint64_t claimed_ = 0;          // children announced so far
+    std::uint64_t claimed_ = 0;  // children announced so far
     Stack<BuildFrame, 12> frames_;
-    Stack<PyObject*, 8> memo_;           // owned
+    Stack<PyObject*, 8> memo_;  // owned
 };
 
 }  // namespace smarm::codec

@@ -83,10 +83,20 @@ Encoder::Step Encoder::unsendable(PyObject* value, const char* reason) {
     return refuse("%s cannot be sent: %s", type_name, hint ? hint : reason);
 }
 
+Encoder::Step Encoder::refuse_depth(PyObject* object) {
+    for (std::size_t index = 0; index < frames_.size(); ++index) {
+        // An object can refer to itself from its state, which comes after it has been made.
+        if (frames_[index].object != object) continue;
+        return refuse("%T cannot be sent: it contains itself among the arguments that make it", object);
+    }
+    return refuse("nested deeper than %u levels", static_cast<unsigned>(codec_.limits.depth));
+}
+
 Encoder::Step Encoder::changed(const char* type) { return refuse("this %s changed while it was being encoded", type); }
 
 Encoder::Step Encoder::explain(PyObject* value) {
     Handle owned = Handle::share(value);
+    if (!PyErr_Occurred()) PyErr_SetString(PyExc_SystemError, "failed without an exception");
     Handle cause(PyErr_GetRaisedException());
     if (!is_refusal(cause.get())) {
         Handle path(cache_.prepare() ? path_of(frames_, root_, cache_) : nullptr);

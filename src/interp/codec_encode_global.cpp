@@ -33,9 +33,9 @@ Encoder::Step Encoder::write_function_or_class(PyObject* value) {
     bool nested = contains(name.get(), "<locals>");
     bool lambda = contains(name.get(), "<lambda>");
     if (codec_.main_by_value) {
-        Handle module = module_of(cache_, value, name.get());
-        if (!module) return explain(value);
-        if (nested || lambda || is_main(cache_, module.get())) {
+        int by_reference = nested || lambda ? 0 : is_importable(value, name.get());
+        if (by_reference < 0) return explain(value);
+        if (!by_reference) {
             Handle reduced = reduce_by_value(value);
             if (!reduced) return explain(value);
             if (reduced.get() != Py_NotImplemented) return open_reduced(value, std::move(reduced));
@@ -47,6 +47,18 @@ Encoder::Step Encoder::write_function_or_class(PyObject* value) {
                       name.get());
     }
     return write_global(value, name.get());
+}
+
+// Whether another interpreter finds the object by its name, __main__ not counted; -1 with an exception set.
+int Encoder::is_importable(PyObject* value, PyObject* name) {
+    Handle module = module_of(cache_, value, name);
+    if (!module) return -1;
+    if (is_main(cache_, module.get())) return 0;
+    Handle found = find_global(cache_, module.get(), name);
+    if (found) return found.get() == value;
+    if (!PyErr_ExceptionMatches(PyExc_AttributeError) && !PyErr_ExceptionMatches(PyExc_ImportError)) return -1;
+    PyErr_Clear();
+    return 0;
 }
 
 // Writes module and qualified name, once it is certain that they lead back to the same object.
@@ -93,8 +105,9 @@ bool Encoder::prepare_by_value() {
     Handle cloudpickle(PyImport_ImportModule("cloudpickle"));
     if (!cloudpickle) {
         if (PyErr_ExceptionMatches(PyExc_ModuleNotFoundError)) {
-            PyErr_SetString(PyExc_TypeError, "functions and classes of this __main__ can only be sent with the package "
-                                             "cloudpickle, which is not installed");
+            PyErr_SetString(PyExc_TypeError,
+                            "functions and classes of this __main__ can only be sent with the package "
+                            "cloudpickle, which is not installed");
         }
         return false;
     }

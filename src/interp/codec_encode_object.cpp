@@ -1,5 +1,7 @@
 // Objects: taken apart by the protocol of copy and pickle (__reduce_ex__), so that everything inside them, at any
 // depth, goes through the same walk, with the same paths, shared references and native objects.
+#include <iterator>
+
 #include "interp/codec_encoder.h"
 
 namespace smarm::codec {
@@ -43,13 +45,18 @@ Encoder::Step Encoder::write_object(PyObject* borrowed) {
     }
     if (!codec_.limits.allow_reduce) return unsendable(value.get(), "only built-in types are allowed here");
     if (type == &PyFunction_Type || type == &PyType_Type) return write_function_or_class(value.get());
+    if (PyType_Check(value.get())) {
+        // A class with a metaclass, unless copyreg knows better.
+        int registered = PyDict_Contains(cache_.dispatch_table.get(), reinterpret_cast<PyObject*>(type));
+        if (registered < 0) return Step::Failed;
+        if (!registered) return write_function_or_class(value.get());
+    }
     int plain = is_plain(type);
     if (plain < 0) return explain(value.get());
     if (plain) return open_plain(value.get());
     Handle reduced = reduce(value.get());
     if (!reduced) return explain(value.get());
     if (PyUnicode_Check(reduced.get())) return write_global(value.get(), reduced.get());
-    if (reduced.get() == Py_NotImplemented) return write_function_or_class(value.get());
     return open_reduced(value.get(), std::move(reduced));
 }
 
@@ -58,7 +65,7 @@ Encoder::Step Encoder::write_custom(PyObject* value, PyObject* entry) {
     Handle payload(PyObject_CallOneArg(PyTuple_GET_ITEM(entry, 1), value));
     if (!payload) return explain(value);
     put(Tag::Custom);
-    write_string(PyTuple_GET_ITEM(entry, 0));
+    write_name(PyTuple_GET_ITEM(entry, 0));
     if (push(Kind::Custom, value, 0) == Step::Failed) return Step::Failed;
     Frame& frame = frames_.top();
     frame.held = payload.release();
@@ -74,7 +81,9 @@ Encoder::Step Encoder::advance_custom() {
 // Whether instances are made by class.__new__(class) and have no state but their __dict__; -1 with an exception set.
 // This is what the default __reduce_ex__ would find out again for every instance.
 int Encoder::is_plain(PyTypeObject* type) {
-    if (plain_type_.get() == reinterpret_cast<PyObject*>(type)) return 1;
+    for (PyTypeObject* known : plain_types_) {
+        if (known == type) return 1;
+    }
     // Without room for slots or C fields.
     if (!PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE) || type->tp_itemsize != 0 ||
         type->tp_basicsize != PyBaseObject_Type.tp_basicsize || PyType_IsSubtype(type, &PyType_Type)) {
@@ -96,7 +105,8 @@ int Encoder::is_plain(PyTypeObject* type) {
         int is_default = has_attribute(type, attribute.name, attribute.expected);
         if (is_default <= 0) return is_default;
     }
-    plain_type_ = Handle::share(reinterpret_cast<PyObject*>(type));
+    // The memo is about to hold the class, which is written first of all.
+    plain_types_[next_plain_type_++ % std::size(plain_types_)] = type;
     return 1;
 }
 
@@ -115,13 +125,11 @@ Encoder::Step Encoder::open_plain(PyObject* value) {
     return write(reinterpret_cast<PyObject*>(Py_TYPE(value))) == Step::Failed ? Step::Failed : Step::Opened;
 }
 
-// Returns a string (the name of a global), a tuple, NotImplemented for a class with a metaclass, or nothing with an
-// exception set.
+// Returns a string (the name of a global) or a tuple if the object does as it should, or nothing with an exception set.
 Handle Encoder::reduce(PyObject* value) {
     auto* type = reinterpret_cast<PyObject*>(Py_TYPE(value));
     Handle reducer;
     if (PyDict_GetItemRef(cache_.dispatch_table.get(), type, reducer.out()) < 0) return {};
-    if (!reducer && PyType_Check(value)) return Handle::share(Py_NotImplemented);
     if (!reducer && by_value_table_) {
         if (PyMapping_GetOptionalItem(by_value_table_.get(), type, reducer.out()) < 0) return {};
     }

@@ -30,11 +30,13 @@ enum class Kind : std::uint8_t {
     Custom,  // held: the payload
 };
 
-// What an Object frame writes next; a Dict or Pairs frame says Key or Value.
+// What an Object frame writes now; a Dict or Pairs frame says Key or Value.
+// clang-format off: a table
 enum class Phase : std::uint8_t {
     Callable, Arguments, Keywords, Made, Items, Pairs, State, Setter, SetterState, Cause, Context, End,
     Key, Value,
 };
+// clang-format on
 
 struct Frame {
     PyObject* object;  // owned: what is walked
@@ -42,10 +44,10 @@ struct Frame {
     Py_ssize_t index;  // see Kind; Items and Pairs: how many were taken
     Py_ssize_t count;  // children announced; Dict: still to come
     Kind kind;
-    Phase phase;       // the one whose child is being written
-    Tag tag;           // of an Object
-    bool marked;       // the contents are followed by Memo or Use
-    bool counted;      // towards the depth limit
+    Phase phase;   // the one whose child is being written
+    Tag tag;       // of an Object
+    bool marked;   // the contents are followed by Memo or Use
+    bool counted;  // towards the depth limit
 };
 
 using Frames = Stack<Frame, 12>;
@@ -70,7 +72,7 @@ private:
         void (*settle)(PyObject* object, bool sent);
     };
 
-    // codec_encode.cpp: the walk and the built-in types.
+    // codec_encode.cpp: the walk, and containers of built-in types.
     Step walk(PyObject* value);
     Step advance();
     Step advance_list();
@@ -79,6 +81,11 @@ private:
     Step advance_set();
     Step advance_slice();
     Step advance_custom();
+    Step open_sequence(Kind kind, Tag tag, PyObject* value, Py_ssize_t count);
+    Step open_set(Tag tag, PyObject* value);
+    void settle(bool sent);
+
+    // codec_encode_leaf.cpp: values by type.
     Step write(PyObject* value);
     Step write_other(PyObject* value);
     bool write_int(PyObject* value);
@@ -88,13 +95,10 @@ private:
     Step write_bytes(Tag tag, PyObject* value, const char* data, Py_ssize_t size);
     Step write_buffer(PyObject* value);
     Step write_range(PyObject* value);
-    Step write_native(const NativeType& type, PyObject* value);
-    void settle(bool sent);
-    Step open_sequence(Kind kind, Tag tag, PyObject* value, Py_ssize_t count);
-    Step open_set(Tag tag, PyObject* value);
+    Step write_native(const NativeType& type, PyObject* borrowed);
 
     // codec_encode_object.cpp: everything that needs Python code.
-    Step write_object(PyObject* value);
+    Step write_object(PyObject* borrowed);
     Step write_custom(PyObject* value, PyObject* entry);
     Step open_plain(PyObject* value);
     Step open_reduced(PyObject* value, Handle reduced);
@@ -113,6 +117,7 @@ private:
 
     // codec_encode_global.cpp: functions and classes.
     Step write_function_or_class(PyObject* value);
+    int is_importable(PyObject* value, PyObject* name);
     Step write_global(PyObject* value, PyObject* name);
     void write_name(PyObject* name);
     Handle reduce_by_value(PyObject* value);
@@ -133,6 +138,7 @@ private:
     void put_bytes(Tag tag, std::uint64_t number, const void* data, std::size_t size);
 
     // Frames and memo.
+    static bool is_shared(PyObject* object) noexcept { return Py_REFCNT(object) > 1; }
     Step push(Kind kind, PyObject* object, Py_ssize_t count);
     void pop();
     // Writes Ref and returns true if the object has been written.
@@ -145,6 +151,7 @@ private:
     // Errors: each sets an exception and returns Failed.
     Step unsendable(PyObject* value, const char* reason);
     Step refuse(const char* format, ...);
+    Step refuse_depth(PyObject* object);
     Step changed(const char* type);
     // The pending exception came out of Python code: names the path in it.
     Step explain(PyObject* value);
@@ -157,9 +164,10 @@ private:
     Memo memo_;
     Stack<Unsettled, 2> unsettled_;  // natives that want to know how the call ends
     std::uint32_t depth_ = 0;
-    std::uint32_t names_ = 0;       // keys written as Name
-    std::uint32_t names_again_ = 0; // keys that then were a Ref
-    Handle plain_type_;      // the last type found to be plain
+    std::uint32_t names_ = 0;            // keys written as Name
+    std::uint32_t names_again_ = 0;      // keys that then were a Ref
+    PyTypeObject* plain_types_[4] = {};  // the last types found to be plain; borrowed from the memo
+    unsigned next_plain_type_ = 0;
     Handle by_value_;        // cloudpickle's pickler of this call
     Handle by_value_table_;  // and its dispatch table
 };

@@ -22,6 +22,7 @@
 
 namespace smarm::codec {
 
+// clang-format off: a table
 enum class Tag : std::uint8_t {
     None, True, False, Ellipsis, NotImplemented,
     TypeOf,           // a value None, Ellipsis or NotImplemented: its type
@@ -61,6 +62,7 @@ enum class Tag : std::uint8_t {
     Suppress,         // __suppress_context__ = True
     End,
 };
+// clang-format on
 
 inline constexpr unsigned kShortString = 0x40;
 inline constexpr unsigned kShortStringMax = 63;

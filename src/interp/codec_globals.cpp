@@ -54,11 +54,11 @@ bool is_main(const Cache& cache, PyObject* module_name) {
 
 Handle find_module(Cache& cache, PyObject* name) {
     if (is_main(cache, name)) return find_main(cache);
-    // Also for a module that is in sys.modules already: it waits while another actor is importing it.
-    Handle top(PyImport_ImportModuleLevelObject(name, nullptr, nullptr, nullptr, 0));
-    if (!top) return {};
-    if (PyUnicode_FindChar(name, '.', 0, PyUnicode_GET_LENGTH(name), 1) < 0) return top;
+    // Waits for a module that another actor is importing.
     Handle module(PyImport_GetModule(name));
+    if (module || PyErr_Occurred()) return module;
+    if (!Handle(PyImport_ImportModuleLevelObject(name, nullptr, nullptr, nullptr, 0))) return {};
+    module = Handle(PyImport_GetModule(name));
     if (!module && !PyErr_Occurred()) PyErr_Format(PyExc_ImportError, "%U is not in sys.modules", name);
     return module;
 }

@@ -22,8 +22,8 @@ struct Cache {
 
     Handle dispatch_table, new_object, new_object_ex;  // of copyreg
     Handle object_reduce_ex, object_reduce, object_get_state;
-    Handle protocol;                                   // the int 5
-    Handle no_arguments;                               // ()
+    Handle protocol;      // the int 5
+    Handle no_arguments;  // ()
     bool ready = false;
 
     // Fills what is empty. Returns false with an exception set. It can import, so several actors may be in it.

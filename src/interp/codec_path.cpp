@@ -4,8 +4,8 @@
 namespace smarm::codec {
 namespace {
 
-constexpr Py_ssize_t kLongestKey = 40;        // characters of a key's repr
-constexpr std::size_t kLongestPath = 24;      // steps; more are cut out in the middle
+constexpr Py_ssize_t kLongestKey = 40;    // characters of a key's repr
+constexpr std::size_t kLongestPath = 24;  // steps; more are cut out in the middle
 
 // Returns the key's repr, shortened; a key whose repr fails is named by its type.
 Handle repr_of(PyObject* key) {
@@ -38,8 +38,7 @@ Handle key_step(PyObject* key, bool attribute) {
 Handle key_before(PyObject* dict, Py_ssize_t position) {
     Py_ssize_t next = 0;
     PyObject* key = nullptr;
-    while (next < position && PyDict_Next(dict, &next, &key, nullptr)) {
-    }
+    while (next < position && PyDict_Next(dict, &next, &key, nullptr)) {}
     return key ? Handle::share(key) : text("?");
 }
 
@@ -72,7 +71,8 @@ Handle object_step(const Frame& frame, const Frame* child) {
         case Phase::Callable: return text(frame.tag == Tag::Call ? ".__reduce_ex__()[0]" : ".__class__");
         case Phase::Keywords: return text(".__getnewargs_ex__()[1]");
         case Phase::State:
-            if (child && (child->kind == Kind::Dict || (child->kind == Kind::Tuple && child->count == 2))) return text("");
+            if (child && (child->kind == Kind::Dict || (child->kind == Kind::Tuple && child->count == 2)))
+                return text("");
             return text(".__getstate__()");
         case Phase::Setter: return text(".__reduce_ex__()[5]");
         case Phase::SetterState: return text(".__reduce_ex__()[2]");

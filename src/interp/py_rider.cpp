@@ -7,7 +7,7 @@
 namespace smarm {
 
 PyRider::PyRider(Worker& worker, PyThreadState* own) noexcept
-    : worker_(worker), own_(own), interpreter_(PyThreadState_GetInterpreter(own)) {}
+    : worker_(worker), own_(own), interpreter_(PyThreadState_GetInterpreter(own)), attached_(own) {}
 
 PyRider::~PyRider() {
     // A pending call that still names this rider must run before it is gone; the thread state is attached.
@@ -28,7 +28,26 @@ void PyRider::switch_to(void* state) noexcept {
     }
     // A switch inside a pending call would end all pending calls of the interpreter: see Trap 1.
     if (__builtin_expect(smarm_pending_handler(interpreter_) != nullptr, 0)) smarm_clear_pending_handler(interpreter_);
+    if (__builtin_expect(smarm_is_collecting(interpreter_), 0)) note_collector();
+    attached_ = next;
     PyThreadState_Swap(next);
+}
+
+// A finaliser that parks leaves the collection under way, on its actor's behalf: that actor must get to the end of it.
+void PyRider::note_collector() noexcept {
+    if (!collector_) collector_ = attached_;
+}
+
+// Whether an actor may lose its worker here, or be unwound. See DESIGN, Traps 1 and 2.
+bool PyRider::may_switch(PyThreadState* state) noexcept {
+    void* handler = smarm_pending_handler(interpreter_);
+    if (handler && handler != state) return false;  // inside another actor's pending calls
+    if (smarm_import_lock_held(interpreter_)) return false;
+    if (!smarm_is_collecting(interpreter_)) {
+        collector_ = nullptr;
+        return true;
+    }
+    return collector_ && collector_ != state;  // somebody else's collection does not hold this actor up
 }
 
 void PyRider::before_wait() noexcept { PyEval_SaveThread(); }
@@ -46,27 +65,22 @@ void PyRider::request_attention() noexcept {
 
 int PyRider::safe_point(void* argument) {
     auto& rider = *static_cast<PyRider*>(argument);
-    PyThreadState* state = PyThreadState_GetUnchecked();
     rider.attention_.store(false, memory_order_release);
-    Actor* actor = rider.worker_.current();
     if (rider.ending_.load(memory_order_acquire)) return 0;
     if (this_worker() != &rider.worker_) {
-        // A pool thread of the interpreter ran the call: ask again.
-        rider.request_attention();
+        rider.request_attention();  // a pool thread of the interpreter ran the call: ask again
         return 0;
     }
+    auto* actor = static_cast<PyActor*>(rider.worker_.current());
+    PyThreadState* state = PyThreadState_GetUnchecked();
     if (!actor || state != actor->rider_state) return 0;
-    void* handler = smarm_pending_handler(rider.interpreter_);
-    if ((handler && handler != state) || smarm_import_lock_held(rider.interpreter_) ||
-        smarm_is_collecting(rider.interpreter_)) {
+    if (!rider.may_switch(state)) {
         if (actor->exit_requested) rider.request_attention();
         return 0;
     }
-    if (rider.worker_.at_safe_point()) {
-        raise_exit();
-        return -1;
-    }
-    return 0;
+    if (rider.worker_.at_safe_point(actor->preemptible()) == Wake::woken) return 0;
+    raise_exit();
+    return -1;
 }
 
 PyObject* raise_exit() {

@@ -1,9 +1,9 @@
 // Installing, identity, and what each interpreter keeps. How locks work: stdlib_locks_{plain,recursive}.cpp.
 #include "smarm/interp/stdlib_locks.h"
 
-#include "stdlib_locks_methods.h"
-#include "stdlib_locks_table.h"
-#include "stdlib_locks_wait.h"
+#include "interp/stdlib_locks_methods.h"
+#include "interp/stdlib_locks_table.h"
+#include "interp/stdlib_locks_wait.h"
 
 namespace smarm {
 

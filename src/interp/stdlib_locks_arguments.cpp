@@ -4,7 +4,7 @@
 #include <cstring>
 #include <limits>
 
-#include "stdlib_locks_methods.h"
+#include "interp/stdlib_locks_methods.h"
 
 namespace smarm::stdlib_locks {
 namespace {
@@ -116,11 +116,14 @@ bool read_accepted(const Arguments& arguments, Patience& patience) {
 bool read_patience(const Call& call, Patience& patience) {
     Arguments arguments;
     const bool sorted = sort_arguments(call, arguments);
-    if (sorted && read_plain(arguments, patience)) return true;
-    if (!let_original_judge(call)) return false;
-    patience = {};
-    // Accepted though we could not sort it: an acquire() that takes more than we know. Wait as long as it takes.
-    return !sorted || read_accepted(arguments, patience);
+    if (!sorted || !read_plain(arguments, patience)) {
+        if (!let_original_judge(call)) return false;
+        patience = {};
+        // Accepted though we could not sort it: an acquire() that takes more than we know. Wait as long as it takes.
+        if (sorted && !read_accepted(arguments, patience)) return false;
+    }
+    if (!patience.forever && patience.timeout <= Duration::zero()) patience.waits = false;
+    return true;
 }
 
 }  // namespace smarm::stdlib_locks

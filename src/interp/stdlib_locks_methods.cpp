@@ -1,7 +1,7 @@
 // Finding and replacing the C functions. What makes it hold: in 3.13, 3.14 and 3.15 method_vectorcall_*, cfunction_vectorcall_*
 // and the specialised CALL_METHOD_DESCRIPTOR_* and CALL_BUILTIN_* instructions all read ml_meth at each call, and inline
 // caches keep the descriptor, not the function. Only the optimiser of 3.15's JIT copies it into a trace: see forget_traces.
-#include "stdlib_locks_methods.h"
+#include "interp/stdlib_locks_methods.h"
 
 #include <array>
 #include <atomic>

@@ -1,5 +1,5 @@
 // _thread.lock. Its native state is the whole truth; the entry holds only those who wait.
-#include "stdlib_locks_wait.h"
+#include "interp/stdlib_locks_wait.h"
 
 namespace smarm::stdlib_locks {
 namespace {

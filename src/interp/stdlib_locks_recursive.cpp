@@ -1,6 +1,6 @@
 // _thread.RLock. Natively it belongs to an OS thread, which is the same for all actors of a worker: the entry says which actor
 // has it. While an actor has it, the worker's thread has it natively, once, so that other threads stay out.
-#include "stdlib_locks_wait.h"
+#include "interp/stdlib_locks_wait.h"
 
 namespace smarm::stdlib_locks {
 namespace {
@@ -24,7 +24,7 @@ long native_count(PyObject* lock) {
     return value;
 }
 
-// Frees a lock that the calling thread has just released natively... for the actor `heir`: its worker's thread becomes the
+// Takes a lock that the calling thread has just released natively for an actor of another thread: that thread becomes the
 // native owner. Nobody else may be waiting natively, so that this does not block.
 bool lock_for(const LockWaiter& heir, PyObject* lock) {
     PyObject* state = Py_BuildValue("(kk)", 1ul, heir.thread_ident);
@@ -114,7 +114,8 @@ bool is_held_below(PyObject* lock) {
 }
 
 PyObject* refuse_to_wait() {
-    PyErr_SetString(PyExc_RuntimeError, "code that runs outside of actors cannot wait for a lock that an actor of its thread holds");
+    PyErr_SetString(PyExc_RuntimeError,
+                    "code that runs outside of actors cannot wait for a lock that an actor of its thread holds");
     return nullptr;
 }
 
@@ -147,7 +148,10 @@ PyObject* rlock_release(const Call& call) {
     LockEntry* entry = find_entry(call.self);
     if (id != 0) {
         if (!entry || entry->owner != id) return raise_not_owner();
-        if (--entry->count != 0) Py_RETURN_NONE;
+        if (entry->count > 1) {
+            --entry->count;
+            Py_RETURN_NONE;
+        }
     } else {
         if (!entry) return call.original();
         if (entry->owner != 0) return raise_not_owner();

@@ -1,4 +1,4 @@
-#include "stdlib_locks_table.h"
+#include "interp/stdlib_locks_table.h"
 
 #include <algorithm>
 #include <new>

@@ -1,4 +1,4 @@
-#include "stdlib_locks_wait.h"
+#include "interp/stdlib_locks_wait.h"
 
 #include "smarm/interp/py_rider.h"
 

@@ -11,8 +11,8 @@
 
 #include "smarm/interp/interpreter_state.h"
 #include "smarm/sched/worker.h"
-#include "stdlib_locks_methods.h"
-#include "stdlib_locks_table.h"
+#include "interp/stdlib_locks_methods.h"
+#include "interp/stdlib_locks_table.h"
 
 namespace smarm::stdlib_locks {
 

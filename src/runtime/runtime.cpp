@@ -33,6 +33,14 @@ void run_signal_handlers() {
     if (PyErr_CheckSignals() != 0) PyErr_WriteUnraisable(nullptr);
 }
 
+// On the monitor's thread: no thread state, so the Python line is not known here.
+void report_stall(Worker& worker, Duration lasted) {
+    Actor* actor = worker.current();
+    const long ms = std::chrono::duration_cast<std::chrono::milliseconds>(lasted).count();
+    std::fprintf(stderr, "smarm: worker %u has been held up for %ld ms by %s; use block_on_io or smarm.check()\n", worker.index(), ms,
+                 actor ? "an actor in C code" : "its interpreter");
+}
+
 bool has_default_handler(int number) {
     PyObject* module = PyImport_ImportModule("signal");
     PyObject* handler = module ? PyObject_CallMethod(module, "getsignal", "i", number) : nullptr;
@@ -96,6 +104,7 @@ bool Runtime::prepare() {
     options.stacks.warm_stacks = config_.warm_stacks;
     options.stop_timeout = config_.shutdown_timeout;
     options.spin_limit = config_.spin;
+    options.monitor = {config_.time_slice, config_.stall_threshold, report_stall};
     options.make_driver = make_reactor;
     options.enter_worker = [this](Worker& worker) { enter_worker(worker); };
     scheduler_ = std::make_unique<Scheduler>(std::move(options));

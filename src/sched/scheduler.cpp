@@ -20,7 +20,7 @@ struct ExitPost final : Post {
 
 }  // namespace
 
-Scheduler::Scheduler(SchedulerOptions options) : options_(std::move(options)) {
+Scheduler::Scheduler(SchedulerOptions options) : options_(std::move(options)), monitor_(*this, options_.monitor) {
     SMARM_ASSERT(options_.workers >= 1 && options_.workers <= kMaxWorkers, "the number of workers was not checked");
     if (!options_.enter_worker) options_.enter_worker = [](Worker& worker) { worker.run(); };
 }
@@ -185,10 +185,12 @@ void Scheduler::thread_main(unsigned index) noexcept {
 void Scheduler::run_main() noexcept {
     Worker* main = ensure_worker(0);
     SMARM_ASSERT(main, "run_main needs worker 0: call ensure_worker(0) first and check it");
+    monitor_.start();  // without a thread for it actors are not preempted; they still run
     main->run();
     // Others may need this worker's interpreter to end theirs.
     if (main->rider()) main->rider()->before_wait();
     join_workers();
+    monitor_.stop();
     if (main->rider()) main->rider()->after_wait();
 }
 

@@ -46,19 +46,19 @@ void Worker::switch_away(Actor& from) noexcept {
         ready_.pop();
         next->state.store(ActorState::running, memory_order_relaxed);
         if (next == &from) return;
-        current_ = next;
+        set_current(next);
         WorkerCounters::add(counters_.switches);
         if (rider_) rider_->switch_to(next->rider_state);
         switch_context(from.context, next->context);
         return;
     }
-    current_ = nullptr;
+    set_current(nullptr);
     if (rider_) rider_->switch_to(nullptr);
     switch_context(from.context, own_context_);
 }
 
 Wake Worker::park(WaitReason reason, Instant deadline) noexcept {
-    Actor& actor = *current_;
+    Actor& actor = *current();
     if (__builtin_expect(actor.exit_requested, 0)) {
         actor.exit_requested = false;
         return Wake::exit_requested;
@@ -92,13 +92,15 @@ struct Worker::ParkTimer : TimerNode {
 [[gnu::noinline]] Wake Worker::park_until(Actor& actor, Instant deadline) noexcept {
     ParkTimer timer(*this, actor);
     timers_.arm(timer, deadline);
+    if (deadline.time_since_epoch().count() < next_timer_.load(memory_order_relaxed))
+        next_timer_.store(deadline.time_since_epoch().count(), memory_order_relaxed);
     switch_away(actor);
     timers_.cancel(timer);
     return timer.fired ? Wake::timed_out : Wake::woken;
 }
 
 Wake Worker::yield() noexcept {
-    Actor& actor = *current_;
+    Actor& actor = *current();
     if (take_exit_request()) return Wake::exit_requested;
     actor.state.store(ActorState::ready, memory_order_relaxed);
     ready_.push(actor);
@@ -116,17 +118,31 @@ void Worker::request_attention() noexcept {
     if (rider_) rider_->request_attention();
 }
 
-bool Worker::at_safe_point() noexcept {
-    if (!inbox_.empty()) drain_inbox();
-    if (stop_requested_.load(memory_order_relaxed)) stop_step();
-    return take_exit_request();
+void Worker::request_preemption(std::uint64_t turn) noexcept {
+    preempt_turn_.store(turn, memory_order_relaxed);
+    request_attention();
 }
 
-bool Worker::take_exit_request() noexcept { return std::exchange(current_->exit_requested, false); }
+Wake Worker::at_safe_point(bool may_preempt) noexcept {
+    if (!inbox_.empty()) drain_inbox();
+    if (stop_requested_.load(memory_order_relaxed)) stop_step();
+    if (take_exit_request()) return Wake::exit_requested;
+    // A request for an earlier turn is stale: that actor has left the worker by itself.
+    if (!may_preempt || preempt_turn_.exchange(0, memory_order_relaxed) != turn()) return Wake::woken;
+    Actor& actor = *current();
+    actor.state.store(ActorState::ready, memory_order_relaxed);
+    preempted_.push(actor);
+    WorkerCounters::add(counters_.preemptions);
+    switch_budget_ = 0;  // through the worker's own context: timers, fds and messages get their turn
+    switch_away(actor);
+    return take_exit_request() ? Wake::exit_requested : Wake::woken;
+}
+
+bool Worker::take_exit_request() noexcept { return std::exchange(current()->exit_requested, false); }
 
 void Worker::request_exit(Actor& actor) noexcept {
     actor.exit_requested = true;
-    if (&actor == current_) {
+    if (&actor == current()) {
         if (rider_) rider_->request_attention();
     } else {
         wake(actor);
@@ -148,7 +164,7 @@ void Worker::actor_entry(void* argument) {
     Worker& worker = *actor->worker;
     actor->state.store(ActorState::dead, memory_order_relaxed);
     worker.finished_ = actor;
-    worker.current_ = nullptr;
+    worker.set_current(nullptr);
     if (worker.rider_) worker.rider_->switch_to(nullptr);
     leave_context(actor->context, worker.own_context_);
 }
@@ -176,7 +192,7 @@ void Worker::run_actor(Actor& actor) noexcept {
     }
     actor.state.store(ActorState::running, memory_order_relaxed);
     switch_budget_ = kSwitchBudget;
-    current_ = &actor;
+    set_current(&actor);
     WorkerCounters::add(counters_.switches);
     if (rider_) rider_->switch_to(actor.rider_state);
     switch_context(own_context_, actor.context);
@@ -257,8 +273,26 @@ void Worker::drain_inbox() noexcept {
 
 void Worker::take_outside_events(bool poll_driver) noexcept {
     if (!inbox_.empty()) drain_inbox();
-    if (timers_.size()) timers_.expire(driver_->now());
+    if (timers_.size()) {
+        timers_.expire(driver_->now());
+        publish_next_timer();
+    }
     if (poll_driver) driver_->poll();
+}
+
+void Worker::publish_next_timer() noexcept {
+    const Instant next = timers_.size() ? timers_.next_deadline() : kNever;
+    next_timer_.store(next.time_since_epoch().count(), memory_order_relaxed);
+}
+
+// The next actor to run. Woken actors go first, so that a message or a timer is answered at once; but while there are
+// actors that used up a slice, the woken ones together get one slice at a time.
+Actor* Worker::next_ready() noexcept {
+    if (preempted_.empty()) return ready_.empty() ? nullptr : &ready_.pop();
+    const Instant now = driver_->now();
+    if (!ready_.empty() && now - ready_since_ < scheduler_.options().monitor.time_slice) return &ready_.pop();
+    ready_since_ = now + scheduler_.options().monitor.time_slice;  // counts from when this one's slice ends
+    return &preempted_.pop();
 }
 
 bool Worker::has_outside_work() const noexcept {
@@ -299,6 +333,7 @@ void Worker::idle() noexcept {
     }
     sleeping_.store(false, memory_order_seq_cst);
     scheduler_.note_idle(false);
+    scheduler_.monitor().note_busy();
     if (!inbox_.empty()) spin_limit_ = longest;  // posts come: the next one may come while we spin
 }
 
@@ -325,9 +360,9 @@ void Worker::run() noexcept {
         const bool look_around = ++passes_ % kPassesPerPoll == 0 || switch_budget_ <= 0;
         take_outside_events(look_around);
         if (stop_requested_.load(memory_order_relaxed) && stop_step()) break;
-        if (ready_.empty() || look_around) scheduler_.take_unstarted(*this);
-        if (!ready_.empty()) {
-            run_actor(ready_.pop());
+        if (look_around || (ready_.empty() && preempted_.empty())) scheduler_.take_unstarted(*this);
+        if (Actor* next = next_ready()) {
+            run_actor(*next);
             continue;
         }
         driver_->poll();

@@ -66,7 +66,7 @@ struct Reactor::Impl {
     bool exact_timeouts = true;   // the kernel has epoll_pwait2
     bool woken = false;           // poll() saw a wake() that wait() has not returned for
     bool collecting = false;
-    std::size_t registered = 0;   // waits in all lists
+    atomic<std::size_t> registered{0};  // waits in all lists; relaxed: others only ask whether there are any
     std::vector<std::unique_ptr<FdState>> fds;  // indexed by fd; states stay where they are
     Waits firing;                 // of firing_fd, about to fire
     int firing_fd = -1;
@@ -112,7 +112,7 @@ int Reactor::Impl::arm(FdState& state, int fd) noexcept {
 void Reactor::Impl::unlink(FdWait& wait) noexcept {
     wait.home_->remove(wait);
     wait.home_ = nullptr;
-    --registered;
+    registered.store(registered.load(memory_order_relaxed) - 1, memory_order_relaxed);
 }
 
 void Reactor::Impl::move_all(Waits& from, Waits& to) noexcept {
@@ -216,7 +216,7 @@ Instant Reactor::now() noexcept { return monotonic_now(); }
 
 bool Reactor::poll() noexcept {
     // Without waits there is nothing to deliver; a wake() stays in the eventfd for wait().
-    return impl_->registered != 0 && impl_->collect(Duration::zero());
+    return is_watching() && impl_->collect(Duration::zero());
 }
 
 void Reactor::wait(Instant until) noexcept {
@@ -235,6 +235,8 @@ void Reactor::wake() noexcept {
     errno = interrupted;
 }
 
+bool Reactor::is_watching() const noexcept { return impl_->registered.load(memory_order_relaxed) != 0; }
+
 int Reactor::add(FdWait& wait, int fd, Interest interest) noexcept {
     SMARM_ASSERT(!wait.registered(), "an fd wait can be registered only once");
     if (!impl_->find(fd)) {
@@ -245,7 +247,7 @@ int Reactor::add(FdWait& wait, int fd, Interest interest) noexcept {
     waits.push_back(wait);
     wait.home_ = &waits;
     wait.fd_ = fd;
-    ++impl_->registered;
+    impl_->registered.store(impl_->registered.load(memory_order_relaxed) + 1, memory_order_relaxed);
     const int error = impl_->arm(state, fd);
     if (error) remove(wait);
     return error;

@@ -36,8 +36,8 @@ struct CodecLimits {
 
 // How a C++-backed Python type travels: as an attachment of the parcel.
 struct NativeType {
-    std::uint8_t id = 0;            // the same in every interpreter; 1..255
-    PyTypeObject* type = nullptr;   // exact type, borrowed for the codec's life
+    std::uint8_t id = 0;           // the same in every interpreter; 1..255
+    PyTypeObject* type = nullptr;  // exact type, borrowed for the codec's life
     // Returns the native part (a new reference), or an empty Ref with a Python exception set.
     Ref<Shared> (*share)(PyObject* object) = nullptr;
     // Returns a new Python object that owns `native`, or nullptr with an exception set. Must check that `native` is of

@@ -37,6 +37,11 @@ public:
     // From any thread that has the actor pinned. `type` must be immortal (a static type).
     void set_exit_exception(PyObject* type) noexcept { exit_exception_.store(type, memory_order_release); }
 
+    // no_preempt() sections nest.
+    bool preemptible() const noexcept { return no_preempt_depth_ == 0; }
+    void enter_no_preempt() noexcept { ++no_preempt_depth_; }
+    void leave_no_preempt() noexcept { --no_preempt_depth_; }
+
     // Makes this the main actor: its result stays an object (a local Message in the JoinState), so does its exception (a
     // new reference in *exception), and on_end is called on its own stack when they are there.
     void make_main(void (*on_end)(), PyObject** exception) noexcept {
@@ -55,6 +60,7 @@ private:
     atomic<PyObject*> exit_exception_{nullptr};
     PyObject** main_exception_ = nullptr;
     void (*on_main_end_)() = nullptr;
+    unsigned no_preempt_depth_ = 0;
 };
 
 // Says on stderr that an actor failed and nobody joined it. Attached; keeps the caller's exception.

@@ -35,9 +35,13 @@ public:
 
 private:
     static int safe_point(void* rider);
+    bool may_switch(PyThreadState* state) noexcept;
+    void note_collector() noexcept;
     Worker& worker_;
     PyThreadState* own_;
     PyInterpreterState* interpreter_;
+    PyThreadState* attached_;             // what switch_to made current last
+    PyThreadState* collector_ = nullptr;  // switched away while it was collecting garbage (from a finaliser)
     atomic<bool> attention_{false};  // a pending call is queued
     atomic<bool> ending_{false};     // the destructor waits for the last one
 };

@@ -15,6 +15,8 @@ struct RuntimeConfig {
     std::size_t warm_stacks = 1024;                 // per worker
     Duration shutdown_timeout = std::chrono::seconds(5);
     Duration spin = std::chrono::microseconds(50);
+    Duration time_slice = std::chrono::milliseconds(1);        // 0: no preemption
+    Duration stall_threshold = std::chrono::milliseconds(50);  // 0: no watchdog
 };
 
 }  // namespace smarm

@@ -2,7 +2,7 @@
 //
 // What:    a worker asks its Driver for the time, polls it for readiness between slices and waits in it when idle.
 //          The real one is wait/reactor.h (epoll, eventfd); a simulation brings virtual time.
-// Threads: wake() from any thread; everything else from the worker that owns the driver.
+// Threads: wake() and is_watching() from any thread; everything else from the worker that owns the driver.
 // Blocks:  wait() only. Throws: no.
 #pragma once
 
@@ -20,6 +20,8 @@ public:
     // it return at once.
     virtual void wait(Instant until) noexcept = 0;
     virtual void wake() noexcept = 0;
+    // Whether anything but wake() can end a wait: poll() may deliver something. From any thread.
+    virtual bool is_watching() const noexcept = 0;
 };
 
 }  // namespace smarm

@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "smarm/actor/actor_table.h"
+#include "smarm/sched/monitor.h"
 #include "smarm/sched/worker.h"
 
 namespace smarm {
@@ -29,6 +30,7 @@ inline constexpr unsigned kMaxWorkers = 256;
 struct SchedulerOptions {
     unsigned workers = 1;                                   // 1..kMaxWorkers, the caller's thread included
     StackPoolOptions stacks;
+    MonitorOptions monitor;
     Duration stop_timeout = std::chrono::seconds(5);        // from stop() until actors are given up
     Duration spin_limit = std::chrono::microseconds(50);    // longest spin before a worker sleeps; 0: none
     std::function<std::unique_ptr<Driver>()> make_driver;   // required
@@ -47,6 +49,7 @@ public:
 
     const SchedulerOptions& options() const noexcept { return options_; }
     ActorTable& table() noexcept { return table_; }
+    Monitor& monitor() noexcept { return monitor_; }
 
     // Gives the actor a pid and a place, and returns the pid; null: stopping, or no memory (the actor stays the caller's).
     Pid spawn(std::unique_ptr<Actor>& actor, Place place, unsigned worker_index = 0) noexcept;
@@ -96,6 +99,8 @@ private:
     bool stuck_ = false;
     atomic<unsigned> started_{0};
     atomic<int> idle_{0};
+
+    Monitor monitor_;
 
     SpinLock shared_lock_;  // guards shared_
     RunQueue shared_;

@@ -40,6 +40,7 @@ struct WorkerCounters {
     atomic<std::uint64_t> remote_messages{0};
     atomic<std::uint64_t> dead_letters{0};
     atomic<std::uint64_t> waits{0};
+    atomic<std::uint64_t> preemptions{0};
 
     static void add(atomic<std::uint64_t>& counter, std::uint64_t n = 1) noexcept {
         counter.store(counter.load(memory_order_relaxed) + n, memory_order_relaxed);
@@ -62,7 +63,7 @@ public:
     void set_rider(Rider* rider) noexcept;
     Rider* rider() const noexcept { return rider_; }
     // The actor that runs, or nullptr on the worker's own context.
-    Actor* current() const noexcept { return current_; }
+    Actor* current() const noexcept { return current_.load(memory_order_relaxed); }
 
     // Runs actors until the scheduler stops and all actors of this worker have ended or were given up.
     void run() noexcept;
@@ -74,9 +75,10 @@ public:
     Wake park(WaitReason reason, Instant deadline = kNever) noexcept;
     // Lets every other ready actor run first.
     Wake yield() noexcept;
-    // Looks for requests from outside that cannot wait until the actor parks. Returns whether it must exit now (the
-    // request is consumed). Called where the actor may be unwound: see Rider::request_attention.
-    bool at_safe_point() noexcept;
+    // Looks for requests from outside that cannot wait until the actor parks, and lets others run when the monitor asked
+    // for it in this turn and `may_preempt`. exit_requested: the actor must be unwound now (the request is consumed).
+    // Called where both are possible: see Rider::request_attention.
+    Wake at_safe_point(bool may_preempt) noexcept;
 
     // ---- for code on this worker ---------------------------------------------------------------------------------
     // Makes one of this worker's parked actors ready; does nothing when it is not parked.
@@ -105,12 +107,26 @@ public:
     void request_stop() noexcept;
     // Makes the running actor, if any, come to at_safe_point() soon.
     void request_attention() noexcept;
+
+    // ---- for the monitor -----------------------------------------------------------------------------------------
+    // Counts turns: it changes with every switch to an actor.
+    std::uint64_t turn() const noexcept { return counters_.switches.load(memory_order_relaxed); }
+    bool is_running_actor() const noexcept { return current() != nullptr; }
+    // Whether somebody else could run, or something else must be looked at.
+    bool has_waiting_work() const noexcept {
+        return ready_.size() || preempted_.size() || !inbox_.empty() || driver_->is_watching();
+    }
+    bool timer_due(Instant now) const noexcept {
+        return now.time_since_epoch().count() >= next_timer_.load(memory_order_relaxed);
+    }
+    // Asks the actor of turn `turn` to let others run.
+    void request_preemption(std::uint64_t turn) noexcept;
     // Looks for work again, even when asleep.
     void nudge() noexcept;
 
     const WorkerCounters& counters() const noexcept { return counters_; }
     WorkerCounters& own_counters() noexcept { return counters_; }
-    std::size_t ready_count() const noexcept { return ready_.size(); }
+    std::size_t ready_count() const noexcept { return ready_.size() + preempted_.size(); }
     std::size_t live_count() const noexcept { return live_.load(memory_order_relaxed); }
     bool sleeping() const noexcept { return sleeping_.load(memory_order_relaxed); }
 
@@ -132,11 +148,15 @@ private:
     bool spin() noexcept;
     bool has_outside_work() const noexcept;
     bool stop_step() noexcept;
+    Actor* next_ready() noexcept;
+    void publish_next_timer() noexcept;
+    void set_current(Actor* actor) noexcept { current_.store(actor, memory_order_relaxed); }
     bool take_exit_request() noexcept;
 
     // --- what every switch touches --------------------------------------------------------------------------------
-    Actor* current_ = nullptr;
-    RunQueue ready_;
+    atomic<Actor*> current_{nullptr};  // relaxed: the worker's own, looked at by the monitor
+    RunQueue ready_;                   // woken and new actors
+    RunQueue preempted_;               // actors that used up a slice: served when ready_ is empty, and every slice
     MpscStack inbox_;
     std::int32_t switch_budget_ = 0;  // direct switches left until the worker's own context looks around
     Rider* rider_ = nullptr;
@@ -155,6 +175,10 @@ private:
     atomic<bool> sleeping_{false};
     atomic<bool> stop_requested_{false};
     Instant stop_deadline_{};         // of the current try
+    Instant ready_since_{};           // when an actor of preempted_ last had its turn
+    // Of timers_; relaxed: the monitor may see an old one for one look.
+    atomic<Instant::rep> next_timer_{kNever.time_since_epoch().count()};
+    atomic<std::uint64_t> preempt_turn_{0};  // the turn that the monitor wants to end; 0: none
     std::uint32_t stop_tries_ = 0;
     std::uint32_t passes_ = 0;
     Duration spin_limit_;

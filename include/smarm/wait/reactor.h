@@ -24,6 +24,7 @@
 #include <memory>
 
 #include "smarm/base/intrusive_list.h"
+#include "smarm/base/sync.h"
 #include "smarm/sched/driver.h"
 
 namespace smarm {
@@ -56,6 +57,7 @@ public:
     bool poll() noexcept override;
     void wait(Instant until) noexcept override;
     void wake() noexcept override;
+    bool is_watching() const noexcept override;
 
     // Registers `wait` for one event on `fd`. Returns 0 or errno.
     int add(FdWait& wait, int fd, Interest interest) noexcept;

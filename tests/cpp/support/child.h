@@ -7,6 +7,7 @@
 #pragma once
 
 #include <csignal>
+#include <cstdio>
 #include <string>
 
 #include <sys/resource.h>
@@ -26,6 +27,7 @@ template <class Function>
 ChildEnd run_in_child(Function function) {
     int ends[2];
     if (pipe(ends) != 0) return {};
+    std::fflush(nullptr);  // or the child might write it once more
     const pid_t child = fork();
     if (child == 0) {
         dup2(ends[1], STDERR_FILENO);
@@ -41,7 +43,8 @@ ChildEnd run_in_child(Function function) {
     close(ends[1]);
     ChildEnd end;
     char text[512];
-    for (ssize_t size; (size = read(ends[0], text, sizeof text)) > 0;) end.errors.append(text, static_cast<std::size_t>(size));
+    ssize_t size = 0;
+    while ((size = read(ends[0], text, sizeof text)) > 0) end.errors.append(text, static_cast<std::size_t>(size));
     close(ends[0]);
     int status = 0;
     waitpid(child, &status, 0);

@@ -1,0 +1,62 @@
+// monitor.h: one thread that notices actors that keep their worker too long.
+//
+// What:    every half time slice it looks at each busy worker. When the same turn has lasted a slice and another actor
+//          could run, or a timer is due, it asks the worker's rider to bring the actor to a safe point, where it is
+//          preempted. When the actor does not get there within `stall_threshold` (C code that keeps the interpreter), it
+//          calls on_stall once for that turn.
+// Idle:    after a few looks at sleeping workers only it sleeps until a worker wakes: no CPU while nothing runs.
+// Threads: start, stop: the scheduler's owner; note_busy: any worker. Blocks: stop joins the thread.
+#pragma once
+
+#include <functional>
+#include <semaphore>
+#include <thread>
+
+#include "smarm/base/clock.h"
+#include "smarm/base/sync.h"
+
+namespace smarm {
+
+class Scheduler;
+class Worker;
+
+struct MonitorOptions {
+    Duration time_slice = std::chrono::milliseconds(1);        // 0: no preemption
+    Duration stall_threshold = std::chrono::milliseconds(50);  // 0: no watchdog
+    // Runs on the monitor's thread: `worker` has been in one turn, deaf to requests, for `lasted`.
+    std::function<void(Worker& worker, Duration lasted)> on_stall;
+};
+
+class Monitor {
+public:
+    Monitor(Scheduler& scheduler, MonitorOptions options);
+    ~Monitor() { stop(); }
+    Monitor(const Monitor&) = delete;
+    Monitor& operator=(const Monitor&) = delete;
+
+    // Starts the thread unless both options are off. False: the OS gives no thread.
+    bool start() noexcept;
+    void stop() noexcept;
+
+    // A worker stops sleeping. Cheap while the monitor is awake.
+    void note_busy() noexcept {
+        // Seq_cst: pairs with run(), which sets the flag before it looks at the workers a last time.
+        if (asleep_.load(memory_order_seq_cst) && asleep_.exchange(false, memory_order_seq_cst)) wake_.release();
+    }
+
+private:
+    struct Turn;
+    void run() noexcept;
+    void look_at(Worker& worker, Turn& turn, Instant now) noexcept;
+    void sleep_until_busy() noexcept;
+    bool any_worker_awake() const noexcept;
+
+    Scheduler& scheduler_;
+    const MonitorOptions options_;
+    std::counting_semaphore<> wake_{0};
+    atomic<bool> asleep_{false};
+    atomic<bool> stopping_{false};
+    std::thread thread_;
+};
+
+}  // namespace smarm

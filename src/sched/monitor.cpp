@@ -1,0 +1,99 @@
+#include "smarm/sched/monitor.h"
+
+#include <array>
+#include <memory>
+#include <system_error>
+
+#include "smarm/sched/scheduler.h"
+
+namespace smarm {
+namespace {
+constexpr int kIdleLooks = 20;                                        // of sleeping workers only, before the monitor sleeps
+constexpr Duration kSlowLook = std::chrono::milliseconds(5);          // when no busy worker has a second actor
+}  // namespace
+
+// What the monitor remembers of one worker's present turn.
+struct Monitor::Turn {
+    std::uint64_t number = 0;
+    Instant since{};
+    Instant asked{};  // when it was first asked to come to a safe point; the epoch: not yet
+    bool reported = false;
+};
+
+Monitor::Monitor(Scheduler& scheduler, MonitorOptions options) : scheduler_(scheduler), options_(std::move(options)) {}
+
+bool Monitor::start() noexcept {
+    if (options_.time_slice <= Duration::zero()) return true;
+    try {
+        thread_ = std::thread([this] { run(); });
+        return true;
+    } catch (const std::system_error&) {
+        return false;
+    }
+}
+
+void Monitor::stop() noexcept {
+    if (!thread_.joinable()) return;
+    stopping_.store(true, memory_order_seq_cst);
+    note_busy();
+    thread_.join();
+}
+
+void Monitor::run() noexcept {
+    auto turns = std::make_unique<std::array<Turn, kMaxWorkers>>();
+    int idle_looks = 0;
+    while (!stopping_.load(memory_order_seq_cst)) {
+        const Instant now = monotonic_now();
+        bool busy = false;
+        bool contended = false;
+        for (unsigned i = 0; i < scheduler_.options().workers; ++i) {
+            Worker* worker = scheduler_.worker(i);
+            if (!worker || worker->sleeping()) continue;
+            busy = true;
+            contended |= worker->live_count() > 1;
+            look_at(*worker, (*turns)[i], now);
+        }
+        if (busy) {
+            idle_looks = 0;
+        } else if (++idle_looks >= kIdleLooks) {
+            sleep_until_busy();
+            idle_looks = 0;
+            continue;
+        }
+        std::this_thread::sleep_for(contended ? options_.time_slice / 2 : kSlowLook);
+    }
+}
+
+void Monitor::sleep_until_busy() noexcept {
+    asleep_.store(true, memory_order_seq_cst);
+    // Whoever clears the flag decides: a worker releases the semaphore, we do not.
+    const bool stay_awake = stopping_.load(memory_order_seq_cst) || any_worker_awake();
+    if (!stay_awake || !asleep_.exchange(false, memory_order_seq_cst)) wake_.acquire();
+}
+
+bool Monitor::any_worker_awake() const noexcept {
+    for (unsigned i = 0; i < scheduler_.options().workers; ++i) {
+        Worker* worker = scheduler_.worker(i);
+        if (worker && !worker->sleeping()) return true;
+    }
+    return false;
+}
+
+void Monitor::look_at(Worker& worker, Turn& turn, Instant now) noexcept {
+    const std::uint64_t number = worker.turn();
+    if (number != turn.number || !worker.is_running_actor()) {
+        turn = {number, now, {}, false};
+        if (!worker.timer_due(now)) return;
+    }
+    const bool used_up = now - turn.since >= options_.time_slice - options_.time_slice / 8;
+    if (!worker.timer_due(now) && !(used_up && worker.has_waiting_work())) return;
+    worker.request_preemption(number);
+    if (turn.asked == Instant{}) turn.asked = now;
+    const Duration lasted = now - turn.asked;
+    if (options_.stall_threshold > Duration::zero() && lasted >= options_.stall_threshold && !turn.reported) {
+        turn.reported = true;
+        if (options_.on_stall) options_.on_stall(worker, now - turn.since);
+    }
+}
+
+}  // namespace smarm

@@ -1,0 +1,258 @@
+#include "smarm/actor/actor_table.h"
+
+#include <algorithm>
+#include <memory>
+#include <random>
+#include <set>
+#include <thread>
+#include <vector>
+
+#include <doctest/doctest.h>
+#include <sched.h>
+
+using namespace smarm;
+
+namespace {
+
+struct IdleActor final : Actor {
+    void body() noexcept override {}
+};
+
+struct NumberedPost final : Post {
+    explicit NumberedPost(int its_number) noexcept : Post(nullptr), number(its_number) {}
+    int number;
+};
+
+std::vector<int> numbers_of(MpscNode* chain) {
+    std::vector<int> numbers;
+    for (; chain; chain = chain->next) numbers.push_back(static_cast<NumberedPost*>(chain)->number);
+    return numbers;
+}
+
+// The life of an actor of which the table sees no more than this.
+void end_life(ActorTable& table, Actor& actor) {
+    table.settle(actor, 0);
+    table.release(actor);
+}
+
+}  // namespace
+
+TEST_CASE("a fresh table knows nobody") {
+    ActorTable table;
+    const Pid strangers[] = {Pid{}, Pid{0, 1}, Pid{ActorTable::kSegmentSlots, 1}, Pid{UINT32_MAX, UINT32_MAX}};
+    for (const Pid pid : strangers) {
+        CHECK(table.find_home(pid) == ActorTable::kNobody);
+        CHECK(table.own(pid) == nullptr);
+        CHECK(!table.pinned(pid, [](Actor&, int) { FAIL("visited nobody"); }));
+    }
+    table.visit_all([](Actor&, int) { FAIL("visited nobody"); });
+    CHECK(table.alive() == 0);
+}
+
+TEST_CASE("an actor has no home, then one, then its pid is stale") {
+    ActorTable table;
+    IdleActor actor;
+    REQUIRE(table.allocate(actor));
+    const Pid pid = actor.pid;
+    CHECK(pid);
+    CHECK(table.find_home(pid) == ActorTable::kUnstarted);
+    CHECK(table.alive() == 1);
+
+    CHECK(table.settle(actor, 3) == nullptr);
+    CHECK(table.find_home(pid) == 3);
+    CHECK(table.own(pid) == &actor);
+
+    table.release(actor);
+    CHECK(table.find_home(pid) == ActorTable::kNobody);
+    CHECK(table.own(pid) == nullptr);
+    CHECK(!table.pinned(pid, [](Actor&, int) {}));
+    CHECK(table.alive() == 0);
+}
+
+TEST_CASE("a pid with the index of a living actor and another generation is nobody's") {
+    ActorTable table;
+    IdleActor actor;
+    REQUIRE(table.allocate(actor));
+    table.settle(actor, 0);
+    for (const std::uint32_t generation : {actor.pid.generation - 1, actor.pid.generation + 1, UINT32_MAX}) {
+        const Pid other{actor.pid.index, generation};
+        CHECK(table.find_home(other) == ActorTable::kNobody);
+        CHECK(table.own(other) == nullptr);
+        CHECK(!table.pinned(other, [](Actor&, int) {}));
+    }
+    table.release(actor);
+}
+
+TEST_CASE("a slot is used again, its pids never") {
+    ActorTable table;
+    std::set<std::uint64_t> seen;
+    std::set<std::uint32_t> indices;
+    for (int i = 0; i < 20'000; ++i) {
+        IdleActor actor;
+        REQUIRE(table.allocate(actor));
+        REQUIRE(seen.insert(actor.pid.bits()).second);
+        indices.insert(actor.pid.index);
+        end_life(table, actor);
+    }
+    CHECK(indices.size() == 1);
+    for (const std::uint64_t bits : seen) REQUIRE(table.find_home(Pid::from_bits(bits)) == ActorTable::kNobody);
+}
+
+TEST_CASE("actors of several segments are all found and visited once, in index order") {
+    ActorTable table;
+    const std::size_t count = 2 * ActorTable::kSegmentSlots + 10;
+    std::vector<std::unique_ptr<IdleActor>> actors(count);
+    for (std::size_t i = 0; i < count; ++i) {
+        actors[i] = std::make_unique<IdleActor>();
+        REQUIRE(table.allocate(*actors[i]));
+        if (i % 3 == 0) table.settle(*actors[i], static_cast<int>(i % 5));
+    }
+    CHECK(table.alive() == count);
+    std::vector<std::uint32_t> visited;
+    table.visit_all([&](Actor& actor, int home) {
+        CHECK(home == table.find_home(actor.pid));
+        visited.push_back(actor.pid.index);
+    });
+    CHECK(visited.size() == count);
+    CHECK(std::is_sorted(visited.begin(), visited.end()));
+    for (auto& actor : actors) end_life(table, *actor);
+    table.visit_all([](Actor&, int) { FAIL("visited an actor that ended"); });
+}
+
+TEST_CASE("posts that come before the actor has a home wait for it, oldest first") {
+    ActorTable table;
+    IdleActor actor;
+    REQUIRE(table.allocate(actor));
+    NumberedPost first(1), second(2), third(3), late(4);
+    CHECK(table.post_early(actor.pid, first));
+    CHECK(table.post_early(actor.pid, second));
+    CHECK(table.post_early(actor.pid, third));
+    CHECK(numbers_of(table.settle(actor, 0)) == std::vector<int>{1, 2, 3});
+
+    CHECK(!table.post_early(actor.pid, late));
+    CHECK(table.find_home(actor.pid) == 0);
+    const Pid stale = actor.pid;
+    table.release(actor);
+    CHECK(!table.post_early(stale, late));
+}
+
+TEST_CASE("the next actor of a slot takes early posts again") {
+    ActorTable table;
+    IdleActor first, second;
+    REQUIRE(table.allocate(first));
+    end_life(table, first);
+    REQUIRE(table.allocate(second));
+    REQUIRE(second.pid.index == first.pid.index);
+    NumberedPost post(7);
+    CHECK(table.post_early(second.pid, post));
+    CHECK(numbers_of(table.settle(second, 1)) == std::vector<int>{7});
+    table.release(second);
+}
+
+TEST_CASE("an actor that somebody looks at is not released meanwhile") {
+    ActorTable table;
+    IdleActor actor;
+    REQUIRE(table.allocate(actor));
+    table.settle(actor, 0);
+    atomic<bool> looking{false}, released{false};
+    std::thread releaser([&] {
+        while (!looking.load()) sched_yield();
+        table.release(actor);
+        released.store(true);
+    });
+    const bool found = table.pinned(actor.pid, [&](Actor& seen, int) {
+        looking.store(true);
+        // Time enough for a release that does not wait: the pid is stale, the actor still there.
+        while (table.find_home(seen.pid) != ActorTable::kNobody) sched_yield();
+        for (int i = 0; i < 100; ++i) sched_yield();
+        CHECK(!released.load());
+    });
+    CHECK(found);
+    releaser.join();
+}
+
+TEST_CASE("threads may allocate, settle, release, look up and visit at the same time") {
+    constexpr int kThreads = 3;
+    constexpr int kLives = 3000;
+    ActorTable table;
+    atomic<bool> done{false};
+    atomic<std::uint64_t> some_pid{0};
+
+    std::vector<std::thread> threads;
+    for (int thread = 0; thread < kThreads; ++thread) {
+        threads.emplace_back([&, thread] {
+            std::mt19937 random(static_cast<unsigned>(thread));
+            std::vector<std::unique_ptr<IdleActor>> mine;
+            for (int i = 0; i < kLives; ++i) {
+                auto actor = std::make_unique<IdleActor>();
+                if (!table.allocate(*actor)) std::abort();
+                some_pid.store(actor->pid.bits(), memory_order_relaxed);
+                actor->state.store(ActorState::ready, memory_order_relaxed);
+                table.settle(*actor, thread);
+                if (table.find_home(actor->pid) != thread || table.own(actor->pid) != actor.get()) std::abort();
+                mine.push_back(std::move(actor));
+                if (random() % 2) {
+                    std::swap(mine[random() % mine.size()], mine.back());
+                    const Pid pid = mine.back()->pid;
+                    table.release(*mine.back());
+                    if (table.find_home(pid) != ActorTable::kNobody) std::abort();
+                    mine.pop_back();
+                }
+            }
+            for (auto& actor : mine) table.release(*actor);
+        });
+    }
+    std::thread visitor([&] {
+        while (!done.load()) {
+            table.visit_all([](Actor& actor, int) {
+                if (!actor.pid) std::abort();
+            });
+        }
+    });
+    std::thread looker([&] {
+        while (!done.load()) {
+            const Pid pid = Pid::from_bits(some_pid.load(memory_order_relaxed));
+            table.pinned(pid, [&](Actor& actor, int) {
+                if (actor.pid != pid) std::abort();
+            });
+            table.find_home(pid);
+        }
+    });
+    for (auto& thread : threads) thread.join();
+    done.store(true);
+    visitor.join();
+    looker.join();
+    CHECK(table.alive() == 0);
+}
+
+TEST_CASE("what one sender sends stays in order while the actor gets its home") {
+    constexpr int kRounds = 300;
+    constexpr int kPosts = 20;
+    for (int round = 0; round < kRounds; ++round) {
+        ActorTable table;
+        IdleActor actor;
+        REQUIRE(table.allocate(actor));
+        const Pid pid = actor.pid;
+        MpscStack inbox;  // of the home worker
+        std::vector<std::unique_ptr<NumberedPost>> posts;
+        for (int i = 0; i < kPosts; ++i) posts.push_back(std::make_unique<NumberedPost>(i));
+
+        atomic<int> sent{0};
+        std::thread sender([&] {
+            for (auto& post : posts) {
+                while (table.find_home(pid) != ActorTable::kUnstarted || !table.post_early(pid, *post)) {
+                    if (table.find_home(pid) == 0 && inbox.push(*post)) break;
+                }
+                sent.fetch_add(1);
+            }
+        });
+        while (sent.load() < round % kPosts) cpu_relax();
+        std::vector<int> received = numbers_of(table.settle(actor, 0));
+        sender.join();
+        for (int number : numbers_of(inbox.take_all())) received.push_back(number);
+
+        REQUIRE(received.size() == kPosts);
+        REQUIRE(std::is_sorted(received.begin(), received.end()));
+        table.release(actor);
+    }
+}
