@@ -32,7 +32,7 @@ private:
 
     bool take_long(std::string_view argument) {
         ++rest_;
-        if (argument == "--help") line_.help = true;
+        if (argument == "--help") line_.options.emplace_back(argument);
         else if (argument == "--version") line_.version = true;
         else if (argument.find('=') != std::string_view::npos) line_.options.emplace_back(argument);
         else if (rest_ == end_) line_.error = std::string(argument) + " needs a value";
@@ -50,7 +50,7 @@ private:
                 case 'W':
                 case 'X': leave_to_python(last ? 2 : 1); return true;
                 case 'h':
-                case '?': line_.help = true; break;
+                case '?': line_.options.emplace_back("--help"); ++rest_; return true;
                 case 'V': line_.version = true; break;
                 default: break;
             }

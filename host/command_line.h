@@ -12,9 +12,8 @@
 namespace smarm::host {
 
 struct CommandLine {
-    std::vector<std::string> options;  // ours, each as "--name=value"
+    std::vector<std::string> options;  // ours, each as "--name=value", or "--help"
     std::vector<char*> python;         // argv without them
-    bool help = false;
     bool version = false;
     std::string error;                 // empty: none
 };

@@ -17,6 +17,16 @@ from smarm._core import self as self
 from smarm._core import send as send
 from smarm._core import sleep as sleep
 from smarm._core import spawn as spawn
+from smarm._core import demonitor as demonitor
+from smarm._core import exit as exit
+from smarm._core import kill as kill
+from smarm._core import link as link
+from smarm._core import monitor as monitor
+from smarm._core import register as register
+from smarm._core import trap_exit as trap_exit
+from smarm._core import unlink as unlink
+from smarm._core import unregister as unregister
+from smarm._core import whereis as whereis
 from smarm._core import worker_index as worker_index
 from smarm._core import yield_now as yield_now
 from smarm._config import Runtime as Runtime
@@ -29,12 +39,28 @@ from smarm._errors import Closed as Closed
 from smarm._errors import ConfigError as ConfigError
 from smarm._errors import DecodeError as DecodeError
 from smarm._errors import NoRuntime as NoRuntime
+from smarm._errors import NotRegistered as NotRegistered
 from smarm._errors import NotSendable as NotSendable
 from smarm._errors import SmarmError as SmarmError
 from smarm._errors import Timeout as Timeout
 from smarm._preempt import no_preempt as no_preempt
-from smarm._statistics import ProcessInfo as ProcessInfo
-from smarm._statistics import Statistics as Statistics
-from smarm._statistics import WorkerStatistics as WorkerStatistics
-from smarm._statistics import process_info as process_info
-from smarm._statistics import statistics as statistics
+from smarm._signals import Down as Down
+from smarm._signals import Exit as Exit
+from smarm._signals import Ref as Ref
+from smarm._signals import shield as shield
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from smarm._statistics import ProcessInfo as ProcessInfo
+    from smarm._statistics import Statistics as Statistics
+    from smarm._statistics import WorkerStatistics as WorkerStatistics
+    from smarm._statistics import process_info as process_info
+    from smarm._statistics import statistics as statistics
+else:
+    # At first use: few programs look at the statistics, whose dataclasses take longer to import than all the rest.
+    def __getattr__(name):
+        if name in ("ProcessInfo", "Statistics", "WorkerStatistics", "process_info", "statistics"):
+            from smarm import _statistics
+
+            return getattr(_statistics, name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

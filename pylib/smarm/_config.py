@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeVar, cast
+import sys
 
-from smarm import _core
+from smarm import _core, _main
 from smarm._errors import ConfigError
 
-Result = TypeVar("Result")
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
 MAX_WORKERS = 256
 _MIB = 1024 * 1024
@@ -20,15 +21,20 @@ def _available_cpus() -> int:
     return min(len(os.sched_getaffinity(0)), MAX_WORKERS)
 
 
-class Option(NamedTuple):
-    """One row: keyword ``name``, flag ``--name``, variable ``SMARM_NAME``."""
+class Option:
+    """One row: keyword ``name``, flag ``--name``, variable ``SMARM_NAME``.  default None: the usable CPUs."""
 
-    name: str
-    kind: type[int] | type[float]
-    default: int | float | None
-    least: float
-    most: float
-    help: str
+    __slots__ = ("default", "help", "kind", "least", "most", "name")
+
+    def __init__(
+        self, name: str, kind: type[int] | type[float], default: int | float | None, least: float, most: float, help: str
+    ) -> None:
+        self.name = name
+        self.kind = kind
+        self.default = default
+        self.least = least
+        self.most = most
+        self.help = help
 
 
 OPTIONS = (
@@ -43,7 +49,7 @@ OPTIONS = (
 )  # fmt: skip
 
 
-def _read(option: Option, value: Any, source: str) -> int | float:
+def read(option: Option, value: Any, source: str) -> int | float:
     """Convert and check one value, which came from ``source``."""
     try:
         if isinstance(value, str):
@@ -70,15 +76,14 @@ def resolve(given: dict[str, Any]) -> dict[str, int | float]:
     for option in OPTIONS:
         variable = "SMARM_" + option.name.upper()
         if given.get(option.name) is not None:
-            values[option.name] = _read(option, given[option.name], option.name)
+            values[option.name] = read(option, given[option.name], option.name)
         elif os.environ.get(variable):
-            values[option.name] = _read(option, os.environ[variable], variable)
+            values[option.name] = read(option, os.environ[variable], variable)
         else:
             values[option.name] = _available_cpus() if option.default is None else option.default
     return values
 
 
-@dataclass(frozen=True, slots=True, init=False)
 class Runtime:
     """A checked configuration that can run programs, one at a time.
 
@@ -86,12 +91,16 @@ class Runtime:
     variables, then from the defaults.  Raises ConfigError.
     """
 
-    options: dict[str, int | float]
+    __slots__ = ("given", "options")
 
     def __init__(self, **options: Any) -> None:
-        object.__setattr__(self, "options", resolve(options))
+        self.options = resolve(options)
+        self.given = frozenset(name for name, value in options.items() if value is not None)
 
-    def run(self, main: Callable[..., Result], /, *args: Any) -> Result:
+    def __repr__(self) -> str:
+        return f"smarm.Runtime({', '.join(f'{name}={value}' for name, value in self.options.items())})"
+
+    def run[Result](self, main: Callable[..., Result], /, *args: Any) -> Result:
         """Run ``main(*args)`` as the main actor and return its value; see ``smarm.run``."""
         if not callable(main):
             raise TypeError(f"run() needs the function that the main actor is to run, not {type(main).__name__}")
@@ -99,11 +108,15 @@ class Runtime:
             from smarm._errors import EndOfLoad
 
             raise EndOfLoad
-        values = tuple(self.options[option.name] for option in OPTIONS)
-        return cast(Result, _core._run(main, args, values))
+        host = sys.modules.get("smarm._host")
+        if host is not None and host.top_level_is_free():
+            result: Result = host.run_in_top_level(self, main, args)
+        else:
+            result = _core._run(main, args, tuple(self.options.values()), _main.is_shipped_by_value())
+        return result
 
 
-def run(main: Callable[..., Result], /, *args: Any, **options: Any) -> Result:
+def run[Result](main: Callable[..., Result], /, *args: Any, **options: Any) -> Result:
     """Run ``main(*args)`` as the main actor, on this thread, and return its value.
 
     Other actors that are alive when main ends are stopped: ActorExit is raised in them, their ``finally`` blocks run.

@@ -6,8 +6,7 @@ it unwinds an actor that is being stopped, as ``GeneratorExit`` unwinds a genera
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from smarm._core import Pid
 
@@ -59,11 +58,26 @@ class ActorFailed(SmarmError):
 
 
 class ActorKilled(ActorFailed):
-    """The joined actor was stopped from outside before it could return."""
+    """The joined actor was stopped from outside before it could return; ``reason`` says why."""
+
+    def __init__(self, message: str, pid: Pid | None = None, reason: object = "killed") -> None:
+        super().__init__(message, pid)
+        self.reason = reason
+
+
+class NotRegistered(SmarmError, LookupError):
+    """No living actor has that name."""
 
 
 class ActorExit(BaseException):  # noqa: N818 - a request to unwind, as GeneratorExit is
-    """Raised inside an actor that is being stopped, so that its ``finally`` blocks run.  Do not swallow it."""
+    """Raised inside an actor that is to end, so that its ``finally`` blocks run.  Do not swallow it.
+
+    ``reason`` becomes the actor's exit reason.  Raise it yourself to end the running actor with a reason.
+    """
+
+    def __init__(self, reason: object = "killed") -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 class EndOfLoad(BaseException):  # noqa: N818 - not an error

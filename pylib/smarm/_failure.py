@@ -6,7 +6,7 @@ import sys
 import traceback
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
-from smarm._errors import ActorFailed
+from smarm._errors import ActorFailed, ActorKilled
 
 if TYPE_CHECKING:
     from smarm._core import Pid
@@ -42,12 +42,22 @@ def _title(failure: Failure) -> str:
     return label + (f", spawned at {failure.file}:{failure.line}," if failure.file else "")
 
 
-def reraise(fields: tuple[object, ...]) -> NoReturn:
-    """Raise the failure as ActorFailed in the joining actor."""
+def to_exception(fields: tuple[object, ...] | None) -> ActorFailed:
+    """Return the failure as an ActorFailed, with the original exception as its cause where that could travel."""
+    if fields is None:
+        return ActorFailed("the actor failed, and its exception could not be described")
     failure = Failure(*fields)  # type: ignore[arg-type]
     error = ActorFailed(f"{_title(failure)} failed: {failure.summary}", failure.pid, failure.name, failure.traceback_text)
     error.add_note("Traceback in the failed actor:\n" + failure.traceback_text.rstrip())
-    raise error from failure.exception
+    error.__cause__ = failure.exception
+    return error
+
+
+def raise_outcome(pid: Pid, reason: object) -> NoReturn:
+    """Raise, in the joining actor, how the joined one ended."""
+    if isinstance(reason, ActorFailed) and reason.pid in (pid, None):
+        raise reason
+    raise ActorKilled(f"actor {pid} was stopped: {reason!r}", pid, reason)
 
 
 def report(fields: tuple[object, ...] | None) -> None:

@@ -8,31 +8,41 @@ reaches ``smarm.run`` or another call that needs a running actor.
 from __future__ import annotations
 
 import sys
-import threading
-import types
-from typing import Any
+from _thread import RLock
 
 from smarm import _core
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import types
+    from typing import Any
 
 LOAD_NAME = "__smarm_main__"
 
 
 _description: dict[str, Any] = {"kind": "none"}
-_lock = threading.RLock()  # one actor loads, the others of its worker wait
+_lock = RLock()  # one actor loads, the others of its worker wait
 _loading: types.ModuleType | None = None
 
 
 def describe() -> dict[str, Any]:
-    """Say how workers can find the main interpreter's ``__main__``: by file, by module name, or not at all."""
+    """Say how workers can find the main interpreter's ``__main__``.
+
+    A script by its file, ``-m`` by its module's name, a directory or zip archive by its path, others (REPL, ``-c``,
+    standard input, notebooks) not at all.
+    """
     module = sys.modules.get("__main__")
     spec = getattr(module, "__spec__", None)
+    file = getattr(module, "__file__", None)
+    if hasattr(sys, "ps1"):  # interactive, even if it began with a script
+        return {"kind": "none"}
     if spec is not None and spec.name and spec.name != "__main__":
         return {"kind": "module", "name": spec.name}
-    file = getattr(module, "__file__", None)
     if isinstance(file, str) and not (file.startswith("<") and file.endswith(">")):
         import os
 
-        return {"kind": "file", "file": os.path.abspath(file)}
+        path = os.path.abspath(file)
+        return {"kind": "file", "file": path} if spec is None else {"kind": "package", "path": os.path.dirname(path)}
     return {"kind": "none"}
 
 
@@ -43,7 +53,7 @@ def remember(description: dict[str, Any]) -> None:
 
 
 def is_shipped_by_value() -> bool:
-    """Whether functions of ``__main__`` must travel by value: REPL, ``-c``, standard input, notebooks."""
+    """Whether functions of ``__main__`` must travel by value, because no worker can load it."""
     return describe()["kind"] == "none"
 
 
@@ -58,6 +68,8 @@ def load() -> types.ModuleType:
 
 def _load() -> types.ModuleType:
     global _loading
+    import types
+
     from smarm._errors import EndOfLoad
 
     module = types.ModuleType(LOAD_NAME)
@@ -92,14 +104,18 @@ def _find_code(module: types.ModuleType, kind: str) -> types.CodeType:
     import importlib.machinery
     import importlib.util
 
-    if kind == "module":
-        spec = importlib.util.find_spec(_description["name"])
+    if kind in ("module", "package"):
+        name = _description.get("name", "__main__")
+        if kind == "module":
+            spec = importlib.util.find_spec(name)
+        else:
+            spec = importlib.machinery.PathFinder.find_spec(name, [_description["path"]])
         if spec is None or spec.loader is None:
-            raise ImportError(f"a worker cannot find the program's module {_description['name']!r}")
+            raise ImportError(f"a worker cannot find the program's module {_description.get('path', name)!r}")
         module.__dict__.update(__spec__=spec, __package__=spec.parent, __file__=spec.origin, __loader__=spec.loader)
         code = spec.loader.get_code(spec.name)  # type: ignore[attr-defined]
         if code is None:
-            raise ImportError(f"the program's module {_description['name']!r} has no Python code to load")
+            raise ImportError(f"the program's module {spec.name!r} has no Python code to load")
         return code  # type: ignore[no-any-return]
     file = _description["file"]
     module.__dict__.update(__file__=file, __cached__=None, __builtins__=__builtins__)
@@ -109,6 +125,8 @@ def _find_code(module: types.ModuleType, kind: str) -> types.CodeType:
 
 def _rename(module: types.ModuleType) -> None:
     """Give what the load defined the names that it has in the main interpreter."""
+    import types
+
     module.__name__ = "__main__"
     for value in list(vars(module).values()):
         if isinstance(value, (type, types.FunctionType)) and value.__module__ == LOAD_NAME:

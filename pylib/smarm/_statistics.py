@@ -68,6 +68,7 @@ class ProcessInfo:
     """None: not yet placed."""
     messages: int
     """In its mailbox."""
+    registered_names: tuple[str, ...]
     spawned_at: str | None
     """file:line"""
 

@@ -1,6 +1,7 @@
 #include "bind/actor_functions.h"
 
 #include "bind/arguments.h"
+#include "bind/signal_functions.h"
 #include "smarm/interp/errors.h"
 #include "smarm/interp/pid_type.h"
 #include "smarm/interp/py_actor.h"
@@ -76,12 +77,9 @@ PyObject* send_message(PyObject*, PyObject* const* arguments, Py_ssize_t count) 
         return nullptr;
     }
     InterpreterState& state = *interpreter_state();
-    if (!is_pid(state, arguments[0])) {
-        PyErr_Format(PyExc_TypeError, "send() needs a Pid as its first argument, not %.100s", Py_TYPE(arguments[0])->tp_name);
-        return nullptr;
-    }
-    const Pid pid = pid_value(arguments[0]);
     Scheduler& scheduler = worker->scheduler();
+    Pid pid;
+    if (!read_address(state, scheduler, arguments[0], pid)) return nullptr;
     WorkerCounters::add(worker->own_counters().messages);
     if (scheduler.table().find_home(pid) == static_cast<int>(worker->index())) return send_here(*worker, state, pid, arguments[1]);
     OwnedParcel parcel = state.codec.encode(arguments[1], "message");
@@ -123,7 +121,7 @@ PyMethodDef actor_functions[] = {
     {"send", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(send_message)), METH_FASTCALL,
      "send(pid, message, /)\n--\n\nPut a message into an actor's mailbox; never blocks.\n\nA mutable message is copied.  Messages from one "
      "actor to another arrive in the order of sending.  A message to an actor that has\nended is a dead letter: counted in "
-     "statistics(), no error.  Raises NotSendable, TypeError."},
+     "statistics(), no error.  Raises NotSendable, TypeError, NotRegistered for a name that nobody has."},
     {"receive", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(receive_message)), METH_FASTCALL | METH_KEYWORDS,
      "receive(timeout=None, /)\n--\n\nTake the oldest message out of the running actor's mailbox; park until there is one.\n\nRaises Timeout "
      "after timeout seconds."},

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "bind/signal_functions.h"
 #include "smarm/interp/errors.h"
 #include "smarm/interp/py_rider.h"
 
@@ -51,6 +52,7 @@ bool read_timeout(PyObject* timeout, Worker& worker, Instant& deadline) {
 
 PyObject* open_message(InterpreterState& state, Message&& message) {
     if (!message.is_parcel()) return static_cast<PyObject*>(message.take_local());
+    if (const Notice* notice = find_notice(message)) return make_notice(*notice);
     OwnedParcel parcel = message.take_parcel();
     return state.codec.decode(*parcel);
 }

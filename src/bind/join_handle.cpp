@@ -1,6 +1,7 @@
 #include "bind/join_handle.h"
 
 #include "bind/arguments.h"
+#include "bind/signal_functions.h"
 #include "smarm/interp/errors.h"
 #include "smarm/interp/pid_type.h"
 #include "smarm/interp/py_actor.h"
@@ -12,6 +13,7 @@ struct JoinHandleObject {
     PyObject_HEAD
     JoinState* join;  // owned reference
     Pid pid;
+    MonitorRef monitor;  // 0: none
 };
 
 JoinHandleObject& as_handle(PyObject* self) { return *reinterpret_cast<JoinHandleObject*>(self); }
@@ -19,7 +21,7 @@ JoinHandleObject& as_handle(PyObject* self) { return *reinterpret_cast<JoinHandl
 void handle_dealloc(PyObject* self) {
     PyTypeObject* type = Py_TYPE(self);
     auto join = Ref<JoinState>::adopt(as_handle(self).join);
-    if (join->drop_handle()) report_failure(join->value());
+    if (join->drop_handle()) report_failure(*join->reason());
     type->tp_free(self);
     Py_DECREF(type);
 }
@@ -31,15 +33,14 @@ PyObject* handle_repr(PyObject* self) {
                                 kinds[static_cast<int>(handle.join->kind())]);
 }
 
-// Raises ActorFailed with what the failed actor left. Returns nullptr.
-PyObject* raise_failure(InterpreterState& state, const Message& failure) {
-    if (!failure) return raise_error("ActorFailed", "the actor failed, and its exception could not be described");
-    PyObject* fields = state.codec.decode(failure.parcel());
-    PyObject* module = fields ? PyImport_ImportModule("smarm._failure") : nullptr;
-    PyObject* never = module ? PyObject_CallMethod(module, "reraise", "(O)", fields) : nullptr;
+// Raises what smarm._failure makes of the reason: ActorFailed or ActorKilled. Returns nullptr.
+PyObject* raise_outcome(const ExitReason* reason, Pid pid) {
+    PyObject* value = reason ? reason_to_python(*reason) : PyUnicode_FromString("killed");
+    PyObject* module = value ? PyImport_ImportModule("smarm._failure") : nullptr;
+    PyObject* never = module ? PyObject_CallMethod(module, "raise_outcome", "NO", make_pid(pid), value) : nullptr;
     Py_XDECREF(never);
     Py_XDECREF(module);
-    Py_XDECREF(fields);
+    Py_XDECREF(value);
     return nullptr;
 }
 
@@ -68,12 +69,16 @@ PyObject* handle_join(PyObject* self, PyObject* const* arguments, Py_ssize_t cou
         case OutcomeKind::returned:
             if (value.is_parcel()) return state.codec.decode(value.parcel());
             return Py_NewRef(static_cast<PyObject*>(value.local_object()));
-        case OutcomeKind::failed: return raise_failure(state, value);
-        default: return raise_error("ActorKilled", "actor <pid %u.%u> was stopped before it could return", pid.index, pid.generation);
+        default: return raise_outcome(join->reason().get(), pid);
     }
 }
 
 PyObject* handle_pid(PyObject* self, void*) { return make_pid(as_handle(self).pid); }
+
+PyObject* handle_monitor(PyObject* self, void*) {
+    const MonitorRef ref = as_handle(self).monitor;
+    return ref ? make_ref(ref) : Py_NewRef(Py_None);
+}
 
 PyObject* handle_reduce(PyObject*, PyObject*) {
     return raise_error("NotSendable", "a JoinHandle stays with the worker that spawned the actor: send handle.pid");
@@ -89,6 +94,7 @@ PyMethodDef handle_methods[] = {
 
 PyGetSetDef handle_attributes[] = {
     {"pid", handle_pid, nullptr, "The actor's Pid; stays valid as a name after the actor has ended.", nullptr},
+    {"monitor", handle_monitor, nullptr, "The Ref of spawn(monitor=True), else None.", nullptr},
     {nullptr, nullptr, nullptr, nullptr, nullptr},
 };
 
@@ -116,9 +122,13 @@ PyObject* make_join_handle(InterpreterState& state, Pid pid, Ref<JoinState> join
     if (!self) return nullptr;
     self->join = join.release();
     self->pid = pid;
+    self->monitor = 0;
     return reinterpret_cast<PyObject*>(self);
 }
 
-void set_join_handle_pid(PyObject* handle, Pid pid) noexcept { as_handle(handle).pid = pid; }
+void complete_join_handle(PyObject* handle, Pid pid, MonitorRef ref) noexcept {
+    as_handle(handle).pid = pid;
+    as_handle(handle).monitor = ref;
+}
 
 }  // namespace smarm::bind

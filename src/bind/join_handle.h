@@ -4,6 +4,7 @@
 #include <Python.h>
 
 #include "smarm/actor/pid.h"
+#include "smarm/actor/relations.h"
 #include "smarm/interp/interpreter_state.h"
 #include "smarm/wait/join_state.h"
 
@@ -13,7 +14,7 @@ bool create_join_handle_type(InterpreterState& state);
 // Returns a new JoinHandle.
 PyObject* make_join_handle(InterpreterState& state, Pid pid, Ref<JoinState> join);
 
-// Completes a handle that was made before its actor had a pid.
-void set_join_handle_pid(PyObject* handle, Pid pid) noexcept;
+// Completes a handle that was made before its actor had a pid. ref: of the spawner's monitor, or 0.
+void complete_join_handle(PyObject* handle, Pid pid, MonitorRef ref) noexcept;
 
 }  // namespace smarm::bind

@@ -8,6 +8,7 @@
 #include "bind/actor_functions.h"
 #include "bind/channel_types.h"
 #include "bind/join_handle.h"
+#include "bind/signal_functions.h"
 #include "bind/spawn.h"
 #include "smarm/interp/errors.h"
 #include "smarm/interp/interpreter_state.h"
@@ -19,9 +20,11 @@ namespace py = pybind11;
 namespace smarm::bind {
 namespace {
 
+Duration duration(double seconds) { return Duration(static_cast<std::int64_t>(seconds * 1e9)); }
+
 // ---- running -------------------------------------------------------------------------------------------------------
 
-// _run(main, arguments, config): config is a dict that pylib/smarm/_config.py has checked.
+// _run(main, arguments, config, main_by_value): config is a tuple that pylib/smarm/_config.py has checked.
 PyObject* run(PyObject*, PyObject* arguments) {
     PyObject* main = nullptr;
     PyObject* main_arguments = nullptr;
@@ -33,21 +36,45 @@ PyObject* run(PyObject*, PyObject* arguments) {
     double spin_seconds = 0;
     double slice_seconds = 0;
     double stall_seconds = 0;
-    if (!PyArg_ParseTuple(arguments, "OO!(Innndddd):_run", &main, &PyTuple_Type, &main_arguments, &workers, &stack_bytes,
-                          &main_stack_bytes, &warm_stacks, &shutdown_seconds, &spin_seconds, &slice_seconds, &stall_seconds))
+    int main_by_value = 0;
+    if (!PyArg_ParseTuple(arguments, "OO!(Innndddd)p:_run", &main, &PyTuple_Type, &main_arguments, &workers, &stack_bytes,
+                          &main_stack_bytes, &warm_stacks, &shutdown_seconds, &spin_seconds, &slice_seconds, &stall_seconds, &main_by_value))
         return nullptr;
     RuntimeConfig config;
     config.workers = workers;
     config.stack_bytes = static_cast<std::size_t>(stack_bytes);
     config.main_stack_bytes = static_cast<std::size_t>(main_stack_bytes);
     config.warm_stacks = static_cast<std::size_t>(warm_stacks);
-    const auto duration = [](double seconds) { return Duration(static_cast<std::int64_t>(seconds * 1e9)); };
     config.shutdown_timeout = duration(shutdown_seconds);
     config.spin = duration(spin_seconds);
     config.time_slice = duration(slice_seconds);
     config.stall_threshold = duration(stall_seconds);
+    config.main_by_value = main_by_value != 0;
     return Runtime::run(config, main, main_arguments);
 }
+
+// ---- for smarm.run() inside smarm-host, see pylib/smarm/_host.py -----------------------------------------------------
+
+PyObject* is_main_actor(PyObject*, PyObject*) {
+    Actor* actor = this_actor();
+    return PyBool_FromLong(actor && actor->pid == Runtime::current()->main_pid());
+}
+
+// _reconfigure(workers, shutdown_timeout, spin): false when it is too late for that.
+PyObject* reconfigure(PyObject*, PyObject* arguments) {
+    unsigned workers = 0;
+    double shutdown_seconds = 0;
+    double spin_seconds = 0;
+    if (!PyArg_ParseTuple(arguments, "Idd:_reconfigure", &workers, &shutdown_seconds, &spin_seconds)) return nullptr;
+    return PyBool_FromLong(Runtime::current()->reconfigure(workers, duration(shutdown_seconds), duration(spin_seconds)));
+}
+
+PyObject* request_exit(PyObject*, PyObject* pid) {
+    if (!is_pid(*interpreter_state(), pid)) return PyErr_Format(PyExc_TypeError, "_request_exit() needs a Pid");
+    return PyBool_FromLong(Runtime::current()->scheduler().request_exit(pid_value(pid)));
+}
+
+// ---- loading the script into a worker, see pylib/smarm/_main.py ------------------------------------------------------
 
 PyObject* begin_load(PyObject*, PyObject*) {
     if (Actor* actor = this_actor()) interpreter_state()->loader = actor->pid;
@@ -92,6 +119,9 @@ PyObject* round_trip(PyObject*, PyObject* value) {
 
 PyMethodDef module_functions[] = {
     {"_run", run, METH_VARARGS, nullptr},
+    {"_is_main_actor", is_main_actor, METH_NOARGS, nullptr},
+    {"_reconfigure", reconfigure, METH_VARARGS, nullptr},
+    {"_request_exit", request_exit, METH_O, nullptr},
     {"_begin_load", begin_load, METH_NOARGS, nullptr},
     {"_loading", is_loading, METH_NOARGS, nullptr},
     {"_end_load", end_load, METH_NOARGS, nullptr},
@@ -160,6 +190,7 @@ py::object process_info(py::handle pid) {
         std::size_t mailbox = 0;
         int home = 0;
         const SpawnSite* site = nullptr;
+        std::vector<std::string> registered;
     } seen;
     const bool alive = running_scheduler().table().pinned(pid_value(pid.ptr()), [&](Actor& actor, int home) {
         seen.parent = actor.parent;
@@ -170,14 +201,17 @@ py::object process_info(py::handle pid) {
         seen.mailbox = actor.mailbox.size();
         seen.home = home;
         seen.site = actor.spawn_site;
+        if (actor.registered.load(memory_order_relaxed)) seen.registered = running_scheduler().registry().names_of(actor.pid);
     });
     if (!alive) return py::none();
+    py::list registered;
+    for (const std::string& name : seen.registered) registered.append(name);
     const bool parked = seen.state == ActorState::parked;
     return py::dict(py::arg("pid") = pid, py::arg("name") = seen.named ? py::object(py::str(seen.name)) : py::none(),
                     py::arg("parent") = pid_object(seen.parent), py::arg("state") = state_name(seen.state),
                     py::arg("waiting_for") = parked ? py::object(py::str(wait_reason_name(seen.wait))) : py::none(),
                     py::arg("worker") = seen.home < 0 ? py::none() : py::object(py::int_(seen.home)),
-                    py::arg("messages") = seen.mailbox,
+                    py::arg("messages") = seen.mailbox, py::arg("registered_names") = py::tuple(registered),
                     py::arg("spawned_at") = seen.site ? py::object(py::str(seen.site->file + ":" + std::to_string(seen.site->line)))
                                                       : py::none());
 }
@@ -227,7 +261,7 @@ void fill_module(py::module_& module) {
     add_type(module, "JoinHandle", state.join_handle_type);
     add_type(module, "Sender", state.sender_type);
     add_type(module, "Receiver", state.receiver_type);
-    for (PyMethodDef* functions : {module_functions, actor_functions, channel_functions, spawn_functions})
+    for (PyMethodDef* functions : {module_functions, actor_functions, channel_functions, spawn_functions, signal_functions})
         check(PyModule_AddFunctions(module.ptr(), functions) == 0);
 
     module.attr("__version__") = SMARM_VERSION;
@@ -239,7 +273,7 @@ void fill_module(py::module_& module) {
 
 }  // namespace smarm::bind
 
-PYBIND11_MODULE(_core, module, py::mod_gil_not_used(), py::multiple_interpreters::per_interpreter_gil()) {
+PYBIND11_MODULE(smarm_core, module, py::mod_gil_not_used(), py::multiple_interpreters::per_interpreter_gil()) {
     module.doc() = "The native core of smarm: everything public is in the package smarm.";
     smarm::bind::fill_module(module);
 }

@@ -12,6 +12,7 @@
 #include "smarm/interp/py_actor.h"
 #include "smarm/interp/spawn_site.h"
 #include "smarm/runtime/runtime.h"
+#include "smarm/sched/signals.h"
 
 namespace smarm::bind {
 namespace {
@@ -20,6 +21,8 @@ struct Options {
     PyObject* on = Py_None;
     PyObject* name = Py_None;
     PyObject* stack_size = Py_None;
+    PyObject* link = Py_False;
+    PyObject* monitor = Py_False;
 };
 
 struct Placement {
@@ -34,6 +37,8 @@ bool read_options(PyObject* const* values, PyObject* names, Options& options) {
         if (PyUnicode_EqualToUTF8(name, "on")) options.on = values[i];
         else if (PyUnicode_EqualToUTF8(name, "name")) options.name = values[i];
         else if (PyUnicode_EqualToUTF8(name, "stack_size")) options.stack_size = values[i];
+        else if (PyUnicode_EqualToUTF8(name, "link")) options.link = values[i];
+        else if (PyUnicode_EqualToUTF8(name, "monitor")) options.monitor = values[i];
         else {
             PyErr_Format(PyExc_TypeError,
                          "spawn() got an unexpected keyword argument %R; the actor's own keyword arguments go in with "
@@ -136,7 +141,11 @@ PyObject* spawn(PyObject*, PyObject* const* arguments, Py_ssize_t count, PyObjec
         }
         if (!(name = PyUnicode_AsUTF8(options.name))) return nullptr;
     }
+    const int linked = PyObject_IsTrue(options.link);
+    const int monitored = PyObject_IsTrue(options.monitor);
+    if (linked < 0 || monitored < 0) return nullptr;
     const bool local = placement.place == Scheduler::Place::local;
+    if (!local && !Runtime::current()->ready_for_workers()) return nullptr;
     InterpreterState& state = *interpreter_state();
     auto start = make_start(state, local, callable, arguments + 1, count - 1);
     if (!start) return nullptr;
@@ -152,14 +161,23 @@ PyObject* spawn(PyObject*, PyObject* const* arguments, Py_ssize_t count, PyObjec
             actor->cancelled(false);
             return nullptr;
         }
-        const Pid pid = worker->scheduler().spawn(actor, placement.place, placement.worker);
+        MonitorRef ref = 0;
+        std::function<void(Actor&)> relate;
+        if (linked || monitored) {
+            relate = [&](Actor& child) {
+                Actor& self = *worker->current();
+                if (linked) link_child(self, child);
+                if (monitored) ref = monitor_child(self, child);
+            };
+        }
+        const Pid pid = worker->scheduler().spawn(actor, placement.place, placement.worker, relate);
         if (!pid) {
             actor->cancelled(false);
             Py_DECREF(handle);
             if (!worker->scheduler().stopping()) return PyErr_NoMemory();
             return raise_error("NoRuntime", "the runtime is shutting down: it takes no new actors");
         }
-        set_join_handle_pid(handle, pid);
+        complete_join_handle(handle, pid, ref);
         return handle;
     } catch (const std::bad_alloc&) {
         return PyErr_NoMemory();
@@ -170,10 +188,11 @@ PyObject* spawn(PyObject*, PyObject* const* arguments, Py_ssize_t count, PyObjec
 
 PyMethodDef spawn_functions[] = {
     {"spawn", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(spawn)), METH_FASTCALL | METH_KEYWORDS,
-     "spawn(function, /, *args, on=None, name=None, stack_size=None)\n--\n\nStart an actor that runs function(*args), and return its "
+     "spawn(function, /, *args, on=None, name=None, link=False, monitor=False, stack_size=None)\n--\n\nStart an actor that runs function(*args), and return its "
      "JoinHandle.\n\nargs are copied like messages (immutable ones may be shared).  on chooses the worker: None lets any worker take a "
      "module-level function,\nwhile nested functions, lambdas and other callables with state stay on the caller's worker; \"local\" is the "
-     "caller's, \"main\" the one with the\nmain interpreter, a number that worker.  stack_size is in bytes.\nRaises TypeError, "
+     "caller's, \"main\" the one with the\nmain interpreter, a number that worker.  link and monitor relate the caller to the actor before it can run (the "
+     "handle's monitor is the Ref).  stack_size is in bytes.\nRaises TypeError, "
      "ConfigError, NotSendable, MemoryError, NoRuntime."},
     {nullptr, nullptr, 0, nullptr},
 };

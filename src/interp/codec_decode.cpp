@@ -322,8 +322,8 @@ bool Decoder::claim(std::uint64_t count, std::uint64_t values) {
 // Takes over `object`, also when it fails.
 Decoder::Step Decoder::push(Build build, PyObject* object, Py_ssize_t count, Tag tag, bool marked) {
     Handle owned(object);
-    // The encoder counts an object and its state as one level; here they are two frames.
-    if (frames_.size() / 2 > codec_.limits.depth) return fail("nested too deep");
+    // The encoder counts an object and its state as one level; here they are up to three frames.
+    if (frames_.size() / 3 > codec_.limits.depth) return fail("nested too deep");
     frames_.push({nullptr, nullptr, 0, count, build, tag, Await::Callable, marked});
     frames_.top().object = owned.release();
     return Step::Opened;

@@ -164,13 +164,23 @@ Encoder::Step Encoder::open_set(Tag tag, PyObject* value) {
     return step;
 }
 
-Encoder::Step Encoder::push(Kind kind, PyObject* object, Py_ssize_t count) {
-    bool counted = kind != Kind::Items && kind != Kind::Pairs;
-    if (counted && !frames_.empty() && frames_.top().kind == Kind::Object) {
-        // An object's own argument tuple and state belong to its level.
-        Phase phase = frames_.top().phase;
-        counted = phase != Phase::Arguments && phase != Phase::Keywords && phase != Phase::State;
+// Whether a new frame of this kind is a level of its own: an object's argument tuple and its state are the object's.
+bool Encoder::is_level(Kind kind) const {
+    if (kind == Kind::Items || kind == Kind::Pairs) return false;
+    std::size_t size = frames_.size();
+    if (size == 0) return true;
+    const Frame& below = frames_[size - 1];
+    if (below.kind == Kind::Object) {
+        return below.phase != Phase::Arguments && below.phase != Phase::Keywords && below.phase != Phase::State;
     }
+    // The two dicts of an object with slots.
+    bool pair_of_state = size >= 2 && below.kind == Kind::Tuple && below.count == 2 &&
+                         frames_[size - 2].kind == Kind::Object && frames_[size - 2].phase == Phase::State;
+    return !pair_of_state || kind != Kind::Dict;
+}
+
+Encoder::Step Encoder::push(Kind kind, PyObject* object, Py_ssize_t count) {
+    bool counted = is_level(kind);
     if (counted && depth_ >= codec_.limits.depth) {
         return refuse_depth(object);
     }

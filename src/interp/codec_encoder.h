@@ -139,6 +139,7 @@ private:
 
     // Frames and memo.
     static bool is_shared(PyObject* object) noexcept { return Py_REFCNT(object) > 1; }
+    bool is_level(Kind kind) const;
     Step push(Kind kind, PyObject* object, Py_ssize_t count);
     void pop();
     // Writes Ref and returns true if the object has been written.

@@ -94,7 +94,7 @@ void PyActor::body() noexcept {
 }
 
 void PyActor::finish(OutcomeKind kind, Message&& value) {
-    join_->finish(kind, std::move(value));
+    join_->finish(kind, std::move(value), exit_reason);
     if (on_main_end_) on_main_end_();
 }
 
@@ -111,26 +111,40 @@ void PyActor::finish_with_result(PyObject* result) {
 }
 
 void PyActor::finish_with_error() {
+    PyObject* exception = PyErr_GetRaisedException();
     if (on_main_end_) {
-        *main_exception_ = PyErr_GetRaisedException();
+        exit_reason = make_shared_ref<ExitReason>(ExitKind::failed);
+        *main_exception_ = exception;
         finish(OutcomeKind::failed, Message());
         return;
     }
-    if (PyErr_ExceptionMatches(interpreter_state()->actor_exit)) {
-        PyErr_Clear();
-        finish(OutcomeKind::killed, Message());
+    if (PyErr_GivenExceptionMatches(exception, interpreter_state()->actor_exit)) {
+        end_by_exit(exception);
         return;
     }
-    if (PyErr_ExceptionMatches(PyExc_SystemExit)) {  // as in threads: it ends this actor only, and is no failure
-        PyErr_Clear();
+    if (PyErr_GivenExceptionMatches(exception, PyExc_SystemExit)) {  // as in threads: it ends this actor only, and is no failure
+        Py_DECREF(exception);
         finish_with_result(Py_NewRef(Py_None));
         return;
     }
-    OwnedParcel parcel = encode_failure(PyErr_GetRaisedException(), *this);
+    OwnedParcel parcel = encode_failure(exception, *this);
     if (!parcel) PyErr_Clear();
     Ref<JoinState> join = join_;
-    finish(OutcomeKind::failed, Message(std::move(parcel)));
-    if (join->mark_failed()) report_failure(join->value());
+    exit_reason = make_shared_ref<ExitReason>(ExitKind::failed, std::move(parcel));
+    finish(OutcomeKind::failed, Message());
+    if (join->mark_failed()) report_failure(*join->reason());
+}
+
+// The actor was unwound by ActorExit, with the reason that it carries. Steals `exit`.
+void PyActor::end_by_exit(PyObject* exit) {
+    PyObject* reason = PyObject_GetAttrString(exit, "reason");
+    Py_DECREF(exit);
+    exit_reason = reason ? reason_from_python(reason) : nullptr;
+    PyErr_Clear();
+    Py_XDECREF(reason);
+    if (!exit_reason || killed) exit_reason = make_shared_ref<ExitReason>(ExitKind::killed);
+    if (exit_reason->kind() == ExitKind::normal) finish_with_result(Py_NewRef(Py_None));
+    else finish(OutcomeKind::killed, Message());
 }
 
 void PyActor::cancelled(bool out_of_memory) noexcept {
@@ -141,7 +155,9 @@ void PyActor::cancelled(bool out_of_memory) noexcept {
     if (!out_of_memory) {
         finish(OutcomeKind::killed, Message());
     } else if (!PyThreadState_GetUnchecked()) {
-        finish(OutcomeKind::failed, Message());  // its worker has no interpreter, so there is nothing to describe it with
+        // Its worker has no interpreter, so there is nothing to describe it with.
+        exit_reason = make_shared_ref<ExitReason>(ExitKind::failed);
+        finish(OutcomeKind::failed, Message());
     } else {
         PyErr_SetString(PyExc_MemoryError, "no memory for the actor's stack; it never ran (fewer actors, or a smaller "
                                            "stack_size, need less)");
@@ -150,13 +166,37 @@ void PyActor::cancelled(bool out_of_memory) noexcept {
     join_ = nullptr;
 }
 
-void report_failure(const Message& failure) {
+void report_failure(const ExitReason& reason) {
     PyObject* raised = PyErr_GetRaisedException();
-    PyObject* description = failure ? interpreter_state()->codec.decode(failure.parcel()) : Py_NewRef(Py_None);
+    PyObject* description = reason.parcel() ? interpreter_state()->codec.decode(*reason.parcel()) : Py_NewRef(Py_None);
     PyObject* done = description ? call_failure_helper("report", Py_BuildValue("(N)", description)) : nullptr;
     if (!done) PyErr_WriteUnraisable(nullptr);
     Py_XDECREF(done);
     PyErr_SetRaisedException(raised);
+}
+
+PyObject* reason_to_python(const ExitReason& reason) {
+    switch (reason.kind()) {
+        case ExitKind::normal: return PyUnicode_FromString("normal");
+        case ExitKind::shutdown: return PyUnicode_FromString("shutdown");
+        case ExitKind::killed: return PyUnicode_FromString("killed");
+        case ExitKind::noproc: return PyUnicode_FromString("noproc");
+        case ExitKind::value: return interpreter_state()->codec.decode(*reason.parcel());
+        case ExitKind::failed: break;
+    }
+    PyObject* fields = reason.parcel() ? interpreter_state()->codec.decode(*reason.parcel()) : Py_NewRef(Py_None);
+    return fields ? call_failure_helper("to_exception", Py_BuildValue("(N)", fields)) : nullptr;
+}
+
+Ref<ExitReason> reason_from_python(PyObject* value) {
+    if (PyUnicode_CheckExact(value)) {
+        if (PyUnicode_EqualToUTF8(value, "normal")) return make_shared_ref<ExitReason>(ExitKind::normal);
+        if (PyUnicode_EqualToUTF8(value, "shutdown")) return make_shared_ref<ExitReason>(ExitKind::shutdown);
+        if (PyUnicode_EqualToUTF8(value, "noproc")) return make_shared_ref<ExitReason>(ExitKind::noproc);
+    }
+    OwnedParcel parcel = interpreter_state()->codec.encode(value, "reason");
+    if (!parcel) return nullptr;
+    return make_shared_ref<ExitReason>(ExitKind::value, std::move(parcel));
 }
 
 }  // namespace smarm

@@ -2,6 +2,7 @@
 
 #include "interp/py_compat.h"
 #include "smarm/interp/data_stack.h"
+#include "smarm/interp/interpreter_state.h"
 #include "smarm/interp/py_actor.h"
 
 namespace smarm {
@@ -85,7 +86,15 @@ int PyRider::safe_point(void* argument) {
 
 PyObject* raise_exit() {
     auto* actor = static_cast<PyActor*>(this_actor());
-    PyErr_SetNone(actor->exit_exception());
+    PyObject* type = actor->exit_exception();
+    if (type != interpreter_state()->actor_exit) {
+        PyErr_SetNone(type);
+        return nullptr;
+    }
+    PyObject* reason = actor->exit_cause ? reason_to_python(*actor->exit_cause) : PyUnicode_FromString("killed");
+    if (!reason) return nullptr;
+    PyErr_SetObject(type, reason);
+    Py_DECREF(reason);
     return nullptr;
 }
 

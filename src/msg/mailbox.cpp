@@ -24,6 +24,20 @@ bool Mailbox::grow() noexcept {
     return true;
 }
 
+Message Mailbox::take(std::size_t position) noexcept {
+    SMARM_ASSERT(position < size(), "there is no such message");
+    Message taken(std::move(at(position)));
+    const std::uint32_t size = size_.load(memory_order_relaxed);
+    if (position < size / 2) {
+        for (std::size_t i = position; i > 0; --i) at(i) = std::move(at(i - 1));
+        head_ = (head_ + 1) & (capacity_ - 1);
+    } else {
+        for (std::size_t i = position; i + 1 < size; ++i) at(i) = std::move(at(i + 1));
+    }
+    size_.store(size - 1, memory_order_relaxed);
+    return taken;
+}
+
 std::size_t Mailbox::clear() noexcept {
     std::size_t dropped = 0;
     // One at a time: releasing a local object may run code that sends to this very mailbox.

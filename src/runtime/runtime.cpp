@@ -3,6 +3,7 @@
 #include <csignal>
 #include <cstdio>
 #include <new>
+#include <unistd.h>
 
 #include "interp/py_compat.h"
 #include "smarm/interp/data_stack.h"
@@ -42,7 +43,7 @@ void report_stall(Worker& worker, Duration lasted) {
 }
 
 bool has_default_handler(int number) {
-    PyObject* module = PyImport_ImportModule("signal");
+    PyObject* module = PyImport_ImportModule("_signal");  // signal itself makes enums, for milliseconds
     PyObject* handler = module ? PyObject_CallMethod(module, "getsignal", "i", number) : nullptr;
     PyObject* standard = handler ? PyObject_GetAttrString(module, number == SIGINT ? "default_int_handler" : "SIG_DFL") : nullptr;
     const int same = standard ? PyObject_RichCompareBool(handler, standard, Py_EQ) : 0;
@@ -53,17 +54,7 @@ bool has_default_handler(int number) {
     return same == 1;
 }
 
-bool on_process_main_thread() {
-    PyObject* module = PyImport_ImportModule("threading");
-    PyObject* main = module ? PyObject_CallMethod(module, "main_thread", nullptr) : nullptr;
-    PyObject* current = main ? PyObject_CallMethod(module, "current_thread", nullptr) : nullptr;
-    const bool same = current && current == main;
-    PyErr_Clear();
-    Py_XDECREF(current);
-    Py_XDECREF(main);
-    Py_XDECREF(module);
-    return same;
-}
+bool on_process_main_thread() { return gettid() == getpid(); }
 
 }  // namespace
 
@@ -90,14 +81,10 @@ PyObject* Runtime::run(const RuntimeConfig& config, PyObject* main, PyObject* ar
 
 bool Runtime::prepare() {
     if (config_.stack_bytes == 0) config_.stack_bytes = smarm_default_stack_bytes();
+    interpreter_state()->codec.set_main_by_value(config_.main_by_value);
     Message::set_local_release([](void* object) { Py_DECREF(static_cast<PyObject*>(object)); });
     install_data_stack_hook();
-    if (!install_stdlib_locks() || !snapshot_main(snapshot_)) return false;
-    if (config_.workers > 1 && smarm_needs_datetime_preload()) {
-        PyObject* module = PyImport_ImportModule("_datetime");
-        if (!module) return false;
-        Py_DECREF(module);
-    }
+    if (!install_stdlib_locks()) return false;
     SchedulerOptions options;
     options.workers = config_.workers;
     options.stacks.stack_bytes = config_.stack_bytes;
@@ -111,6 +98,29 @@ bool Runtime::prepare() {
     if (scheduler_->ensure_worker(0)) return true;
     PyErr_SetFromErrno(PyExc_OSError);
     return false;
+}
+
+bool Runtime::ready_for_workers() {
+    if (ready_for_workers_) return true;
+    if (smarm_needs_datetime_preload()) {
+        PyObject* module = PyImport_ImportModule("_datetime");
+        if (!module) return false;
+        Py_DECREF(module);
+    }
+    MainSnapshot snapshot;
+    if (!snapshot_main(snapshot)) return false;
+    // Both calls above can park, and another actor of the main lane may have come here and started a worker meanwhile.
+    if (!ready_for_workers_) snapshot_ = std::move(snapshot);
+    ready_for_workers_ = true;
+    return true;
+}
+
+bool Runtime::reconfigure(unsigned workers, Duration shutdown_timeout, Duration spin) {
+    if (!scheduler_->reconfigure(workers, shutdown_timeout, spin)) return false;
+    config_.workers = workers;
+    config_.shutdown_timeout = shutdown_timeout;
+    config_.spin = spin;
+    return true;
 }
 
 PyObject* Runtime::run_main(PyObject* main, PyObject* arguments) {
@@ -185,6 +195,7 @@ void Runtime::enter_worker(Worker& worker) {
         worker.refuse();
         return;
     }
+    interpreter_state()->codec.set_main_by_value(config_.main_by_value);
     {
         PyRider rider(worker, own);
         worker.set_rider(&rider);

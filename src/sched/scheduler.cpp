@@ -36,7 +36,8 @@ Scheduler::~Scheduler() {
 
 // ---- actors ----------------------------------------------------------------------------------------------------------
 
-Pid Scheduler::spawn(std::unique_ptr<Actor>& actor, Place place, unsigned worker_index) noexcept {
+Pid Scheduler::spawn(std::unique_ptr<Actor>& actor, Place place, unsigned worker_index,
+                     const std::function<void(Actor&)>& before_start) {
     if (stopping()) return {};
     Worker* worker = nullptr;
     if (place == Place::local) worker = this_worker();
@@ -45,6 +46,15 @@ Pid Scheduler::spawn(std::unique_ptr<Actor>& actor, Place place, unsigned worker
         if (!worker) return {};
     }
     if (!table_.allocate(*actor)) return {};
+    if (before_start) {
+        try {
+            before_start(*actor);
+        } catch (const std::bad_alloc&) {
+            table_.settle(*actor, 0);
+            table_.release(*actor);
+            return {};
+        }
+    }
     Actor& spawned = *actor.release();
     spawned.deliver = Worker::deliver_actor;
     const Pid pid = spawned.pid;
@@ -212,6 +222,15 @@ void Scheduler::join_workers() noexcept {
     for (unsigned i = 1; i < options_.workers; ++i) {
         if (Worker* it = worker(i)) count_abandoned(it->live_count());
     }
+}
+
+bool Scheduler::reconfigure(unsigned workers, Duration stop_timeout, Duration spin_limit) noexcept {
+    std::lock_guard guard(start_mutex_);
+    if (started_workers() > 1) return false;
+    options_.workers = workers;
+    options_.stop_timeout = stop_timeout;
+    options_.spin_limit = spin_limit;
+    return true;
 }
 
 void Scheduler::stop() noexcept {

@@ -37,7 +37,7 @@ struct TimerQueue::Wheel {
         TimerNode* last = nullptr;
     };
 
-    explicit Wheel(Instant now) noexcept : origin(now) {}
+    explicit Wheel(Instant now) noexcept : origin(now), latest(now) {}
 
     Tick ticks_before(Instant time) const noexcept;
     Tick tick_of(Instant deadline) const noexcept;
@@ -51,7 +51,8 @@ struct TimerQueue::Wheel {
 
     const Instant origin;
     Tick position = 0;  // where the wheel stands; not above `reached`
-    Tick reached = 0;   // the tick of the latest expire(); what is armed up to it is due
+    Instant latest;     // time of the latest expire(); what is armed for it or before is due
+    Tick reached = 0;   // the tick of `latest`
     unsigned due = 0;   // which of the two due lists takes new nodes
     bool expiring = false;
     std::uint64_t occupied[kLevels] = {};  // bit s: slot s of the level has nodes
@@ -139,9 +140,9 @@ void TimerQueue::arm(TimerNode& node, Instant deadline) noexcept {
     SMARM_ASSERT(node.fire_, "a timer needs a function to fire");
     node.armed_ = true;
     node.deadline_ = deadline;
-    const Tick tick = wheel_->tick_of(deadline);
     // What is due already waits for the next expire(), so that a node which re-arms itself cannot trap this one.
-    wheel_->append(node, tick <= wheel_->reached ? wheel_->due_place() : wheel_->wheel_place(tick));
+    const bool due = deadline <= wheel_->latest;
+    wheel_->append(node, due ? wheel_->due_place() : wheel_->wheel_place(wheel_->tick_of(deadline)));
     ++size_;
 }
 
@@ -167,8 +168,9 @@ std::size_t TimerQueue::expire(Instant now) noexcept {
     Wheel& wheel = *wheel_;
     const Tick target = wheel.ticks_before(now);
     SMARM_ASSERT(!wheel.expiring, "expire() was called by a firing timer");
-    SMARM_ASSERT(target >= wheel.reached, "the timer queue's clock went back");
+    SMARM_ASSERT(now >= wheel.latest, "the timer queue's clock went back");
     wheel.expiring = true;
+    wheel.latest = now;
     wheel.reached = target;
     const std::uint16_t due = wheel.due_place();
     wheel.due ^= 1;

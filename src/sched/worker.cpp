@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "smarm/sched/scheduler.h"
+#include "smarm/sched/signals.h"
 
 namespace smarm {
 
@@ -59,20 +60,14 @@ void Worker::switch_away(Actor& from) noexcept {
 
 Wake Worker::park(WaitReason reason, Instant deadline) noexcept {
     Actor& actor = *current();
-    if (__builtin_expect(actor.exit_requested, 0)) {
-        actor.exit_requested = false;
-        return Wake::exit_requested;
-    }
+    if (__builtin_expect(actor.exit_requested || actor.killed, 0) && must_exit_at_park(actor)) return Wake::exit_requested;
     actor.wait_reason.store(reason, memory_order_relaxed);
     actor.state.store(ActorState::parked, memory_order_relaxed);
     Wake wake = Wake::woken;
     if (deadline == kNever) switch_away(actor);
     else wake = park_until(actor, deadline);
     actor.wait_reason.store(WaitReason::none, memory_order_relaxed);
-    if (__builtin_expect(actor.exit_requested, 0)) {
-        actor.exit_requested = false;
-        return Wake::exit_requested;
-    }
+    if (__builtin_expect(actor.exit_requested || actor.killed, 0) && must_exit_at_park(actor)) return Wake::exit_requested;
     return wake;
 }
 
@@ -138,7 +133,16 @@ Wake Worker::at_safe_point(bool may_preempt) noexcept {
     return take_exit_request() ? Wake::exit_requested : Wake::woken;
 }
 
-bool Worker::take_exit_request() noexcept { return std::exchange(current()->exit_requested, false); }
+bool Worker::take_exit_request() noexcept {
+    Actor& actor = *current();
+    return actor.shield_depth == 0 && std::exchange(actor.exit_requested, false);
+}
+
+bool Worker::must_exit_at_park(Actor& actor) noexcept {
+    if (actor.shield_depth) return false;
+    actor.exit_requested = false;
+    return true;
+}
 
 void Worker::request_exit(Actor& actor) noexcept {
     actor.exit_requested = true;
@@ -171,6 +175,8 @@ void Worker::actor_entry(void* argument) {
 
 bool Worker::start_actor(Actor& actor) noexcept {
     if (std::exchange(actor.exit_requested, false)) {
+        if (!actor.exit_cause) actor.exit_cause = make_shared_ref<ExitReason>(ExitKind::killed);
+        actor.exit_reason = actor.exit_cause;
         actor.cancelled(false);
         return false;
     }
@@ -207,6 +213,8 @@ void Worker::reap(Actor& actor) noexcept {
     if (actor.stack) stacks_.give(std::exchange(actor.stack, Stack()));
     for (std::size_t unread = actor.mailbox.clear(); unread; --unread) scheduler_.count_dead_letter();
     scheduler_.table().release(actor);
+    if (actor.registered.load(memory_order_acquire)) scheduler_.registry().drop_all(actor.pid);
+    announce_end(actor);
     live_.store(live_count() - 1, memory_order_relaxed);
     WorkerCounters::add(counters_.finished);
     // Acquire pairs with the exchange in wake_remote: a waker may have posted the actor a moment before it ended; then
@@ -348,8 +356,11 @@ bool Worker::stop_step() noexcept {
     }
     ++stop_tries_;
     stop_deadline_ = deadline_after(now, scheduler_.options().stop_timeout / kStopTries);
-    scheduler_.table().visit_all([this](Actor& actor, int home) {
-        if (home == static_cast<int>(index_)) request_exit(actor);
+    const auto reason = make_shared_ref<ExitReason>(ExitKind::shutdown);
+    scheduler_.table().visit_all([&](Actor& actor, int home) {
+        if (home != static_cast<int>(index_)) return;
+        if (!actor.exit_cause) actor.exit_cause = reason;
+        request_exit(actor);
     });
     return false;
 }

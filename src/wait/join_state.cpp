@@ -2,11 +2,12 @@
 
 namespace smarm {
 
-void JoinState::finish(OutcomeKind kind, Message&& value) noexcept {
+void JoinState::finish(OutcomeKind kind, Message&& value, Ref<ExitReason> reason) noexcept {
     gate_.lock();
     SMARM_ASSERT(kind_ == OutcomeKind::running, "an actor ended twice");
     kind_ = kind;
     value_ = std::move(value);
+    reason_ = std::move(reason);
     joiners_.wake_all();
     gate_.unlock();
 }

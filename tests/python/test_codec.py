@@ -645,8 +645,10 @@ def test_registered_types_travel_their_own_way() -> None:
     assert first is second
     assert first.number == [1]
     cyclic = Handle(None)
-    items = [cyclic]
-    cyclic.number = items
+    cyclic.number = [cyclic]
+    copy = roundtrip(cyclic)
+    assert copy.number[0] is copy
+    cyclic.number = cyclic
     with pytest.raises(TypeError, match="contains itself among the arguments"):
         roundtrip(cyclic)
 

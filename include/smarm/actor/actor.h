@@ -19,7 +19,9 @@
 #include <memory>
 #include <string>
 
+#include "smarm/actor/exit_reason.h"
 #include "smarm/actor/pid.h"
+#include "smarm/actor/relations.h"
 #include "smarm/base/sync.h"
 #include "smarm/fiber/context.h"
 #include "smarm/fiber/stack.h"
@@ -69,7 +71,9 @@ public:
     atomic<ActorState> state{ActorState::unstarted};
     atomic<WaitReason> wait_reason{WaitReason::none};
     bool timed_out = false;           // the last park ended by its deadline
-    bool exit_requested = false;      // ActorExit is to be raised at the next park or safe point
+    bool exit_requested = false;      // ActorExit is to be raised once, at the next park or safe point
+    bool killed = false;              // from then on at every park
+    std::uint8_t shield_depth = 0;    // shield() sections: neither is raised
     atomic<bool> wake_posted{false};  // this Post is in the inbox of `worker`: further wakes need not post it again
     Worker* worker = nullptr;         // set when started, never changed
 
@@ -80,7 +84,10 @@ public:
     Pid parent;
     const SpawnSite* spawn_site = nullptr;
     std::uint32_t stack_bytes = 0;    // wished slot size, 0: the default
-    std::uint32_t exit_tries = 0;     // how often shutdown asked it to exit
+    Ref<ExitReason> exit_cause;       // what the exit request came with
+    Ref<ExitReason> exit_reason;      // how it ended; null: normally
+    std::unique_ptr<Relations> relations;  // links and monitors, made at the first one
+    atomic<bool> registered{false};   // has a name in the Registry
     bool keeps_thread_ident = false;  // the main actor: threading takes it for its OS thread
     std::unique_ptr<std::string> name;  // given by the user, or nullptr
 };

@@ -54,6 +54,7 @@ private:
     void finish_with_result(PyObject* result);
     void finish_with_error();
     void finish(OutcomeKind kind, Message&& value);
+    void end_by_exit(PyObject* exit);
 
     Start start_;
     Ref<JoinState> join_;
@@ -64,6 +65,12 @@ private:
 };
 
 // Says on stderr that an actor failed and nobody joined it. Attached; keeps the caller's exception.
-void report_failure(const Message& failure);
+void report_failure(const ExitReason& reason);
+
+// Returns the Python value that stands for the reason: "normal", "shutdown", "killed", "noproc", the value given to exit(), or
+// an ActorFailed (new reference; nullptr with an exception set).
+PyObject* reason_to_python(const ExitReason& reason);
+// The reverse for what users give to exit() and ActorExit. Empty with NotSendable set when it cannot travel.
+Ref<ExitReason> reason_from_python(PyObject* value);
 
 }  // namespace smarm

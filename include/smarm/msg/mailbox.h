@@ -45,6 +45,8 @@ public:
     Message& at(std::size_t position) noexcept {
         return ring_[(head_ + static_cast<std::uint32_t>(position)) & (capacity_ - 1)];
     }
+    // Takes the message at `position` out, the others keep their order; must exist. Costs the smaller side's length.
+    Message take(std::size_t position) noexcept;
     // Drops every message and the memory. Returns how many there were.
     std::size_t clear() noexcept;
 

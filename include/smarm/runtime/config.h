@@ -17,6 +17,7 @@ struct RuntimeConfig {
     Duration spin = std::chrono::microseconds(50);
     Duration time_slice = std::chrono::milliseconds(1);        // 0: no preemption
     Duration stall_threshold = std::chrono::milliseconds(50);  // 0: no watchdog
+    bool main_by_value = false;                     // functions of __main__ travel by value: no worker can load it
 };
 
 }  // namespace smarm

@@ -34,6 +34,13 @@ public:
     // Returns a new reference, or nullptr with main's exception (or AlreadyRunning, NoRuntime, MemoryError) set.
     static PyObject* run(const RuntimeConfig& config, PyObject* main, PyObject* arguments);
 
+    // Takes what new interpreters copy from the main one (sys.path, how to find __main__). Must be called before an actor
+    // may go to another worker; the first such actor comes from the main lane, as late as the program allows: it may have
+    // changed its sys.path by then. False: a Python exception is set.
+    bool ready_for_workers();
+    // Changes what can change while worker 0 is the only one. False: there are others already. Main lane only.
+    bool reconfigure(unsigned workers, Duration shutdown_timeout, Duration spin);
+
     Scheduler& scheduler() noexcept { return *scheduler_; }
     const RuntimeConfig& config() const noexcept { return config_; }
     Pid main_pid() const noexcept { return main_pid_; }
@@ -47,6 +54,7 @@ private:
 
     RuntimeConfig config_;
     MainSnapshot snapshot_;
+    bool ready_for_workers_ = false;  // written by the main lane before it starts another worker
     std::unique_ptr<Scheduler> scheduler_;
     Pid main_pid_;
 };

@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "smarm/actor/actor_table.h"
+#include "smarm/actor/registry.h"
 #include "smarm/sched/monitor.h"
 #include "smarm/sched/worker.h"
 
@@ -50,9 +51,12 @@ public:
     const SchedulerOptions& options() const noexcept { return options_; }
     ActorTable& table() noexcept { return table_; }
     Monitor& monitor() noexcept { return monitor_; }
+    Registry& registry() noexcept { return registry_; }
 
     // Gives the actor a pid and a place, and returns the pid; null: stopping, or no memory (the actor stays the caller's).
-    Pid spawn(std::unique_ptr<Actor>& actor, Place place, unsigned worker_index = 0) noexcept;
+    // before_start, if given, is called when the actor has its pid and cannot run yet.
+    Pid spawn(std::unique_ptr<Actor>& actor, Place place, unsigned worker_index = 0,
+              const std::function<void(Actor&)>& before_start = {});
     // Sends an encoded message. Returns false when nobody has that pid; the parcel is then still the caller's.
     bool send(Pid pid, OwnedParcel& parcel) noexcept;
     // Asks the actor to exit, wherever it is. Returns false when nobody has that pid or memory is out.
@@ -62,6 +66,9 @@ public:
     void run_main() noexcept;
     void stop() noexcept;
     bool stopping() const noexcept { return stopping_.load(memory_order_acquire); }
+
+    // Changes these options while worker 0 is the only one that has been started, on its thread. False: too late.
+    bool reconfigure(unsigned workers, Duration stop_timeout, Duration spin_limit) noexcept;
 
     // The worker, started if need be; nullptr when the OS gives no thread. index must be below options().workers.
     Worker* ensure_worker(unsigned index) noexcept;
@@ -91,6 +98,7 @@ private:
 
     SchedulerOptions options_;
     ActorTable table_;
+    Registry registry_;
     atomic<Worker*> workers_[kMaxWorkers] = {};
     std::mutex start_mutex_;  // guards the four below and the starting of workers
     std::condition_variable workers_ended_;

@@ -152,6 +152,7 @@ private:
     void publish_next_timer() noexcept;
     void set_current(Actor* actor) noexcept { current_.store(actor, memory_order_relaxed); }
     bool take_exit_request() noexcept;
+    bool must_exit_at_park(Actor& actor) noexcept;
 
     // --- what every switch touches --------------------------------------------------------------------------------
     atomic<Actor*> current_{nullptr};  // relaxed: the worker's own, looked at by the monitor

@@ -2,11 +2,12 @@
 //
 // What:    finish() is called once, by the ending actor's worker; join() parks until then. The outcome stays: joining
 //          again gives the same answer.
-// Kinds:   returned (value: the result), failed (value: a parcel that describes the error), killed (no value).
+// Kinds:   returned (value: the result), failed and killed (reason: why).
 // Local:   like a channel: local to one worker, with local objects, unless made shared. Decided when it is made.
 // Threads: see Gate. finish: the actor's worker, once. join: actors. outcome(): after join gave ok, any holder.
 #pragma once
 
+#include "smarm/actor/exit_reason.h"
 #include "smarm/base/clock.h"
 #include "smarm/base/shared.h"
 #include "smarm/msg/message.h"
@@ -25,12 +26,13 @@ public:
 
     bool shared() const noexcept { return gate_.shared(); }
     // Whether the value must be a parcel: somebody on another worker may take it.
-    void finish(OutcomeKind kind, Message&& value) noexcept;
+    void finish(OutcomeKind kind, Message&& value, Ref<ExitReason> reason = nullptr) noexcept;
     // Waits until the actor has ended. ok, timed_out or exit_requested.
     Status join(Instant deadline) noexcept;
 
     OutcomeKind kind() noexcept;
     const Message& value() const noexcept { return value_; }
+    const Ref<ExitReason>& reason() const noexcept { return reason_; }
 
     // Somebody has seen how it ended: nobody need be told.
     void mark_observed() noexcept { flags_.fetch_or(kObserved, memory_order_acq_rel); }
@@ -49,6 +51,7 @@ private:
     }
     atomic<std::uint8_t> flags_{0};
     Message value_;
+    Ref<ExitReason> reason_;
     WaitQueue joiners_;
 };
 

@@ -1,0 +1,86 @@
+// smarm-host: runs a program as `python` does, with its top level as the main actor of a smarm runtime.
+//
+// 1. split the arguments into ours and Python's          command_line.h
+// 2. choose the `python` that sys.executable names       executable.h
+// 3. make smarm._core a built-in module, start Python    builtin_core.h
+// 4. run the program                                     program.h, pylib/smarm/_host.py
+// 5. finalise Python and end with python's exit code
+#include <Python.h>
+
+#include <csignal>
+#include <cstdio>
+#include <unistd.h>
+
+#include "builtin_core.h"
+#include "command_line.h"
+#include "executable.h"
+#include "program.h"
+
+namespace smarm::host {
+namespace {
+
+struct PythonConfig : PyConfig {
+    PythonConfig() { PyConfig_InitPythonConfig(this); }
+    ~PythonConfig() { PyConfig_Clear(this); }
+    PythonConfig(const PythonConfig&) = delete;
+    PythonConfig& operator=(const PythonConfig&) = delete;
+};
+
+// Ends the process when Python could not be started, or only printed something.
+void check(const PyStatus& status) {
+    if (PyStatus_Exception(status)) Py_ExitStatusException(status);
+}
+
+// sys.orig_argv has our options, too.
+void set_original_arguments(PyConfig& config, int argc, char** argv) {
+    for (int i = 0; i < argc; ++i) {
+        wchar_t* argument = Py_DecodeLocale(argv[i], nullptr);
+        check(argument ? PyWideStringList_Append(&config.orig_argv, argument) : PyStatus_NoMemory());
+        PyMem_RawFree(argument);
+    }
+}
+
+Program start_python(CommandLine& line, int argc, char** argv) {
+    if (!register_core()) check(PyStatus_NoMemory());
+    PythonConfig config;
+    // First: this lets the flags in argv choose the encoding in which the rest is decoded.
+    check(PyConfig_SetBytesArgv(&config, static_cast<Py_ssize_t>(line.python.size()), line.python.data()));
+    set_original_arguments(config, argc, argv);
+    check(PyConfig_SetBytesString(&config, &config.program_name, argv[0]));
+    check(PyConfig_SetBytesString(&config, &config.executable, python_executable(argv[0]).c_str()));
+    check(PyConfig_Read(&config));
+    Program program = find_program(config, argv[0]);
+    check(Py_InitializeFromConfig(&config));
+    return program;
+}
+
+int end_python(Outcome outcome) {
+    constexpr int kCouldNotFlush = 120;
+    if (Py_FinalizeEx() < 0) outcome.exit_code = kCouldNotFlush;
+    if (!outcome.interrupted) return outcome.exit_code;
+    // The shell or the caller is to see that Ctrl-C ended us.
+    std::signal(SIGINT, SIG_DFL);
+    kill(getpid(), SIGINT);
+    return 128 + SIGINT;
+}
+
+int print_version() {
+    std::printf("smarm-host %s (Python %s)\n", SMARM_VERSION, PY_VERSION);
+    return 0;
+}
+
+int run(int argc, char** argv) {
+    CommandLine line = split(argc, argv);
+    if (line.version) return print_version();
+    if (!line.error.empty()) {
+        std::fprintf(stderr, "smarm-host: %s; try smarm-host --help\n", line.error.c_str());
+        return 2;
+    }
+    Program program = start_python(line, argc, argv);
+    return end_python(run_program(program, line.options));
+}
+
+}  // namespace
+}  // namespace smarm::host
+
+int main(int argc, char** argv) { return smarm::host::run(argc, argv); }

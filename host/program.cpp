@@ -1,0 +1,158 @@
+#include "program.h"
+
+#include <cerrno>
+#include <cstring>
+#include <sys/stat.h>
+
+namespace smarm::host {
+namespace {
+
+constexpr const char* kind_names[] = {"command", "module", "package", "file", "standard_input"};
+
+// An owned reference.
+class Handle {
+public:
+    explicit Handle(PyObject* object = nullptr) : object_(object) {}
+    ~Handle() { Py_XDECREF(object_); }
+    Handle(const Handle&) = delete;
+    Handle& operator=(const Handle&) = delete;
+    PyObject* get() const { return object_; }
+    explicit operator bool() const { return object_ != nullptr; }
+
+private:
+    PyObject* object_;
+};
+
+// A file of source text, which Python's own reader compiles: it knows encodings, and its errors are the usual ones.
+struct Source {
+    FILE* stream = stdin;
+    std::string name = "<stdin>";
+};
+
+void skip_first_line(FILE* stream) {
+    int character = 0;
+    while ((character = getc(stream)) != EOF) {
+        if (character != '\n') continue;
+        ungetc(character, stream);  // the line numbers stay the same
+        return;
+    }
+}
+
+// Opens the program's file. Otherwise says why not, as `python` does, and returns the exit code.
+int open_source(const Program& program, PyObject* path, Source& source) {
+    Handle encoded(PyUnicode_EncodeFSDefault(path));
+    if (!encoded) return report_exception().exit_code;
+    source.name = PyBytes_AS_STRING(encoded.get());
+    source.stream = std::fopen(source.name.c_str(), "rbe");
+    if (!source.stream) {
+        PySys_FormatStderr("%s: can't open file %R: [Errno %d] %s\n", program.launcher.c_str(), path, errno, std::strerror(errno));
+        return 2;
+    }
+    struct stat status;
+    if (fstat(fileno(source.stream), &status) == 0 && S_ISDIR(status.st_mode)) {
+        PySys_FormatStderr("%s: %R is a directory, cannot continue\n", program.launcher.c_str(), path);
+        std::fclose(source.stream);
+        return 1;
+    }
+    if (program.skip_first_line) skip_first_line(source.stream);
+    return 0;
+}
+
+// What the main actor calls when the program is a file or standard input.
+PyObject* run_source(PyObject* capsule, PyObject*) {
+    auto* source = static_cast<Source*>(PyCapsule_GetPointer(capsule, nullptr));
+    PyObject* main = PyImport_AddModule("__main__");  // borrowed
+    if (!main) return nullptr;
+    PyObject* names = PyModule_GetDict(main);
+    PyCompilerFlags flags = {0, PY_MINOR_VERSION};
+    const bool close = source->stream != stdin;
+    return PyRun_FileExFlags(source->stream, source->name.c_str(), Py_file_input, names, names, close, &flags);
+}
+
+PyMethodDef run_source_definition = {"run_source", run_source, METH_NOARGS, nullptr};
+
+// Whether sys.path_hooks can import from the path: a directory or a zip archive.
+bool is_importable(PyObject* path, bool& failed) {
+    Handle importer(PyImport_GetImporter(path));
+    failed = !importer;
+    return importer && importer.get() != Py_None;
+}
+
+PyObject* import_launcher_module() {
+    PyObject* module = PyImport_ImportModule("smarm._host");
+    if (module || !PyErr_ExceptionMatches(PyExc_ModuleNotFoundError)) return module;
+    PyErr_Clear();
+    PySys_FormatStderr("smarm-host: %S has no package smarm: install smarm there, or start the smarm-host of another environment\n",
+                       PySys_GetObject("executable"));
+    return nullptr;
+}
+
+void forget_traceback() {
+    PyObject* exception = PyErr_GetRaisedException();
+    PyException_SetTraceback(exception, Py_None);
+    PyErr_SetRaisedException(exception);
+}
+
+// Returns the configuration that _run takes, or nullptr with an exception set (SystemExit after --help or a wrong option).
+PyObject* read_options(PyObject* module, const std::vector<std::string>& options) {
+    Handle flags(PyTuple_New(static_cast<Py_ssize_t>(options.size())));
+    for (std::size_t i = 0; flags && i < options.size(); ++i) {
+        PyObject* flag = PyUnicode_DecodeFSDefault(options[i].c_str());
+        if (!flag) return nullptr;
+        PyTuple_SET_ITEM(flags.get(), static_cast<Py_ssize_t>(i), flag);
+    }
+    return flags ? PyObject_CallMethod(module, "configure", "(O)", flags.get()) : nullptr;
+}
+
+}  // namespace
+
+Program find_program(const PyConfig& config, const char* launcher) {
+    Program program;
+    program.launcher = launcher;
+    program.skip_first_line = config.skip_source_first_line;
+    if (config.run_command) program = {ProgramKind::command, config.run_command, program.launcher, false};
+    else if (config.run_module) program = {ProgramKind::module, config.run_module, program.launcher, false};
+    else if (config.run_filename) {
+        program.kind = ProgramKind::file;
+        program.text = config.run_filename;
+    }
+    return program;
+}
+
+Outcome run_program(Program& program, const std::vector<std::string>& options) {
+    Handle module(import_launcher_module());
+    if (!module) return PyErr_Occurred() ? report_exception() : Outcome{1};
+    Handle values(read_options(module.get(), options));
+    Handle text(PyUnicode_FromWideChar(program.text.data(), static_cast<Py_ssize_t>(program.text.size())));
+    if (!values || !text) return report_exception();
+
+    Source source;
+    if (program.kind == ProgramKind::file) {
+        bool failed = false;
+        if (is_importable(text.get(), failed)) program.kind = ProgramKind::package;
+        if (failed) return report_exception();
+    }
+    if (program.kind == ProgramKind::file) {
+        if (const int code = open_source(program, text.get(), source)) return {code};
+    }
+    Handle capsule(PyCapsule_New(&source, nullptr, nullptr));
+    Handle run_source_function(capsule ? PyCFunction_New(&run_source_definition, capsule.get()) : nullptr);
+    if (!run_source_function) return report_exception();
+    // The arguments of smarm._core._run. It is called from here, so that no frame of ours is below the program's.
+    Handle arguments(PyObject_CallMethod(module.get(), "prepare", "sOOO", kind_names[static_cast<int>(program.kind)], text.get(),
+                                         run_source_function.get(), values.get()));
+    // The code of -c is compiled there, and python shows no frame below a syntax error in it.
+    if (!arguments && PyErr_ExceptionMatches(PyExc_SyntaxError)) forget_traceback();
+    Handle core(arguments ? PyImport_ImportModule("smarm._core") : nullptr);
+    Handle run(core ? PyObject_GetAttrString(core.get(), "_run") : nullptr);
+    Handle result(run ? PyObject_CallObject(run.get(), arguments.get()) : nullptr);
+    return result ? Outcome{} : report_exception();
+}
+
+Outcome report_exception() {
+    const bool interrupted = PyErr_Occurred() == PyExc_KeyboardInterrupt;
+    PyErr_Print();
+    return {1, interrupted};
+}
+
+}  // namespace smarm::host

@@ -1,0 +1,29 @@
+// exit_reason.h: why an actor ended, or is to end.
+//
+// What:    an immutable, shared value: a kind, and for `value` and `failed` a parcel that any interpreter can decode.
+//            normal    returned                            shutdown  asked to by its supervisor or the runtime
+//            killed    by kill(), which cannot be trapped  noproc    there was no such actor
+//            value     exit(pid, value), any sendable      failed    an exception left it (the parcel describes it)
+// Owner:   Ref-counted; links and monitors of one actor share one. Threads: any.
+#pragma once
+
+#include "smarm/base/shared.h"
+#include "smarm/msg/parcel.h"
+
+namespace smarm {
+
+enum class ExitKind : std::uint8_t { normal, shutdown, killed, noproc, value, failed };
+
+class ExitReason final : public Shared {
+public:
+    explicit ExitReason(ExitKind kind, OwnedParcel parcel = nullptr) noexcept : kind_(kind), parcel_(std::move(parcel)) {}
+    ExitKind kind() const noexcept { return kind_; }
+    // Of `value` and `failed`; nullptr otherwise, and when a failure could not be described.
+    const Parcel* parcel() const noexcept { return parcel_.get(); }
+
+private:
+    ExitKind kind_;
+    OwnedParcel parcel_;
+};
+
+}  // namespace smarm

@@ -1,0 +1,30 @@
+// relations.h: whom an actor is linked to, whom it monitors, who monitors it.
+//
+// What:    made at an actor's first link or monitor, so that others cost one pointer. Links are kept on both sides; a
+//          monitor is kept by the watcher (ref -> target) and by the target (ref -> watcher).
+// Threads: the actor's own worker. Throws: bad_alloc when adding; the caller turns it into an error.
+#pragma once
+
+#include <cstdint>
+#include <unordered_map>
+#include <unordered_set>
+
+#include "smarm/actor/pid.h"
+
+namespace smarm {
+
+struct PidHash {
+    std::size_t operator()(Pid pid) const noexcept { return pid.bits() * 0x9E3779B97F4A7C15u; }
+};
+
+// Names one monitor; unique in the process. 0: none.
+using MonitorRef = std::uint64_t;
+
+struct Relations {
+    std::unordered_set<Pid, PidHash> links;
+    std::unordered_map<MonitorRef, Pid> watching;
+    std::unordered_map<MonitorRef, Pid> watchers;
+    bool trap_exit = false;  // exit signals become messages
+};
+
+}  // namespace smarm

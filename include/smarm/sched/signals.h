@@ -1,0 +1,56 @@
+// signals.h: exit signals, links and monitors between actors of any workers.
+//
+// What:    Erlang's signals. A signal to an actor of this worker acts at once, to another's it travels as a post, in order
+//          with the messages that the same sender sends there. Signals act when they arrive, however long the mailbox is;
+//          only what the receiver is told (Notice) is a message and waits its turn.
+// Link:    both ends; when one ends with another reason than normal, the other gets an exit signal: an actor that traps
+//          exits gets an Exit notice, another is asked to exit with the same reason. A link to a dead actor gives noproc.
+// Monitor: one way; the watcher gets one Down notice per monitor, at once with noproc when there is no such actor.
+// Kill:    cannot be trapped: the actor is asked to exit at every park until it does; its links see `killed`.
+// Order:   signals and messages from one actor to another arrive in the order of sending (one inbox, first in, first out;
+//          same worker: at once). Between different senders nothing is promised.
+// Threads: called by the actor `self` on its worker. Errors: bad_alloc is thrown before anything has changed.
+// Source:  "Processes" and "Signals" in the Erlang Reference Manual.
+#pragma once
+
+#include "smarm/actor/exit_reason.h"
+#include "smarm/actor/relations.h"
+#include "smarm/sched/scheduler.h"
+
+namespace smarm {
+
+// What an actor is told about another's end; travels as the only attachment of an empty parcel.
+class Notice final : public Shared {
+public:
+    enum class Kind : std::uint8_t { exit, down };
+    Notice(Kind its_kind, MonitorRef its_ref, Pid its_pid, Ref<ExitReason> its_reason) noexcept
+        : kind(its_kind), ref(its_ref), pid(its_pid), reason(std::move(its_reason)) {}
+    const Kind kind;
+    const MonitorRef ref;  // 0 for exit
+    const Pid pid;         // of the ended actor
+    const Ref<ExitReason> reason;
+};
+
+// The notice in a message, or nullptr when it is an ordinary one.
+const Notice* find_notice(const Message& message) noexcept;
+
+// The relations of an actor of this worker, made when there are none.
+Relations& relations_of(Actor& actor);
+
+void link(Actor& self, Pid other);
+void unlink(Actor& self, Pid other);
+// Returns the ref that the Down notice will carry.
+MonitorRef monitor(Actor& self, Pid other);
+// Ends the monitor: no Down of it arrives any more. Returns whether it was still there.
+bool demonitor(Actor& self, MonitorRef ref) noexcept;
+// Makes `child`, which has a pid but has not been made runnable, linked to and (or) monitored by `self`.
+void link_child(Actor& self, Actor& child);
+MonitorRef monitor_child(Actor& self, Actor& child);
+
+// Sends an exit signal. kind killed cannot be trapped. False: nobody has that pid.
+bool send_exit(Pid from, Pid to, Ref<ExitReason> reason);
+
+// Tells links and watchers of an actor that has ended. On its worker, after its pid was released.
+void announce_end(Actor& actor) noexcept;
+
+}  // namespace smarm

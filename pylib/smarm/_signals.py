@@ -1,0 +1,45 @@
+"""What an actor is told about the end of others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+from smarm import _core
+from smarm._core import Pid
+
+
+class Ref(int):
+    """Names one monitor (or call); unique in the process, hashable, sendable."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"<ref {int(self)}>"
+
+
+class Down(NamedTuple):
+    """A monitored actor has ended, or never was (reason "noproc")."""
+
+    ref: Ref
+    pid: Pid
+    reason: Any
+    """"normal", "shutdown", "killed", "noproc", what exit() was given, or an ActorFailed."""
+
+
+class Exit(NamedTuple):
+    """A linked actor has ended, or somebody sent an exit signal; for actors that trap exits."""
+
+    pid: Pid
+    reason: Any
+
+
+@contextmanager
+def shield() -> Iterator[None]:
+    """Hold exit requests and kill back until the block ends; nests.  For cleanup that has to park."""
+    _core._shield(True)
+    try:
+        yield
+    finally:
+        _core._shield(False)

@@ -1,0 +1,270 @@
+#include "bind/arguments.h"
+#include "bind/signal_functions.h"
+
+#include <new>
+
+#include "smarm/interp/errors.h"
+#include "smarm/interp/pid_type.h"
+#include "smarm/interp/py_actor.h"
+#include "smarm/interp/py_rider.h"
+
+namespace smarm::bind {
+namespace {
+
+// Calls smarm._signals.<name>(arguments). Steals `arguments`.
+PyObject* call_signals(const char* name, PyObject* arguments) {
+    PyObject* module = arguments ? PyImport_ImportModule("smarm._signals") : nullptr;
+    PyObject* type = module ? PyObject_GetAttrString(module, name) : nullptr;
+    PyObject* result = type ? PyObject_CallObject(type, arguments) : nullptr;
+    Py_XDECREF(type);
+    Py_XDECREF(module);
+    Py_XDECREF(arguments);
+    return result;
+}
+
+// Runs `action(self, pid)` for a function that takes one address.
+template <class Action>
+PyObject* with_pid(const char* function, PyObject* address, Action action) {
+    Worker* worker = require_actor(function);
+    Pid pid;
+    if (!worker || !read_address(*interpreter_state(), worker->scheduler(), address, pid)) return nullptr;
+    try {
+        return action(*worker->current(), pid);
+    } catch (const std::bad_alloc&) {
+        return PyErr_NoMemory();
+    }
+}
+
+PyObject* link_to(PyObject*, PyObject* address) {
+    return with_pid("link", address, [](Actor& self, Pid pid) {
+        link(self, pid);
+        return Py_NewRef(Py_None);
+    });
+}
+
+PyObject* unlink_from(PyObject*, PyObject* address) {
+    return with_pid("unlink", address, [](Actor& self, Pid pid) {
+        unlink(self, pid);
+        return Py_NewRef(Py_None);
+    });
+}
+
+PyObject* monitor_actor(PyObject*, PyObject* address) {
+    // A name that nobody has is an actor that is not there: the Down says so, as for a stale pid.
+    Worker* worker = require_actor("monitor");
+    if (!worker) return nullptr;
+    Pid pid;
+    if (!read_address(*interpreter_state(), worker->scheduler(), address, pid)) {
+        PyObject* unknown = error_type("NotRegistered");
+        const bool no_such_name = unknown && PyErr_ExceptionMatches(unknown);
+        Py_XDECREF(unknown);
+        if (!no_such_name) return nullptr;
+        PyErr_Clear();
+    }
+    try {
+        return make_ref(monitor(*worker->current(), pid));
+    } catch (const std::bad_alloc&) {
+        return PyErr_NoMemory();
+    }
+}
+
+PyObject* demonitor_ref(PyObject*, PyObject* arguments, PyObject* keywords) {
+    static const char* names[] = {"ref", "flush", nullptr};
+    unsigned long long ref = 0;
+    int flush = 0;
+    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "K|$p:demonitor", const_cast<char**>(names), &ref, &flush)) return nullptr;
+    Worker* worker = require_actor("demonitor");
+    if (!worker) return nullptr;
+    Actor& self = *worker->current();
+    const bool was_there = demonitor(self, ref);
+    if (flush && !was_there) {
+        for (std::size_t i = 0; i < self.mailbox.size(); ++i) {
+            const Notice* notice = find_notice(self.mailbox.at(i));
+            if (!notice || notice->kind != Notice::Kind::down || notice->ref != ref) continue;
+            self.mailbox.take(i);
+            break;
+        }
+    }
+    return PyBool_FromLong(was_there);
+}
+
+PyObject* send_exit_signal(Scheduler&, Actor& self, Pid pid, Ref<ExitReason> reason) {
+    const bool alive = send_exit(self.pid, pid, std::move(reason));
+    // To oneself: at once, as raise ActorExit.
+    if (pid == self.pid && self.exit_requested && self.shield_depth == 0) {
+        self.exit_requested = false;
+        return raise_exit();
+    }
+    return PyBool_FromLong(alive);
+}
+
+PyObject* exit_actor(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
+    if (count != 2) {
+        PyErr_Format(PyExc_TypeError, "exit() takes a pid and a reason, %zd arguments were given", count);
+        return nullptr;
+    }
+    return with_pid("exit", arguments[0], [arguments](Actor& self, Pid pid) -> PyObject* {
+        Ref<ExitReason> reason = PyUnicode_CheckExact(arguments[1]) && PyUnicode_EqualToUTF8(arguments[1], "kill")
+                                     ? make_shared_ref<ExitReason>(ExitKind::killed)
+                                     : reason_from_python(arguments[1]);
+        if (!reason) return nullptr;
+        return send_exit_signal(self.worker->scheduler(), self, pid, std::move(reason));
+    });
+}
+
+PyObject* kill_actor(PyObject*, PyObject* address) {
+    return with_pid("kill", address, [](Actor& self, Pid pid) {
+        return send_exit_signal(self.worker->scheduler(), self, pid, make_shared_ref<ExitReason>(ExitKind::killed));
+    });
+}
+
+PyObject* trap_exit(PyObject*, PyObject* flag) {
+    Worker* worker = require_actor("trap_exit");
+    const int on = worker ? PyObject_IsTrue(flag) : -1;
+    if (on < 0) return nullptr;
+    try {
+        Relations& relations = relations_of(*worker->current());
+        const bool before = std::exchange(relations.trap_exit, on != 0);
+        return PyBool_FromLong(before);
+    } catch (const std::bad_alloc&) {
+        return PyErr_NoMemory();
+    }
+}
+
+PyObject* shield(PyObject*, PyObject* enter) {
+    Worker* worker = require_actor("shield");
+    if (!worker) return nullptr;
+    Actor& self = *worker->current();
+    if (enter == Py_True) {
+        if (self.shield_depth == 255) return raise_error("ConfigError", "shield() sections are nested more than 255 deep");
+        ++self.shield_depth;
+        Py_RETURN_NONE;
+    }
+    // What was held back takes effect at the end of the outermost section.
+    if (--self.shield_depth == 0 && self.exit_requested) {
+        self.exit_requested = false;
+        return raise_exit();
+    }
+    Py_RETURN_NONE;
+}
+
+// ---- names -----------------------------------------------------------------------------------------------------------
+
+bool read_name(PyObject* name, std::string& text) {
+    if (!PyUnicode_Check(name)) {
+        PyErr_Format(PyExc_TypeError, "a registered name is a str, not %.100s", Py_TYPE(name)->tp_name);
+        return false;
+    }
+    Py_ssize_t size = 0;
+    const char* utf8 = PyUnicode_AsUTF8AndSize(name, &size);
+    if (!utf8) return false;
+    if (size == 0) {
+        PyErr_SetString(PyExc_ValueError, "a registered name must not be empty");
+        return false;
+    }
+    text.assign(utf8, static_cast<std::size_t>(size));
+    return true;
+}
+
+PyObject* register_name(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
+    Worker* worker = require_actor("register");
+    if (!worker) return nullptr;
+    if (count < 1 || count > 2) {
+        PyErr_Format(PyExc_TypeError, "register() takes a name and optionally a pid, %zd arguments were given", count);
+        return nullptr;
+    }
+    std::string name;
+    if (!read_name(arguments[0], name)) return nullptr;
+    Pid pid = worker->current()->pid;
+    Scheduler& scheduler = worker->scheduler();
+    if (count == 2 && !read_address(*interpreter_state(), scheduler, arguments[1], pid)) return nullptr;
+    try {
+        bool taken = false;
+        // Under the pin the actor cannot be reaped, so its worker sees the flag before it looks for names to drop.
+        const bool alive = scheduler.table().pinned(pid, [&](Actor& actor, int) {
+            taken = !scheduler.registry().add(name, pid);
+            if (!taken) actor.registered.store(true, memory_order_release);
+        });
+        if (!alive) return raise_error("NotRegistered", "<pid %u.%u> cannot be registered: it has ended", pid.index, pid.generation);
+        if (taken) {
+            PyErr_Format(PyExc_ValueError, "the name %R is taken by another actor", arguments[0]);
+            return nullptr;
+        }
+    } catch (const std::bad_alloc&) {
+        return PyErr_NoMemory();
+    }
+    Py_RETURN_NONE;
+}
+
+PyObject* unregister_name(PyObject*, PyObject* name) {
+    Worker* worker = require_actor("unregister");
+    std::string text;
+    if (!worker || !read_name(name, text)) return nullptr;
+    if (!worker->scheduler().registry().remove(text)) return raise_error("NotRegistered", "no actor has the name %R", name);
+    Py_RETURN_NONE;
+}
+
+PyObject* whereis(PyObject*, PyObject* name) {
+    Worker* worker = require_actor("whereis");
+    std::string text;
+    if (!worker || !read_name(name, text)) return nullptr;
+    const Pid pid = worker->scheduler().registry().find(text);
+    if (!pid) Py_RETURN_NONE;
+    return make_pid(pid);
+}
+
+}  // namespace
+
+PyObject* make_ref(MonitorRef ref) { return call_signals("Ref", Py_BuildValue("(K)", static_cast<unsigned long long>(ref))); }
+
+PyObject* make_notice(const Notice& notice) {
+    PyObject* reason = reason_to_python(*notice.reason);
+    if (!reason) return nullptr;
+    PyObject* pid = notice.pid ? make_pid(notice.pid) : Py_NewRef(Py_None);
+    if (notice.kind == Notice::Kind::exit) return call_signals("Exit", Py_BuildValue("(NN)", pid, reason));
+    return call_signals("Down", Py_BuildValue("(NNN)", make_ref(notice.ref), pid, reason));
+}
+
+bool read_address(const InterpreterState& state, Scheduler& scheduler, PyObject* address, Pid& pid) {
+    if (__builtin_expect(is_pid(state, address), 1)) {
+        pid = pid_value(address);
+        return true;
+    }
+    if (!PyUnicode_Check(address)) {
+        PyErr_Format(PyExc_TypeError, "an actor is named by its Pid or its registered name, not by %.100s", Py_TYPE(address)->tp_name);
+        return false;
+    }
+    std::string name;
+    if (!read_name(address, name)) return false;
+    pid = scheduler.registry().find(name);
+    if (!pid) raise_error("NotRegistered", "no actor has the name %R", address);
+    return static_cast<bool>(pid);
+}
+
+PyMethodDef signal_functions[] = {
+    {"link", link_to, METH_O,
+     "link(pid, /)\n--\n\nLink the running actor with another: when one ends with another reason than \"normal\", the other is asked to exit "
+     "with the same\nreason, or gets an Exit message if it traps exits.  A link to an ended actor acts at once, with \"noproc\"."},
+    {"unlink", unlink_from, METH_O, "unlink(pid, /)\n--\n\nRemove a link; its exit signal can no longer arrive."},
+    {"monitor", monitor_actor, METH_O,
+     "monitor(pid, /)\n--\n\nReturn a Ref; when the actor ends, Down(ref, pid, reason) arrives, at once with \"noproc\" if it has ended."},
+    {"demonitor", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(demonitor_ref)), METH_VARARGS | METH_KEYWORDS,
+     "demonitor(ref, *, flush=False)\n--\n\nEnd a monitor; True when it was still there.  flush also takes its Down out of the mailbox."},
+    {"exit", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(exit_actor)), METH_FASTCALL,
+     "exit(pid, reason, /)\n--\n\nSend an exit signal: ActorExit(reason) is raised in the actor at its next park or safe point, or it gets an "
+     "Exit\nmessage if it traps exits.  \"normal\" is ignored by actors that do not; \"kill\" is as kill().  False: nobody has the pid."},
+    {"kill", kill_actor, METH_O,
+     "kill(pid, /)\n--\n\nEnd an actor; it cannot trap this.  ActorExit is raised in it at every park, so that finally blocks run and "
+     "end;\nits links and monitors see \"killed\".  False: nobody has the pid."},
+    {"trap_exit", trap_exit, METH_O,
+     "trap_exit(flag, /)\n--\n\nTurn exit signals to the running actor into Exit messages, or back.  Returns what it was."},
+    {"_shield", shield, METH_O, nullptr},
+    {"register", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(register_name)), METH_FASTCALL,
+     "register(name, pid=self(), /)\n--\n\nGive an actor a name, usable wherever a Pid is; dropped when it ends.\n\nRaises ValueError when the "
+     "name is taken, NotRegistered when the actor has ended."},
+    {"unregister", unregister_name, METH_O, "unregister(name, /)\n--\n\nTake the name away.  Raises NotRegistered when nobody has it."},
+    {"whereis", whereis, METH_O, "whereis(name, /)\n--\n\nReturn the Pid of the actor with that name, or None."},
+    {nullptr, nullptr, 0, nullptr},
+};
+
+}  // namespace smarm::bind

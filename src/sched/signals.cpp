@@ -1,0 +1,197 @@
+#include "smarm/sched/signals.h"
+
+#include <new>
+
+namespace smarm {
+namespace {
+
+// One signal under way to an actor of another worker, or to one that has not started.
+struct SignalPost final : Post {
+    enum class Kind : std::uint8_t { link, unlink, monitor, demonitor, exit, link_exit, down };
+    SignalPost(Kind its_kind, Pid its_from, Pid its_to, MonitorRef its_ref = 0, Ref<ExitReason> its_reason = nullptr) noexcept
+        : Post(deliver_signal), kind(its_kind), from(its_from), to(its_to), ref(its_ref), reason(std::move(its_reason)) {}
+    static void deliver_signal(Post& post) noexcept;
+    const Kind kind;
+    const Pid from;
+    const Pid to;
+    const MonitorRef ref;
+    Ref<ExitReason> reason;
+};
+using Kind = SignalPost::Kind;
+
+Ref<ExitReason> reason_of_kind(ExitKind kind) { return make_shared_ref<ExitReason>(kind); }
+
+MonitorRef next_ref() noexcept {
+    static atomic<MonitorRef> last{0};
+    return last.fetch_add(1, memory_order_relaxed) + 1;
+}
+
+void notify(Actor& receiver, Notice::Kind kind, MonitorRef ref, Pid pid, Ref<ExitReason> reason) {
+    ParcelBuilder builder;
+    builder.attach(make_shared_ref<Notice>(kind, ref, pid, std::move(reason)));
+    if (!receiver.worker->deliver(receiver, Message(builder.finish()))) throw std::bad_alloc();
+}
+
+void receive_exit(Actor& actor, Pid from, const Ref<ExitReason>& reason) {
+    if (reason->kind() == ExitKind::killed) {
+        actor.killed = true;
+        actor.exit_cause = reason;
+        actor.worker->request_exit(actor);
+    } else if (actor.relations && actor.relations->trap_exit) {
+        notify(actor, Notice::Kind::exit, 0, from, reason);
+    } else if (reason->kind() != ExitKind::normal) {
+        if (!actor.killed) actor.exit_cause = reason;
+        actor.worker->request_exit(actor);
+    }
+}
+
+// An exit that came along a link. The receiver of a kill's echo must be able to trap it: links pass on `killed` as a value.
+void receive_link_exit(Actor& actor, Pid from, const Ref<ExitReason>& reason) {
+    if (!actor.relations || actor.relations->links.erase(from) == 0) return;  // unlinked meanwhile
+    if (actor.relations->trap_exit) {
+        notify(actor, Notice::Kind::exit, 0, from, reason);
+    } else if (reason->kind() != ExitKind::normal) {
+        if (!actor.killed) actor.exit_cause = reason;
+        actor.worker->request_exit(actor);
+    }
+}
+
+void receive_down(Actor& actor, MonitorRef ref, Pid pid, Ref<ExitReason> reason) {
+    if (!actor.relations || actor.relations->watching.erase(ref) == 0) return;  // demonitored meanwhile
+    notify(actor, Notice::Kind::down, ref, pid, std::move(reason));
+}
+
+// Acts on a signal at an actor of this worker.
+void act(Actor& actor, SignalPost& signal) {
+    switch (signal.kind) {
+        case Kind::link: relations_of(actor).links.insert(signal.from); break;
+        case Kind::unlink:
+            if (actor.relations) actor.relations->links.erase(signal.from);
+            break;
+        case Kind::monitor: relations_of(actor).watchers.emplace(signal.ref, signal.from); break;
+        case Kind::demonitor:
+            if (actor.relations) actor.relations->watchers.erase(signal.ref);
+            break;
+        case Kind::exit: receive_exit(actor, signal.from, signal.reason); break;
+        case Kind::link_exit: receive_link_exit(actor, signal.from, signal.reason); break;
+        case Kind::down: receive_down(actor, signal.ref, signal.from, std::move(signal.reason)); break;
+    }
+}
+
+bool send_signal(std::unique_ptr<SignalPost> signal);
+
+// There is nobody: links and monitors learn it, everything else is dropped.
+void bounce(const SignalPost& signal) {
+    if (signal.kind == Kind::link)
+        send_signal(std::make_unique<SignalPost>(Kind::link_exit, signal.to, signal.from, 0, reason_of_kind(ExitKind::noproc)));
+    else if (signal.kind == Kind::monitor)
+        send_signal(std::make_unique<SignalPost>(Kind::down, signal.to, signal.from, signal.ref, reason_of_kind(ExitKind::noproc)));
+}
+
+void SignalPost::deliver_signal(Post& post) noexcept {
+    std::unique_ptr<SignalPost> signal(static_cast<SignalPost*>(&post));
+    // Memory for a notice is not there: a lost Down would break a promise, so this is the end of the process.
+    if (Actor* actor = this_worker()->scheduler().table().own(signal->to)) act(*actor, *signal);
+    else bounce(*signal);
+}
+
+// Returns false when nobody has the pid (bounced).
+bool send_signal(std::unique_ptr<SignalPost> signal) {
+    Worker& worker = *this_worker();
+    Scheduler& scheduler = worker.scheduler();
+    for (;;) {
+        const int home = scheduler.table().find_home(signal->to);
+        if (home == ActorTable::kNobody) {
+            bounce(*signal);
+            return false;
+        }
+        if (home == static_cast<int>(worker.index())) {
+            Actor* actor = scheduler.table().own(signal->to);
+            if (actor) act(*actor, *signal);
+            else bounce(*signal);
+            return actor != nullptr;
+        }
+        if (home >= 0) {
+            Worker& target = *scheduler.worker(static_cast<unsigned>(home));
+            const bool urgent = signal->kind == Kind::exit || signal->kind == Kind::link_exit;
+            target.post(*signal.release());
+            if (urgent) target.request_attention();
+            return true;
+        }
+        if (scheduler.table().post_early(signal->to, *signal)) {
+            signal.release();
+            return true;
+        }
+    }
+}
+
+}  // namespace
+
+const Notice* find_notice(const Message& message) noexcept {
+    if (!message.is_parcel()) return nullptr;
+    const Parcel& parcel = message.parcel();
+    if (parcel.size() != 0 || parcel.attachments().size() != 1) return nullptr;
+    return dynamic_cast<const Notice*>(parcel.attachments()[0].get());
+}
+
+Relations& relations_of(Actor& actor) {
+    if (!actor.relations) actor.relations = std::make_unique<Relations>();
+    return *actor.relations;
+}
+
+void link(Actor& self, Pid other) {
+    if (other == self.pid || !relations_of(self).links.insert(other).second) return;
+    send_signal(std::make_unique<SignalPost>(Kind::link, self.pid, other));
+}
+
+void unlink(Actor& self, Pid other) {
+    if (!self.relations || self.relations->links.erase(other) == 0) return;
+    send_signal(std::make_unique<SignalPost>(Kind::unlink, self.pid, other));
+}
+
+MonitorRef monitor(Actor& self, Pid other) {
+    const MonitorRef ref = next_ref();
+    auto signal = std::make_unique<SignalPost>(Kind::monitor, self.pid, other, ref);
+    relations_of(self).watching.emplace(ref, other);
+    send_signal(std::move(signal));
+    return ref;
+}
+
+bool demonitor(Actor& self, MonitorRef ref) noexcept {
+    if (!self.relations) return false;
+    auto found = self.relations->watching.find(ref);
+    if (found == self.relations->watching.end()) return false;
+    const Pid target = found->second;
+    self.relations->watching.erase(found);
+    send_signal(std::make_unique<SignalPost>(Kind::demonitor, self.pid, target, ref));
+    return true;
+}
+
+void link_child(Actor& self, Actor& child) {
+    relations_of(child).links.insert(self.pid);
+    relations_of(self).links.insert(child.pid);
+}
+
+MonitorRef monitor_child(Actor& self, Actor& child) {
+    const MonitorRef ref = next_ref();
+    relations_of(child).watchers.emplace(ref, self.pid);
+    relations_of(self).watching.emplace(ref, child.pid);
+    return ref;
+}
+
+bool send_exit(Pid from, Pid to, Ref<ExitReason> reason) {
+    return send_signal(std::make_unique<SignalPost>(Kind::exit, from, to, 0, std::move(reason)));
+}
+
+void announce_end(Actor& actor) noexcept {
+    if (!actor.relations) return;
+    const std::unique_ptr<Relations> relations = std::move(actor.relations);
+    Ref<ExitReason> reason = actor.exit_reason ? actor.exit_reason : reason_of_kind(ExitKind::normal);
+    for (Pid linked : relations->links) send_signal(std::make_unique<SignalPost>(Kind::link_exit, actor.pid, linked, 0, reason));
+    for (const auto& [ref, watcher] : relations->watchers)
+        send_signal(std::make_unique<SignalPost>(Kind::down, actor.pid, watcher, ref, reason));
+    for (const auto& [ref, target] : relations->watching)
+        send_signal(std::make_unique<SignalPost>(Kind::demonitor, actor.pid, target, ref));
+}
+
+}  // namespace smarm
