@@ -19,39 +19,47 @@
 namespace smarm::host {
 namespace {
 
-struct PythonConfig : PyConfig {
-    PythonConfig() { PyConfig_InitPythonConfig(this); }
-    ~PythonConfig() { PyConfig_Clear(this); }
-    PythonConfig(const PythonConfig&) = delete;
-    PythonConfig& operator=(const PythonConfig&) = delete;
-};
-
 // Ends the process when Python could not be started, or only printed something.
 void check(const PyStatus& status) {
     if (PyStatus_Exception(status)) Py_ExitStatusException(status);
 }
 
-// sys.orig_argv has our options, too.
-void set_original_arguments(PyConfig& config, int argc, char** argv) {
-    for (int i = 0; i < argc; ++i) {
-        wchar_t* argument = Py_DecodeLocale(argv[i], nullptr);
-        check(argument ? PyWideStringList_Append(&config.orig_argv, argument) : PyStatus_NoMemory());
+// What `python` would start with, given the arguments that are Python's.
+class Configuration {
+public:
+    Configuration(CommandLine& line, int argc, char** argv) {
+        PyConfig_InitPythonConfig(&config_);
+        // First: this lets the flags in argv choose the encoding in which the rest is decoded.
+        check(PyConfig_SetBytesArgv(&config_, static_cast<Py_ssize_t>(line.python.size()), line.python.data()));
+        check(PyConfig_SetBytesString(&config_, &config_.program_name, argv[0]));
+        check(PyConfig_SetBytesString(&config_, &config_.executable, python_executable(argv[0]).c_str()));
+        for (int i = 0; i < argc; ++i) append_original_argument(argv[i]);
+    }
+    ~Configuration() { PyConfig_Clear(&config_); }
+    Configuration(const Configuration&) = delete;
+    Configuration& operator=(const Configuration&) = delete;
+
+    PyConfig* get() { return &config_; }
+
+private:
+    // sys.orig_argv has our options, too.
+    void append_original_argument(const char* text) {
+        wchar_t* argument = Py_DecodeLocale(text, nullptr);
+        check(argument ? PyWideStringList_Append(&config_.orig_argv, argument) : PyStatus_NoMemory());
         PyMem_RawFree(argument);
     }
-}
+
+    PyConfig config_;
+};
 
 Program start_python(CommandLine& line, int argc, char** argv) {
     if (!register_core()) check(PyStatus_NoMemory());
-    PythonConfig config;
-    // First: this lets the flags in argv choose the encoding in which the rest is decoded.
-    check(PyConfig_SetBytesArgv(&config, static_cast<Py_ssize_t>(line.python.size()), line.python.data()));
-    set_original_arguments(config, argc, argv);
-    check(PyConfig_SetBytesString(&config, &config.program_name, argv[0]));
-    check(PyConfig_SetBytesString(&config, &config.executable, python_executable(argv[0]).c_str()));
-    check(PyConfig_Read(&config));
-    Program program = find_program(config, argv[0]);
-    check(Py_InitializeFromConfig(&config));
-    return program;
+    // Read in a copy: a configuration that is read twice (starting Python does it) loses -X warn_default_encoding.
+    Configuration parsed(line, argc, argv);
+    check(PyConfig_Read(parsed.get()));
+    Configuration config(line, argc, argv);
+    check(Py_InitializeFromConfig(config.get()));
+    return find_program(*parsed.get(), argv[0]);
 }
 
 int end_python(Outcome outcome) {

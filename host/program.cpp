@@ -87,7 +87,9 @@ PyObject* import_launcher_module() {
     return nullptr;
 }
 
-void forget_traceback() {
+// The code of -c is compiled by our module, but python shows no frame below an error in it.
+void show_as_error_of_command() {
+    if (PyErr_ExceptionMatches(PyExc_UnicodeError)) PySys_WriteStderr("Unable to decode the command from the command line:\n");
     PyObject* exception = PyErr_GetRaisedException();
     PyException_SetTraceback(exception, Py_None);
     PyErr_SetRaisedException(exception);
@@ -141,8 +143,7 @@ Outcome run_program(Program& program, const std::vector<std::string>& options) {
     // The arguments of smarm._core._run. It is called from here, so that no frame of ours is below the program's.
     Handle arguments(PyObject_CallMethod(module.get(), "prepare", "sOOO", kind_names[static_cast<int>(program.kind)], text.get(),
                                          run_source_function.get(), values.get()));
-    // The code of -c is compiled there, and python shows no frame below a syntax error in it.
-    if (!arguments && PyErr_ExceptionMatches(PyExc_SyntaxError)) forget_traceback();
+    if (!arguments && program.kind == ProgramKind::command) show_as_error_of_command();
     Handle core(arguments ? PyImport_ImportModule("smarm._core") : nullptr);
     Handle run(core ? PyObject_GetAttrString(core.get(), "_run") : nullptr);
     Handle result(run ? PyObject_CallObject(run.get(), arguments.get()) : nullptr);

@@ -4,16 +4,25 @@ Plain blocking code in isolated actors, on every core, with messages that move. 
 ``smarm-host app.py``.
 """
 
+from smarm._core import Barrier as Barrier
+from smarm._core import Condition as Condition
+from smarm._core import Event as Event
 from smarm._core import JoinHandle as JoinHandle
+from smarm._core import Mutex as Mutex
+from smarm._core import Once as Once
 from smarm._core import Pid as Pid
 from smarm._core import Receiver as Receiver
+from smarm._core import Semaphore as Semaphore
 from smarm._core import Sender as Sender
+from smarm._core import TaskGroup as TaskGroup
 from smarm._core import __version__ as __version__
+from smarm._core import call as call
 from smarm._core import channel as channel
 from smarm._core import check as check
 from smarm._core import processes as processes
 from smarm._core import receive as receive
 from smarm._core import self as self
+from smarm._core import reply as reply
 from smarm._core import send as send
 from smarm._core import sleep as sleep
 from smarm._core import spawn as spawn
@@ -23,6 +32,7 @@ from smarm._core import kill as kill
 from smarm._core import link as link
 from smarm._core import monitor as monitor
 from smarm._core import register as register
+from smarm._core import timeout as timeout
 from smarm._core import trap_exit as trap_exit
 from smarm._core import unlink as unlink
 from smarm._core import unregister as unregister
@@ -35,19 +45,25 @@ from smarm._errors import ActorExit as ActorExit
 from smarm._errors import ActorFailed as ActorFailed
 from smarm._errors import ActorKilled as ActorKilled
 from smarm._errors import AlreadyRunning as AlreadyRunning
+from smarm._errors import Cancelled as Cancelled
 from smarm._errors import Closed as Closed
 from smarm._errors import ConfigError as ConfigError
 from smarm._errors import DecodeError as DecodeError
+from smarm._errors import LockPoisoned as LockPoisoned
+from smarm._errors import LockTimeout as LockTimeout
 from smarm._errors import NoRuntime as NoRuntime
 from smarm._errors import NotRegistered as NotRegistered
 from smarm._errors import NotSendable as NotSendable
+from smarm._errors import ProcessDown as ProcessDown
 from smarm._errors import SmarmError as SmarmError
 from smarm._errors import Timeout as Timeout
 from smarm._preempt import no_preempt as no_preempt
+from smarm._signals import Call as Call
 from smarm._signals import Down as Down
 from smarm._signals import Exit as Exit
 from smarm._signals import Ref as Ref
 from smarm._signals import shield as shield
+from smarm._tasks import join_all as join_all
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -43,6 +43,21 @@ class Timeout(SmarmError, TimeoutError):
     """A deadline passed before the awaited event."""
 
 
+class LockTimeout(Timeout):
+    """A Mutex or Semaphore could not be had before the timeout."""
+
+
+class LockPoisoned(SmarmError):
+    """An actor ended while it held the Mutex: what the lock protects may be half changed.
+
+    ``pid`` is that actor.  The caller does not hold the lock; ``mutex.repair(timeout)`` is the way on.
+    """
+
+    def __init__(self, pid: Pid | None = None) -> None:
+        super().__init__(f"actor {pid} ended while it held the Mutex; use repair() to put right what it protects")
+        self.pid = pid
+
+
 class ActorFailed(SmarmError):
     """The joined actor ended with an exception.
 
@@ -65,6 +80,15 @@ class ActorKilled(ActorFailed):
         self.reason = reason
 
 
+class ProcessDown(SmarmError):
+    """The called actor has ended without answering, or never was; ``pid`` (or name) and ``reason`` say more."""
+
+    def __init__(self, message: str, pid: Pid | str | None = None, reason: object = None) -> None:
+        super().__init__(message)
+        self.pid = pid
+        self.reason = reason
+
+
 class NotRegistered(SmarmError, LookupError):
     """No living actor has that name."""
 
@@ -78,6 +102,13 @@ class ActorExit(BaseException):  # noqa: N818 - a request to unwind, as Generato
     def __init__(self, reason: object = "killed") -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+class Cancelled(BaseException):  # noqa: N818 - a request to unwind
+    """Raised inside a ``timeout`` or ``TaskGroup`` block that is to end now.  Do not swallow it.
+
+    It never leaves its block, which turns it into Timeout or into the errors of the group.
+    """
 
 
 class EndOfLoad(BaseException):  # noqa: N818 - not an error

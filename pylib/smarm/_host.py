@@ -95,9 +95,15 @@ def prepare(kind: str, text: str, run_source: Callable[[], object], values: Valu
         case "package":
             return _run_module(), ("__main__", False), values, by_value
         case "file":
-            from importlib.machinery import SourceFileLoader
+            from importlib import machinery
 
-            _main_names().update(__file__=text, __cached__=None, __loader__=SourceFileLoader("__main__", text))
+            compiled = text.endswith(".pyc")
+            loader = (machinery.SourcelessFileLoader if compiled else machinery.SourceFileLoader)("__main__", text)
+            _main_names().update(__file__=text, __cached__=None, __loader__=loader)
+            if compiled:
+                return exec, (loader.get_code("__main__"), _main_names()), values, by_value
+        case _:
+            _main_names().update(__file__="<stdin>", __cached__=None)
     return run_source, (), values, by_value
 
 
@@ -178,7 +184,8 @@ def _reconfigure(wanted: dict[str, int | float]) -> None:
         import warnings
 
         for name in sorted(late):
-            text = f"smarm-host runs with {name}={_options[name]:g} already: for another value start it with {_flag(name)}"
+            value = f"{wanted[name]:g}" if isinstance(wanted[name], float) else wanted[name]
+            text = f"smarm.run({name}={value}) comes too late inside smarm-host: start it with {_flag(name)} {value}"
             warnings.warn(text, RuntimeWarning, stacklevel=5)
 
 

@@ -35,6 +35,14 @@ class Exit(NamedTuple):
     reason: Any
 
 
+class Call(NamedTuple):
+    """A request that waits for its answer: ``smarm.reply(call, value)``."""
+
+    ref: Ref
+    caller: Pid
+    request: Any
+
+
 @contextmanager
 def shield() -> Iterator[None]:
     """Hold exit requests and kill back until the block ends; nests.  For cleanup that has to park."""

@@ -30,11 +30,21 @@ const char* wait_reason_name(WaitReason reason) noexcept {
         case WaitReason::lock: return "a lock";
         case WaitReason::fd: return "a file descriptor";
         case WaitReason::blocking_call: return "a blocking call";
+        case WaitReason::event: return "an event";
+        case WaitReason::condition: return "a condition";
+        case WaitReason::barrier: return "a barrier";
     }
     return "unknown";
 }
 
 Actor::Actor() noexcept : Post(no_worker) {}
+
+void give_back_all(Actor& actor) noexcept {
+    while (HeldResource* newest = actor.held) {
+        newest->leave();
+        newest->owner_ended(actor);
+    }
+}
 
 void NativeActor::body() noexcept {
     try {

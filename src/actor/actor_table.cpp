@@ -30,7 +30,7 @@ ActorTable::Slot* ActorTable::slot(std::uint32_t index) const noexcept {
     return segment ? &segment[index % kSegmentSlots] : nullptr;
 }
 
-bool ActorTable::allocate(Actor& actor) noexcept {
+bool ActorTable::allocate(Actor& actor, int home) noexcept {
     std::uint32_t index = 0;
     {
         std::lock_guard guard(free_lock_);
@@ -55,12 +55,13 @@ bool ActorTable::allocate(Actor& actor) noexcept {
         }
     }
     Slot& it = *slot(index);
-    it.early.reopen();
+    if (home == kUnstarted) it.early.reopen();
+    else it.early.close();  // only a fresh slot's is open, and nobody knows it
     {
         std::lock_guard pin(it.pin);
         it.actor = &actor;
     }
-    it.home.store(kUnstarted, memory_order_relaxed);
+    it.home.store(home, memory_order_relaxed);
     actor.pid = Pid{index, it.next_generation};
     it.generation.store(it.next_generation, memory_order_release);
     alive_.fetch_add(1, memory_order_relaxed);

@@ -88,25 +88,6 @@ PyObject* send_message(PyObject*, PyObject* const* arguments, Py_ssize_t count) 
     Py_RETURN_NONE;
 }
 
-PyObject* receive_message(PyObject*, PyObject* const* arguments, Py_ssize_t count, PyObject* names) {
-    Worker* worker = require_actor("receive");
-    if (!worker) return nullptr;
-    Instant deadline = kNever;
-    if (count != 0 || names) {
-        PyObject* timeout = Py_None;
-        if (!read_timeout_keyword("receive", arguments, count, names, 0, &timeout)) return nullptr;
-        if (!read_timeout(timeout, *worker, deadline)) return nullptr;
-    }
-    Mailbox& mailbox = worker->current()->mailbox;
-    while (mailbox.empty()) {
-        const Wake wake = worker->park(WaitReason::message, deadline);
-        if (wake == Wake::exit_requested) return raise_exit();
-        if (wake == Wake::timed_out && mailbox.empty())
-            return raise_status(Status::timed_out, "no message came before the timeout", "");
-    }
-    return open_message(*interpreter_state(), mailbox.pop());
-}
-
 }  // namespace
 
 PyMethodDef actor_functions[] = {
@@ -122,9 +103,6 @@ PyMethodDef actor_functions[] = {
      "send(pid, message, /)\n--\n\nPut a message into an actor's mailbox; never blocks.\n\nA mutable message is copied.  Messages from one "
      "actor to another arrive in the order of sending.  A message to an actor that has\nended is a dead letter: counted in "
      "statistics(), no error.  Raises NotSendable, TypeError, NotRegistered for a name that nobody has."},
-    {"receive", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(receive_message)), METH_FASTCALL | METH_KEYWORDS,
-     "receive(timeout=None, /)\n--\n\nTake the oldest message out of the running actor's mailbox; park until there is one.\n\nRaises Timeout "
-     "after timeout seconds."},
     {nullptr, nullptr, 0, nullptr},
 };
 

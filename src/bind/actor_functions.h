@@ -1,4 +1,4 @@
-// actor_functions.h: what an actor does with itself and with mailboxes: self, sleep, yield_now, send, receive.
+// actor_functions.h: what an actor does with itself and with others' mailboxes: self, sleep, yield_now, check, send.
 #pragma once
 
 #include <Python.h>

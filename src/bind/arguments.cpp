@@ -99,4 +99,13 @@ bool read_timeout_keyword(const char* function, PyObject* const* arguments, Py_s
     return true;
 }
 
+bool read_required_timeout(const char* function, PyObject* const* arguments, Py_ssize_t count, PyObject* names, Worker& worker,
+                           Instant& deadline) {
+    PyObject* timeout = Py_None;
+    if (!read_timeout_keyword(function, arguments, count, names, 0, &timeout)) return false;
+    if (timeout != Py_None) return read_timeout(timeout, worker, deadline);
+    PyErr_Format(PyExc_TypeError, "%s() needs a timeout in seconds (math.inf to wait for ever)", function);
+    return false;
+}
+
 }  // namespace smarm::bind

@@ -31,4 +31,8 @@ PyObject* raise_status(Status status, const char* timed_out, const char* closed)
 bool read_timeout_keyword(const char* function, PyObject* const* arguments, Py_ssize_t count, PyObject* names,
                           Py_ssize_t required, PyObject** timeout);
 
+// Reads (timeout) style fast calls whose timeout is mandatory: neither absent nor None. False with TypeError or ValueError set.
+bool read_required_timeout(const char* function, PyObject* const* arguments, Py_ssize_t count, PyObject* names, Worker& worker,
+                           Instant& deadline);
+
 }  // namespace smarm::bind

@@ -131,4 +131,8 @@ void complete_join_handle(PyObject* handle, Pid pid, MonitorRef ref) noexcept {
     as_handle(handle).monitor = ref;
 }
 
+Pid join_handle_pid(PyObject* handle) noexcept { return as_handle(handle).pid; }
+
+JoinState& join_handle_state(PyObject* handle) noexcept { return *as_handle(handle).join; }
+
 }  // namespace smarm::bind

@@ -17,4 +17,7 @@ PyObject* make_join_handle(InterpreterState& state, Pid pid, Ref<JoinState> join
 // Completes a handle that was made before its actor had a pid. ref: of the spawner's monitor, or 0.
 void complete_join_handle(PyObject* handle, Pid pid, MonitorRef ref) noexcept;
 
+Pid join_handle_pid(PyObject* handle) noexcept;
+JoinState& join_handle_state(PyObject* handle) noexcept;
+
 }  // namespace smarm::bind

@@ -8,8 +8,11 @@
 #include "bind/actor_functions.h"
 #include "bind/channel_types.h"
 #include "bind/join_handle.h"
+#include "bind/receive.h"
 #include "bind/signal_functions.h"
 #include "bind/spawn.h"
+#include "bind/sync_types.h"
+#include "bind/task_types.h"
 #include "smarm/interp/errors.h"
 #include "smarm/interp/interpreter_state.h"
 #include "smarm/interp/pid_type.h"
@@ -257,11 +260,12 @@ void fill_module(py::module_& module) {
     // The capsule dies with the module's dict, which is late in the interpreter's end but before its types' memory.
     module.attr("_state") = py::reinterpret_steal<py::object>(PyCapsule_New(owned.release(), nullptr, forget_state));
 
+    check(add_sync_types(module.ptr(), state) && add_task_types(module.ptr(), state));
     add_type(module, "Pid", state.pid_type);
     add_type(module, "JoinHandle", state.join_handle_type);
     add_type(module, "Sender", state.sender_type);
     add_type(module, "Receiver", state.receiver_type);
-    for (PyMethodDef* functions : {module_functions, actor_functions, channel_functions, spawn_functions, signal_functions})
+    for (PyMethodDef* functions : {module_functions, actor_functions, channel_functions, spawn_functions, signal_functions, receive_functions})
         check(PyModule_AddFunctions(module.ptr(), functions) == 0);
 
     module.attr("__version__") = SMARM_VERSION;

@@ -62,7 +62,12 @@ PyObject* monitor_actor(PyObject*, PyObject* address) {
         PyErr_Clear();
     }
     try {
-        return make_ref(monitor(*worker->current(), pid));
+        Actor& self = *worker->current();
+        const MonitorRef ref = make_monitor_ref();
+        self.mailbox.set_mark();
+        self.marked_ref = ref;
+        monitor(self, pid, ref);
+        return make_ref(ref);
     } catch (const std::bad_alloc&) {
         return PyErr_NoMemory();
     }

@@ -115,6 +115,8 @@ std::optional<PyActor::Start> make_start(InterpreterState& state, bool local, Py
     return PyActor::Start{nullptr, nullptr, std::move(encoded_callable), std::move(encoded_arguments)};
 }
 
+}  // namespace
+
 PyObject* spawn(PyObject*, PyObject* const* arguments, Py_ssize_t count, PyObject* names) {
     Worker* worker = require_actor("spawn");
     if (!worker) return nullptr;
@@ -183,8 +185,6 @@ PyObject* spawn(PyObject*, PyObject* const* arguments, Py_ssize_t count, PyObjec
         return PyErr_NoMemory();
     }
 }
-
-}  // namespace
 
 PyMethodDef spawn_functions[] = {
     {"spawn", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(spawn)), METH_FASTCALL | METH_KEYWORDS,

@@ -7,4 +7,7 @@ namespace smarm::bind {
 
 extern PyMethodDef spawn_functions[];
 
+// smarm.spawn itself, as a vectorcall: returns a JoinHandle.
+PyObject* spawn(PyObject*, PyObject* const* arguments, Py_ssize_t count, PyObject* names);
+
 }  // namespace smarm::bind

@@ -30,6 +30,7 @@ InterpreterState::~InterpreterState() {
     Py_XDECREF(reinterpret_cast<PyObject*>(join_handle_type));
     Py_XDECREF(reinterpret_cast<PyObject*>(sender_type));
     Py_XDECREF(reinterpret_cast<PyObject*>(receiver_type));
+    for (PyTypeObject* type : native_types) Py_XDECREF(reinterpret_cast<PyObject*>(type));
     Py_XDECREF(actor_exit);
 }
 

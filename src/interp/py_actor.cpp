@@ -94,6 +94,7 @@ void PyActor::body() noexcept {
 }
 
 void PyActor::finish(OutcomeKind kind, Message&& value) {
+    give_back_all(*this);  // before anybody can know that it has ended
     join_->finish(kind, std::move(value), exit_reason);
     if (on_main_end_) on_main_end_();
 }

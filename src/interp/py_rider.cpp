@@ -2,8 +2,10 @@
 
 #include "interp/py_compat.h"
 #include "smarm/interp/data_stack.h"
+#include "smarm/interp/errors.h"
 #include "smarm/interp/interpreter_state.h"
 #include "smarm/interp/py_actor.h"
+#include "smarm/sched/cancel_scope.h"
 
 namespace smarm {
 
@@ -76,7 +78,7 @@ int PyRider::safe_point(void* argument) {
     PyThreadState* state = PyThreadState_GetUnchecked();
     if (!actor || state != actor->rider_state) return 0;
     if (!rider.may_switch(state)) {
-        if (actor->exit_requested) rider.request_attention();
+        if (actor->exit_requested || actor->scope_expired) rider.request_attention();
         return 0;
     }
     if (rider.worker_.at_safe_point(actor->preemptible()) == Wake::woken) return 0;
@@ -84,8 +86,19 @@ int PyRider::safe_point(void* argument) {
     return -1;
 }
 
+// Ends the block of an expired scope: the exception names the scope, which turns it into what the block's user is to see.
+static PyObject* raise_cancelled(PyActor& actor) {
+    PyObject* type = error_type("Cancelled");
+    PyObject* scope = type ? PyLong_FromUnsignedLongLong(CancelScope::take_expired(actor)) : nullptr;
+    if (scope) PyErr_SetObject(type, scope);
+    Py_XDECREF(scope);
+    Py_XDECREF(type);
+    return nullptr;
+}
+
 PyObject* raise_exit() {
     auto* actor = static_cast<PyActor*>(this_actor());
+    if (std::exchange(actor->scope_unwinds, false)) return raise_cancelled(*actor);
     PyObject* type = actor->exit_exception();
     if (type != interpreter_state()->actor_exit) {
         PyErr_SetNone(type);

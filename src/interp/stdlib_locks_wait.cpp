@@ -1,5 +1,8 @@
 #include "interp/stdlib_locks_wait.h"
 
+#include <optional>
+
+#include "smarm/actor/shield.h"
 #include "smarm/interp/py_rider.h"
 
 namespace smarm::stdlib_locks {
@@ -18,17 +21,13 @@ Taken wait_for_lock(LockTable& table, LockEntry& entry, Actor& actor, const Pati
     Worker& worker = *this_worker();
     const Instant deadline = patience.forever ? kNever : deadline_after(worker.driver().now(), patience.timeout);
     PyObject* const lock = entry.lock;  // the caller's reference keeps it alive
-    bool exit_put_off = false;
+    std::optional<Shield> shield;
+    if (patience.ignores_exit) shield.emplace(actor);
     LockWaiter waiter(actor);
     entry.waiters.push_back(waiter);
     for (;;) {
-        Wake wake = worker.park(WaitReason::lock, deadline);
-        if (wake == Wake::exit_requested && patience.ignores_exit) {
-            exit_put_off = true;
-            wake = Wake::woken;
-        }
+        const Wake wake = worker.park(WaitReason::lock, deadline);
         if (waiter.has_lock) {  // the entry may be gone
-            if (exit_put_off) actor.exit_requested = true;
             if (wake != Wake::exit_requested) return Taken::yes;
             kind.give_back(lock);
             return Taken::exit_requested;
@@ -40,7 +39,6 @@ Taken wait_for_lock(LockTable& table, LockEntry& entry, Actor& actor, const Pati
         if (!waiter.woken && wake != Wake::timed_out) continue;
         const int taken = kind.try_take(entry, actor);
         if (taken > 0) {
-            if (exit_put_off) actor.exit_requested = true;
             entry.waiters.remove(waiter);
             table.drop_if_unused(entry);
             return Taken::yes;

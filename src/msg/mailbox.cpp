@@ -35,6 +35,7 @@ Message Mailbox::take(std::size_t position) noexcept {
         for (std::size_t i = position; i + 1 < size; ++i) at(i) = std::move(at(i + 1));
     }
     size_.store(size - 1, memory_order_relaxed);
+    if (position < mark_) --mark_;
     return taken;
 }
 
@@ -44,7 +45,7 @@ std::size_t Mailbox::clear() noexcept {
     for (; !empty(); ++dropped) pop();
     std::free(ring_);
     ring_ = nullptr;
-    capacity_ = head_ = 0;
+    capacity_ = head_ = mark_ = 0;
     return dropped;
 }
 

@@ -12,11 +12,20 @@ struct ExitPost final : Post {
     explicit ExitPost(Pid its_pid) noexcept : Post(deliver_exit), pid(its_pid) {}
     static void deliver_exit(Post& post) noexcept {
         std::unique_ptr<ExitPost> request(static_cast<ExitPost*>(&post));
-        Worker& worker = *this_worker();
-        if (Actor* actor = worker.scheduler().table().own(request->pid)) worker.request_exit(*actor);
+        Worker* worker = this_worker();
+        Actor* actor = worker ? worker->scheduler().table().own(request->pid) : nullptr;
+        if (actor) worker->request_exit(*actor);
     }
     Pid pid;
 };
+
+void deliver_chain(MpscNode* node) noexcept {
+    while (node) {
+        auto* post = static_cast<Post*>(node);
+        node = node->next;  // before deliver: it may free the post or post it again
+        post->deliver(*post);
+    }
+}
 
 }  // namespace
 
@@ -29,6 +38,8 @@ Scheduler::~Scheduler() {
     while (!shared_.empty()) {
         std::unique_ptr<Actor> actor(&shared_.pop());
         actor->cancelled(false);
+        deliver_chain(table_.settle(*actor, 0));
+        table_.release(*actor);
     }
     SMARM_ASSERT(!stuck_, "a scheduler with a stuck worker must not be destroyed");
     for (auto& worker : workers_) delete worker.load(memory_order_relaxed);
@@ -45,13 +56,14 @@ Pid Scheduler::spawn(std::unique_ptr<Actor>& actor, Place place, unsigned worker
         worker = ensure_worker(worker_index);
         if (!worker) return {};
     }
-    if (!table_.allocate(*actor)) return {};
+    if (!table_.allocate(*actor, worker ? static_cast<int>(worker->index()) : ActorTable::kUnstarted)) return {};
     if (before_start) {
         try {
             before_start(*actor);
         } catch (const std::bad_alloc&) {
-            table_.settle(*actor, 0);
+            MpscNode* early = worker ? nullptr : table_.settle(*actor, 0);
             table_.release(*actor);
+            deliver_chain(early);
             return {};
         }
     }
@@ -59,12 +71,8 @@ Pid Scheduler::spawn(std::unique_ptr<Actor>& actor, Place place, unsigned worker
     spawned.deliver = Worker::deliver_actor;
     const Pid pid = spawned.pid;
     if (worker) {
-        table_.settle(spawned, static_cast<int>(worker->index()));
-        if (worker == this_worker()) {
-            worker->adopt(spawned);
-        } else {
-            worker->post(spawned);
-        }
+        if (worker == this_worker()) worker->adopt(spawned);
+        else worker->post(spawned);
         return pid;
     }
     {
@@ -83,7 +91,7 @@ void Scheduler::find_runner() noexcept {
     if (idle_.load(memory_order_seq_cst) > 0) {
         for (unsigned i = 0; i < options_.workers; ++i) {
             Worker* candidate = worker(i);
-            if (candidate && candidate->sleeping()) {
+            if (candidate && candidate->is_free()) {
                 candidate->nudge();
                 return;
             }
@@ -108,13 +116,9 @@ bool Scheduler::take_unstarted(Worker& worker) noexcept {
         actor = &shared_.pop();
     }
     unstarted_count_.fetch_sub(1, memory_order_seq_cst);
-    MpscNode* node = table_.settle(*actor, static_cast<int>(worker.index()));
+    MpscNode* early = table_.settle(*actor, static_cast<int>(worker.index()));
     worker.adopt(*actor);
-    while (node) {
-        auto* post = static_cast<Post*>(node);
-        node = node->next;
-        post->deliver(*post);
-    }
+    deliver_chain(early);
     return true;
 }
 
@@ -165,26 +169,18 @@ Worker* Scheduler::ensure_worker(unsigned index) noexcept {
         auto driver = options_.make_driver();
         if (!driver) return nullptr;
         auto fresh = std::make_unique<Worker>(*this, index, std::move(driver), options_.stacks);
+        if (index != 0) threads_.emplace_back([this, &mine = *fresh] { thread_main(mine); });
         // Release pairs with the acquire in worker(): others see a constructed Worker.
         workers_[index].store(fresh.get(), memory_order_release);
         started_.fetch_add(1, memory_order_relaxed);
-        if (index != 0) {
-            try {
-                threads_.emplace_back([this, index] { thread_main(index); });
-            } catch (...) {
-                workers_[index].store(nullptr, memory_order_release);
-                started_.fetch_sub(1, memory_order_relaxed);
-                return nullptr;
-            }
-        }
         return fresh.release();
     } catch (const std::exception&) {
         return nullptr;
     }
 }
 
-void Scheduler::thread_main(unsigned index) noexcept {
-    Worker& mine = *worker(index);
+void Scheduler::thread_main(Worker& mine) noexcept {
+    { std::lock_guard guard(start_mutex_); }  // until ensure_worker has published this worker
     if (stopping()) mine.request_stop();
     options_.enter_worker(mine);
     std::lock_guard guard(start_mutex_);

@@ -7,7 +7,7 @@ namespace {
 
 // One signal under way to an actor of another worker, or to one that has not started.
 struct SignalPost final : Post {
-    enum class Kind : std::uint8_t { link, unlink, monitor, demonitor, exit, link_exit, down };
+    enum class Kind : std::uint8_t { link, unlink, monitor, demonitor, exit, link_exit, down, reply };
     SignalPost(Kind its_kind, Pid its_from, Pid its_to, MonitorRef its_ref = 0, Ref<ExitReason> its_reason = nullptr) noexcept
         : Post(deliver_signal), kind(its_kind), from(its_from), to(its_to), ref(its_ref), reason(std::move(its_reason)) {}
     static void deliver_signal(Post& post) noexcept;
@@ -16,19 +16,17 @@ struct SignalPost final : Post {
     const Pid to;
     const MonitorRef ref;
     Ref<ExitReason> reason;
+    OwnedParcel payload;
 };
 using Kind = SignalPost::Kind;
 
+bool send_signal(std::unique_ptr<SignalPost> signal);
+
 Ref<ExitReason> reason_of_kind(ExitKind kind) { return make_shared_ref<ExitReason>(kind); }
 
-MonitorRef next_ref() noexcept {
-    static atomic<MonitorRef> last{0};
-    return last.fetch_add(1, memory_order_relaxed) + 1;
-}
-
-void notify(Actor& receiver, Notice::Kind kind, MonitorRef ref, Pid pid, Ref<ExitReason> reason) {
+void notify(Actor& receiver, Notice::Kind kind, MonitorRef ref, Pid pid, Ref<ExitReason> reason, OwnedParcel payload = nullptr) {
     ParcelBuilder builder;
-    builder.attach(make_shared_ref<Notice>(kind, ref, pid, std::move(reason)));
+    builder.attach(make_shared_ref<Notice>(kind, ref, pid, std::move(reason), std::move(payload)));
     if (!receiver.worker->deliver(receiver, Message(builder.finish()))) throw std::bad_alloc();
 }
 
@@ -61,6 +59,17 @@ void receive_down(Actor& actor, MonitorRef ref, Pid pid, Ref<ExitReason> reason)
     notify(actor, Notice::Kind::down, ref, pid, std::move(reason));
 }
 
+void receive_reply(Actor& actor, SignalPost& signal) {
+    if (!actor.relations) return;
+    auto found = actor.relations->watching.find(signal.ref);
+    if (found == actor.relations->watching.end()) return;  // too late
+    const Pid answering = found->second;
+    actor.relations->watching.erase(found);
+    // The monitor has served: the server forgets it, wherever it lives.
+    send_signal(std::make_unique<SignalPost>(Kind::demonitor, actor.pid, answering, signal.ref));
+    notify(actor, Notice::Kind::reply, signal.ref, signal.from, nullptr, std::move(signal.payload));
+}
+
 // Acts on a signal at an actor of this worker.
 void act(Actor& actor, SignalPost& signal) {
     switch (signal.kind) {
@@ -74,11 +83,10 @@ void act(Actor& actor, SignalPost& signal) {
             break;
         case Kind::exit: receive_exit(actor, signal.from, signal.reason); break;
         case Kind::link_exit: receive_link_exit(actor, signal.from, signal.reason); break;
+        case Kind::reply: receive_reply(actor, signal); break;
         case Kind::down: receive_down(actor, signal.ref, signal.from, std::move(signal.reason)); break;
     }
 }
-
-bool send_signal(std::unique_ptr<SignalPost> signal);
 
 // There is nobody: links and monitors learn it, everything else is dropped.
 void bounce(const SignalPost& signal) {
@@ -90,6 +98,7 @@ void bounce(const SignalPost& signal) {
 
 void SignalPost::deliver_signal(Post& post) noexcept {
     std::unique_ptr<SignalPost> signal(static_cast<SignalPost*>(&post));
+    if (!this_worker()) return;  // everybody has ended
     // Memory for a notice is not there: a lost Down would break a promise, so this is the end of the process.
     if (Actor* actor = this_worker()->scheduler().table().own(signal->to)) act(*actor, *signal);
     else bounce(*signal);
@@ -149,12 +158,15 @@ void unlink(Actor& self, Pid other) {
     send_signal(std::make_unique<SignalPost>(Kind::unlink, self.pid, other));
 }
 
-MonitorRef monitor(Actor& self, Pid other) {
-    const MonitorRef ref = next_ref();
+MonitorRef make_monitor_ref() noexcept {
+    static atomic<MonitorRef> last{0};
+    return last.fetch_add(1, memory_order_relaxed) + 1;
+}
+
+void monitor(Actor& self, Pid other, MonitorRef ref) {
     auto signal = std::make_unique<SignalPost>(Kind::monitor, self.pid, other, ref);
     relations_of(self).watching.emplace(ref, other);
     send_signal(std::move(signal));
-    return ref;
 }
 
 bool demonitor(Actor& self, MonitorRef ref) noexcept {
@@ -173,7 +185,7 @@ void link_child(Actor& self, Actor& child) {
 }
 
 MonitorRef monitor_child(Actor& self, Actor& child) {
-    const MonitorRef ref = next_ref();
+    const MonitorRef ref = make_monitor_ref();
     relations_of(child).watchers.emplace(ref, self.pid);
     relations_of(self).watching.emplace(ref, child.pid);
     return ref;
@@ -181,6 +193,12 @@ MonitorRef monitor_child(Actor& self, Actor& child) {
 
 bool send_exit(Pid from, Pid to, Ref<ExitReason> reason) {
     return send_signal(std::make_unique<SignalPost>(Kind::exit, from, to, 0, std::move(reason)));
+}
+
+bool send_reply(Pid from, Pid caller, MonitorRef ref, OwnedParcel payload) {
+    auto signal = std::make_unique<SignalPost>(Kind::reply, from, caller, ref);
+    signal->payload = std::move(payload);
+    return send_signal(std::move(signal));
 }
 
 void announce_end(Actor& actor) noexcept {

@@ -35,7 +35,7 @@ Worker::~Worker() {
     while (node) {
         auto* post = static_cast<Post*>(node);
         node = node->next;
-        if (post->deliver == deliver_parcel) OwnedParcel(static_cast<Parcel*>(post));
+        post->deliver(*post);
     }
 }
 
@@ -60,14 +60,16 @@ void Worker::switch_away(Actor& from) noexcept {
 
 Wake Worker::park(WaitReason reason, Instant deadline) noexcept {
     Actor& actor = *current();
-    if (__builtin_expect(actor.exit_requested || actor.killed, 0) && must_exit_at_park(actor)) return Wake::exit_requested;
+    if (__builtin_expect(actor.exit_requested | actor.killed | actor.scope_expired, 0) && must_exit_at_park(actor))
+        return Wake::exit_requested;
     actor.wait_reason.store(reason, memory_order_relaxed);
     actor.state.store(ActorState::parked, memory_order_relaxed);
     Wake wake = Wake::woken;
     if (deadline == kNever) switch_away(actor);
     else wake = park_until(actor, deadline);
     actor.wait_reason.store(WaitReason::none, memory_order_relaxed);
-    if (__builtin_expect(actor.exit_requested || actor.killed, 0) && must_exit_at_park(actor)) return Wake::exit_requested;
+    if (__builtin_expect(actor.exit_requested | actor.killed | actor.scope_expired, 0) && must_exit_at_park(actor))
+        return Wake::exit_requested;
     return wake;
 }
 
@@ -86,12 +88,16 @@ struct Worker::ParkTimer : TimerNode {
 // Not inlined: only timed parks pay for the timer's room on the stack.
 [[gnu::noinline]] Wake Worker::park_until(Actor& actor, Instant deadline) noexcept {
     ParkTimer timer(*this, actor);
-    timers_.arm(timer, deadline);
-    if (deadline.time_since_epoch().count() < next_timer_.load(memory_order_relaxed))
-        next_timer_.store(deadline.time_since_epoch().count(), memory_order_relaxed);
+    arm_timer(timer, deadline);
     switch_away(actor);
     timers_.cancel(timer);
     return timer.fired ? Wake::timed_out : Wake::woken;
+}
+
+void Worker::arm_timer(TimerNode& timer, Instant deadline) noexcept {
+    timers_.arm(timer, deadline);
+    if (deadline.time_since_epoch().count() < next_timer_.load(memory_order_relaxed))
+        next_timer_.store(deadline.time_since_epoch().count(), memory_order_relaxed);
 }
 
 Wake Worker::yield() noexcept {
@@ -135,17 +141,23 @@ Wake Worker::at_safe_point(bool may_preempt) noexcept {
 
 bool Worker::take_exit_request() noexcept {
     Actor& actor = *current();
-    return actor.shield_depth == 0 && std::exchange(actor.exit_requested, false);
+    if (actor.shield_depth || !(actor.exit_requested | actor.scope_expired)) return false;
+    actor.scope_unwinds = !std::exchange(actor.exit_requested, false);
+    return true;
 }
 
 bool Worker::must_exit_at_park(Actor& actor) noexcept {
     if (actor.shield_depth) return false;
-    actor.exit_requested = false;
+    actor.scope_unwinds = !(std::exchange(actor.exit_requested, false) | actor.killed);
     return true;
 }
 
 void Worker::request_exit(Actor& actor) noexcept {
     actor.exit_requested = true;
+    interrupt(actor);
+}
+
+void Worker::interrupt(Actor& actor) noexcept {
     if (&actor == current()) {
         if (rider_) rider_->request_attention();
     } else {
@@ -210,6 +222,7 @@ void Worker::run_actor(Actor& actor) noexcept {
 }
 
 void Worker::reap(Actor& actor) noexcept {
+    if (actor.held) give_back_all(actor);
     if (actor.stack) stacks_.give(std::exchange(actor.stack, Stack()));
     for (std::size_t unread = actor.mailbox.clear(); unread; --unread) scheduler_.count_dead_letter();
     scheduler_.table().release(actor);
@@ -248,6 +261,12 @@ void Worker::request_stop() noexcept {
 
 void Worker::deliver_actor(Post& post) noexcept {
     auto& actor = static_cast<Actor&>(post);
+    if (!this_worker()) {
+        // Its worker has ended: only an actor that never started or one that has ended can be here.
+        if (actor.state.load(memory_order_relaxed) == ActorState::unstarted) actor.cancelled(false);
+        delete &actor;
+        return;
+    }
     Worker& worker = *this_worker();
     // Release-acquire with wake_remote: cleared before the actor looks at what it was woken for.
     actor.wake_posted.exchange(false, memory_order_acq_rel);
@@ -261,8 +280,9 @@ void Worker::deliver_actor(Post& post) noexcept {
 }
 
 void Worker::deliver_parcel(Post& post) noexcept {
-    Worker& worker = *this_worker();
     OwnedParcel parcel(static_cast<Parcel*>(&post));
+    if (!this_worker()) return;
+    Worker& worker = *this_worker();
     WorkerCounters::add(worker.counters_.remote_messages);
     Actor* actor = worker.scheduler_.table().own(Pid::from_bits(parcel->target));
     if (!actor || !worker.deliver(*actor, Message(std::move(parcel)))) worker.scheduler_.count_dead_letter();
@@ -379,11 +399,14 @@ void Worker::run() noexcept {
         driver_->poll();
         if (ready_.empty()) idle();
     }
+    closing_ = true;
+    timers_.expire(kNever);  // nobody waits any more: what is left frees what it has
     detail::this_worker = nullptr;
 }
 
 void Worker::refuse() noexcept {
     detail::this_worker = this;
+    refusing_.store(true, memory_order_relaxed);
     while (!stop_requested_.load(memory_order_acquire) || !inbox_.empty()) {
         drain_inbox();
         while (!ready_.empty()) {

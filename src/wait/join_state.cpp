@@ -9,7 +9,21 @@ void JoinState::finish(OutcomeKind kind, Message&& value, Ref<ExitReason> reason
     value_ = std::move(value);
     reason_ = std::move(reason);
     joiners_.wake_all();
+    const Ref<JoinObserver> observer = std::move(observer_);
     gate_.unlock();
+    if (observer) observer->actor_ended(kind, observed_);
+}
+
+void JoinState::observe(Ref<JoinObserver> observer, Pid pid) noexcept {
+    gate_.lock();
+    SMARM_ASSERT(!observer_, "an actor's end has one observer");
+    const OutcomeKind kind = kind_;
+    if (kind == OutcomeKind::running) {
+        observer_ = std::move(observer);
+        observed_ = pid;
+    }
+    gate_.unlock();
+    if (kind != OutcomeKind::running) observer->actor_ended(kind, pid);
 }
 
 Status JoinState::join(Instant deadline) noexcept {

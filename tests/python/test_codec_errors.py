@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import dataclasses
 import gc
 import io
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import pytest
+
 from smarm import _core
 from smarm._errors import DecodeError, NotSendable
 
@@ -164,7 +166,7 @@ def renamed() -> None:
 original = renamed
 
 
-def renamed() -> None:  # type: ignore[no-redef]  # noqa: F811 - that is the point
+def renamed() -> None:  # type: ignore[no-redef]
     pass
 
 
@@ -313,11 +315,11 @@ def test_size_is_limited() -> None:
 def test_reduce_can_be_forbidden() -> None:
     for value in (1, "s", [None, {"k": (1.5, b"b")}], {1, 2}, slice(1)):
         assert roundtrip(value, allow_reduce=False) == value
-    for value in (Row(1), ValueError(), len, int, collections.OrderedDict()):
+    for other in (Row(1), ValueError(), len, int, collections.OrderedDict()):
         with pytest.raises(NotSendable, match=r"^value\[0\]: .* cannot be sent: only built-in types are allowed here"):
-            encode([value], allow_reduce=False)
+            encode([other], allow_reduce=False)
         with pytest.raises(DecodeError, match="not allowed"):
-            decode(encode([value]), allow_reduce=False)
+            decode(encode([other]), allow_reduce=False)
 
 
 # ---- values that change under the encoder --------------------------------------------------------------------------
@@ -349,16 +351,18 @@ def test_a_list_that_grows() -> None:
 
 @pytest.mark.parametrize("where", ["key", "value"])
 def test_a_dict_that_changes(where: str) -> None:
+    table: dict[Any, Any] = {}
     for change in (lambda: table.clear(), lambda: table.update({number: [] for number in range(100)})):
         acts = Acts(change)
-        table: dict[Any, Any] = {acts: ["a"], 1: ["b"]} if where == "key" else {0: acts, 1: ["b"]}
+        table.clear()
+        table.update({acts: ["a"], 1: ["b"]} if where == "key" else {0: acts, 1: ["b"]})
         with pytest.raises(NotSendable, match="this dict changed while it was being encoded"):
             encode(table)
 
 
 def test_a_dict_whose_value_goes_while_its_key_is_written() -> None:
     acts = Acts(lambda: table.__setitem__(acts, None))
-    table = {acts: [["the old value"]]}
+    table: dict[Any, Any] = {acts: [["the old value"]]}
     assert decode(encode(table)) == {0: [["the old value"]]}
 
 
@@ -411,15 +415,11 @@ def test_nothing_keeps_a_reference() -> None:
 
     def once() -> None:
         for value in values:
-            try:
+            with contextlib.suppress(NotSendable):
                 encode(value)
-            except NotSendable:
-                pass
         for end in range(0, len(data), 3):
-            try:
+            with contextlib.suppress(DecodeError):
                 decode(data[:end])
-            except DecodeError:
-                pass
 
     once()
     once()  # the iterators of the last two are used up now

@@ -971,48 +971,54 @@ def test_locks_park_in_workers_too():
 
 
 BEFORE = """
-import sys, threading, smarm
-class Box: pass
-lock, recursive = threading.Lock(), threading.RLock()
-acquire, release, ident = lock.acquire, lock.release, threading.get_ident
-def plain():
-    with lock: hook()
-def bound():
-    acquire(); hook(); release()
-def method():
-    lock.acquire(); hook(); lock.release()
-def timed():
-    assert lock.acquire(timeout=5); hook(); lock.release()
-def again():
-    with recursive:
-        with recursive: hook()
-def saved():
-    with recursive:
-        state = recursive._release_save(); recursive._acquire_restore(state); hook()
-def who():
-    return ident(), threading.get_ident()
+import threading, smarm
+plain, recursive = threading.Lock(), threading.RLock()
+acquire, release, ident = plain.acquire, plain.release, threading.get_ident
+def with_plain(times, hook, lock):
+    for _ in range(times):
+        with lock: hook()
+def bound(times, hook, lock):
+    for _ in range(times): acquire(); hook(); release()
+def method(times, hook, lock):
+    for _ in range(times): lock.acquire(); hook(); lock.release()
+def timed(times, hook, lock):
+    for _ in range(times): lock.acquire(timeout=5); hook(); lock.release()
+def twice(times, hook, lock):
+    for _ in range(times):
+        with recursive:
+            with recursive: hook()
+def saved(times, hook, lock):
+    for _ in range(times):
+        recursive.acquire()
+        state = recursive._release_save()
+        recursive._acquire_restore(state)
+        hook()
+        recursive.release()
+def owned(times, hook, lock):
+    for _ in range(times):
+        recursive.acquire(); assert recursive._is_owned(); hook(); recursive.release()
+def who(times):
+    seen = set()
+    for _ in range(times): seen.add(ident()); seen.add(threading.get_ident())
+    return seen
 def nothing(): pass
-hook = nothing
-functions = [plain, bound, method, timed, again, saved]
-for function in functions:
-    for _ in range(20000): function()
-for _ in range(20000): who()
 def pause():
     inside.append(1)
     smarm.yield_now()
     assert len(inside) == 1, "two inside"
     inside.pop()
 inside = []
+functions = [with_plain, bound, method, timed, twice, saved, owned]
+for function in functions: function(20000, nothing, plain)
+assert len(who(20000)) == 1
 def loop(function):
-    for _ in range(200): function()
-    return who()
+    function(200, pause, plain)
+    return who(100)
 def main():
-    global hook
-    hook = pause
     for function in functions:
         handles = [smarm.spawn(loop, function, on="local") for _ in range(3)]
-        idents = [ident for handle in handles for ident in handle.join(timeout=20)]
-        assert len(set(idents)) == 3, idents
+        idents = [handle.join(timeout=20) for handle in handles]
+        assert len(set.union(*idents)) == 3, idents
 smarm.run(main, workers=1)
 print("done")
 """

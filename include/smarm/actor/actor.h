@@ -20,6 +20,7 @@
 #include <string>
 
 #include "smarm/actor/exit_reason.h"
+#include "smarm/actor/held_resource.h"
 #include "smarm/actor/pid.h"
 #include "smarm/actor/relations.h"
 #include "smarm/base/sync.h"
@@ -35,7 +36,7 @@ class Worker;
 enum class ActorState : std::uint8_t { unstarted, ready, running, parked, dead };
 
 // What a parked actor waits for; names for people in wait_reason_name().
-enum class WaitReason : std::uint8_t { none, message, channel_receive, channel_send, join, sleep, lock, fd, blocking_call };
+enum class WaitReason : std::uint8_t { none, message, channel_receive, channel_send, join, sleep, lock, fd, blocking_call, event, condition, barrier };
 
 const char* state_name(ActorState state) noexcept;
 const char* wait_reason_name(WaitReason reason) noexcept;
@@ -73,7 +74,9 @@ public:
     bool timed_out = false;           // the last park ended by its deadline
     bool exit_requested = false;      // ActorExit is to be raised once, at the next park or safe point
     bool killed = false;              // from then on at every park
-    std::uint8_t shield_depth = 0;    // shield() sections: neither is raised
+    bool scope_expired = false;       // a CancelScope it is in is to be left at the next park or safe point
+    std::uint8_t shield_depth = 0;    // shield() sections: none of these is raised
+    bool scope_unwinds = false;       // the last Wake::exit_requested was for a CancelScope
     atomic<bool> wake_posted{false};  // this Post is in the inbox of `worker`: further wakes need not post it again
     Worker* worker = nullptr;         // set when started, never changed
 
@@ -86,6 +89,8 @@ public:
     std::uint32_t stack_bytes = 0;    // wished slot size, 0: the default
     Ref<ExitReason> exit_cause;       // what the exit request came with
     Ref<ExitReason> exit_reason;      // how it ended; null: normally
+    MonitorRef marked_ref = 0;        // what the mailbox's mark was set for
+    HeldResource* held = nullptr;     // locks and scopes, see held_resource.h
     std::unique_ptr<Relations> relations;  // links and monitors, made at the first one
     atomic<bool> registered{false};   // has a name in the Registry
     bool keeps_thread_ident = false;  // the main actor: threading takes it for its OS thread

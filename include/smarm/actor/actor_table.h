@@ -36,8 +36,9 @@ public:
     ActorTable(const ActorTable&) = delete;
     ActorTable& operator=(const ActorTable&) = delete;
 
-    // Gives the actor a pid and registers it. Returns false when there is no memory.
-    bool allocate(Actor& actor) noexcept;
+    // Gives the actor a pid and registers it, with a home (it is settled then, and takes no early posts) or without.
+    // Returns false when there is no memory.
+    bool allocate(Actor& actor, int home = kUnstarted) noexcept;
     // Returns the worker index of the pid's actor, kUnstarted or kNobody.
     int find_home(Pid pid) const noexcept;
     // Keeps a post for an unstarted actor. Returns false when it has been settled meanwhile: ask find_home again.

@@ -17,6 +17,9 @@ namespace smarm {
 
 class StdlibLocks;
 
+// The heap types that are found by number: see bind/native_object.h.
+enum class NativeTypeIndex : std::uint8_t { mutex, semaphore, event, condition, barrier, once, hold, timer, timeout, task_group, count };
+
 struct InterpreterState {
     InterpreterState();
     ~InterpreterState();
@@ -28,6 +31,7 @@ struct InterpreterState {
     PyTypeObject* join_handle_type = nullptr;
     PyTypeObject* sender_type = nullptr;
     PyTypeObject* receiver_type = nullptr;
+    PyTypeObject* native_types[static_cast<std::size_t>(NativeTypeIndex::count)] = {};
     PyObject* actor_exit = nullptr;      // the exception class
     Pid loader;                          // the actor that is loading the script into this worker, see pylib/smarm/_main.py
 };

@@ -46,7 +46,8 @@ private:
     atomic<bool> ending_{false};     // the destructor waits for the last one
 };
 
-// Sets the exception that ends the running actor (ActorExit, or what request_exit was given). Returns nullptr.
+// Sets the exception that Wake::exit_requested means for the running actor: ActorExit (or what set_exit_exception gave), or
+// Cancelled for a CancelScope. Returns nullptr.
 PyObject* raise_exit();
 
 }  // namespace smarm

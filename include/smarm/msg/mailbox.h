@@ -39,8 +39,14 @@ public:
         Message message(std::move(ring_[head_]));
         head_ = (head_ + 1) & (capacity_ - 1);
         size_.store(size - 1, memory_order_relaxed);
+        if (mark_) --mark_;
         return message;
     }
+    // Remembers the present end: what carries something made after this call can only come behind it. One mark at a time;
+    // it moves with the messages in front of it.
+    void set_mark() noexcept { mark_ = size_.load(memory_order_relaxed); }
+    // The position from which a search for what set_mark() was called for may start.
+    std::size_t mark() const noexcept { return mark_; }
     // The message at `position`, 0 being the oldest; must exist.
     Message& at(std::size_t position) noexcept {
         return ring_[(head_ + static_cast<std::uint32_t>(position)) & (capacity_ - 1)];
@@ -55,6 +61,7 @@ private:
     Message* ring_ = nullptr;      // capacity_ words, of which size_ from head_ on hold messages
     std::uint32_t capacity_ = 0;   // 0 or a power of two
     std::uint32_t head_ = 0;
+    std::uint32_t mark_ = 0;       // at most size_
     // Relaxed: written by the owner only, read by others for statistics.
     atomic<std::uint32_t> size_{0};
 };

@@ -93,7 +93,7 @@ public:
 
 private:
     void find_runner() noexcept;
-    void thread_main(unsigned index) noexcept;
+    void thread_main(Worker& mine) noexcept;
     void join_workers() noexcept;
 
     SchedulerOptions options_;

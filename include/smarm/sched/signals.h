@@ -22,13 +22,14 @@ namespace smarm {
 // What an actor is told about another's end; travels as the only attachment of an empty parcel.
 class Notice final : public Shared {
 public:
-    enum class Kind : std::uint8_t { exit, down };
-    Notice(Kind its_kind, MonitorRef its_ref, Pid its_pid, Ref<ExitReason> its_reason) noexcept
-        : kind(its_kind), ref(its_ref), pid(its_pid), reason(std::move(its_reason)) {}
+    enum class Kind : std::uint8_t { exit, down, reply };
+    Notice(Kind its_kind, MonitorRef its_ref, Pid its_pid, Ref<ExitReason> its_reason, OwnedParcel its_payload = nullptr) noexcept
+        : kind(its_kind), ref(its_ref), pid(its_pid), reason(std::move(its_reason)), payload(std::move(its_payload)) {}
     const Kind kind;
     const MonitorRef ref;  // 0 for exit
-    const Pid pid;         // of the ended actor
-    const Ref<ExitReason> reason;
+    const Pid pid;         // of the ended or answering actor
+    const Ref<ExitReason> reason;  // null for reply
+    const OwnedParcel payload;     // of reply
 };
 
 // The notice in a message, or nullptr when it is an ordinary one.
@@ -39,13 +40,19 @@ Relations& relations_of(Actor& actor);
 
 void link(Actor& self, Pid other);
 void unlink(Actor& self, Pid other);
-// Returns the ref that the Down notice will carry.
-MonitorRef monitor(Actor& self, Pid other);
+// Returns a ref that no other monitor has.
+MonitorRef make_monitor_ref() noexcept;
+// The Down notice will carry `ref`.
+void monitor(Actor& self, Pid other, MonitorRef ref);
 // Ends the monitor: no Down of it arrives any more. Returns whether it was still there.
 bool demonitor(Actor& self, MonitorRef ref) noexcept;
 // Makes `child`, which has a pid but has not been made runnable, linked to and (or) monitored by `self`.
 void link_child(Actor& self, Actor& child);
 MonitorRef monitor_child(Actor& self, Actor& child);
+
+// Answers a call: ends the caller's monitor `ref` and gives it the payload. Dropped when the caller waits for it no longer
+// (the ref is what OTP calls an alias). False: nobody has that pid.
+bool send_reply(Pid from, Pid caller, MonitorRef ref, OwnedParcel payload);
 
 // Sends an exit signal. kind killed cannot be trapped. False: nobody has that pid.
 bool send_exit(Pid from, Pid to, Ref<ExitReason> reason);

@@ -28,7 +28,8 @@ namespace smarm {
 
 class Scheduler;
 
-// How a park ended. woken may be spurious: the caller looks at its condition again.
+// How a park ended. woken may be spurious: the caller looks at its condition again. exit_requested: the caller must be
+// unwound, by an exit or (Actor::scope_unwinds) by the end of a CancelScope.
 enum class Wake : std::uint8_t { woken, timed_out, exit_requested };
 
 // Counters of one worker; written by it, read by anyone (relaxed).
@@ -98,6 +99,12 @@ public:
     }
     // Asks an actor of this worker to exit at its next park or safe point.
     void request_exit(Actor& actor) noexcept;
+    // Makes an actor of this worker look at its requests soon: wakes it, or brings it to a safe point when it is running.
+    void interrupt(Actor& actor) noexcept;
+    // Arms a timer of this worker; disarm it with timers().cancel.
+    void arm_timer(TimerNode& timer, Instant deadline) noexcept;
+    // The last timers fire, but nothing more is done for actors: see run().
+    bool closing() const noexcept { return closing_; }
 
     // ---- from any thread -----------------------------------------------------------------------------------------
     // Puts the post into the inbox and wakes the worker if it sleeps.
@@ -129,6 +136,8 @@ public:
     std::size_t ready_count() const noexcept { return ready_.size() + preempted_.size(); }
     std::size_t live_count() const noexcept { return live_.load(memory_order_relaxed); }
     bool sleeping() const noexcept { return sleeping_.load(memory_order_relaxed); }
+    // Sleeps, and will take an actor of the shared queue when it is nudged.
+    bool is_free() const noexcept { return sleeping() && !refusing_.load(memory_order_relaxed); }
 
     // Deliver functions of posts; they run on the worker that takes the post.
     static void deliver_actor(Post& post) noexcept;
@@ -174,12 +183,14 @@ private:
     Actor* finished_ = nullptr;       // ended on its stack, to be freed by the worker's own context
     atomic<std::size_t> live_{0};     // actors settled here that have not ended
     atomic<bool> sleeping_{false};
+    atomic<bool> refusing_{false};    // in refuse(): takes no actors
     atomic<bool> stop_requested_{false};
     Instant stop_deadline_{};         // of the current try
     Instant ready_since_{};           // when an actor of preempted_ last had its turn
     // Of timers_; relaxed: the monitor may see an old one for one look.
     atomic<Instant::rep> next_timer_{kNever.time_since_epoch().count()};
     atomic<std::uint64_t> preempt_turn_{0};  // the turn that the monitor wants to end; 0: none
+    bool closing_ = false;
     std::uint32_t stop_tries_ = 0;
     std::uint32_t passes_ = 0;
     Duration spin_limit_;

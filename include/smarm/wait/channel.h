@@ -22,8 +22,6 @@
 
 namespace smarm {
 
-enum class Status : std::uint8_t { ok, closed, timed_out, exit_requested, no_memory };
-
 class Channel final : public Shared {
 public:
     static constexpr std::size_t kUnbounded = SIZE_MAX;

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "smarm/actor/exit_reason.h"
+#include "smarm/actor/pid.h"
 #include "smarm/base/clock.h"
 #include "smarm/base/shared.h"
 #include "smarm/msg/message.h"
@@ -17,6 +18,12 @@
 namespace smarm {
 
 enum class OutcomeKind : std::uint8_t { running, returned, failed, killed };
+
+// Told once how an actor ended, on that actor's worker.
+class JoinObserver : public Shared {
+public:
+    virtual void actor_ended(OutcomeKind kind, Pid pid) noexcept = 0;
+};
 
 class JoinState final : public Shared {
 public:
@@ -29,6 +36,9 @@ public:
     void finish(OutcomeKind kind, Message&& value, Ref<ExitReason> reason = nullptr) noexcept;
     // Waits until the actor has ended. ok, timed_out or exit_requested.
     Status join(Instant deadline) noexcept;
+
+    // Tells `observer` when the actor `pid` ends, or now when it has ended. At most one observer.
+    void observe(Ref<JoinObserver> observer, Pid pid) noexcept;
 
     OutcomeKind kind() noexcept;
     const Message& value() const noexcept { return value_; }
@@ -53,6 +63,8 @@ private:
     Message value_;
     Ref<ExitReason> reason_;
     WaitQueue joiners_;
+    Ref<JoinObserver> observer_;
+    Pid observed_;
 };
 
 }  // namespace smarm

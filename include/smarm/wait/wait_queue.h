@@ -16,6 +16,9 @@
 
 namespace smarm {
 
+// How an operation on an object that can be waited for ended.
+enum class Status : std::uint8_t { ok, closed, timed_out, exit_requested, no_memory };
+
 class Gate {
 public:
     void lock() noexcept {
@@ -48,6 +51,8 @@ class WaitQueue {
 public:
     bool empty() const noexcept { return waiters_.empty(); }
     std::size_t size() const noexcept { return waiters_.size(); }
+    // The oldest waiter, or nullptr.
+    const Waiter* front() const noexcept { return waiters_.front(); }
     void push(Waiter& waiter) noexcept { waiters_.push_back(waiter); }
     // Takes the waiter out if it is still in. Returns whether it had been woken by wake_one or wake_all.
     bool leave(Waiter& waiter) noexcept {

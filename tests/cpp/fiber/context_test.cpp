@@ -13,6 +13,7 @@
 
 #include <doctest/doctest.h>
 #include <unwind.h>
+#include <xmmintrin.h>
 
 #include "../support/child.h"
 #include "smarm/fiber/stack_pool.h"
@@ -191,12 +192,17 @@ TEST_CASE("rounding modes belong to the flow, for SSE and for x87") {
 
 TEST_CASE("a fresh flow starts with the ABI's floating point mode, whatever its maker's is") {
     int rounding = -1;
-    Flow flow([&](Flow&) { rounding = std::fegetround(); });
+    unsigned mxcsr = 0;
+    Flow flow([&](Flow&) {
+        rounding = std::fegetround();  // the x87's
+        mxcsr = _mm_getcsr() & ~0x3fu;  // without the status flags
+    });
     std::fesetround(FE_DOWNWARD);
     flow.resume();
     const int mine = std::fegetround();
     std::fesetround(FE_TONEAREST);
     CHECK(rounding == FE_TONEAREST);
+    CHECK(mxcsr == 0x1f80);
     CHECK(mine == FE_DOWNWARD);
 }
 

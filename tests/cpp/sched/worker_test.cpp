@@ -118,13 +118,12 @@ TEST_CASE("timers, the driver and new actors get their turn while others are alw
     Alone alone;
     bool slept = false;
     bool started = false;
+    bool stop = false;
     alone.run([&] {
-        driver().tick = 1us;
         spawn_here([&] {
             sleep_for(5ms);
             slept = true;
         });
-        bool stop = false;
         for (int i = 0; i < 3; ++i) {
             spawn_here([&] {
                 while (!stop) pass_turn();

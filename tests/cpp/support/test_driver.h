@@ -65,7 +65,8 @@ public:
         woken_ = false;
     }
 
-    Duration tick{0};  // by how much each look at the clock moves it
+    Duration tick = std::chrono::microseconds(1);  // by how much each look at the clock moves it, so that waiting by
+                                                   // yielding ends, too
 
 private:
     Instant now_{std::chrono::hours(1)};

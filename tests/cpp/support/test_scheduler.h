@@ -5,6 +5,7 @@
 // Not:     a way to wait by time: wait_until(condition) yields until the condition holds.
 #pragma once
 
+#include <cstring>
 #include <functional>
 #include <memory>
 #include <utility>

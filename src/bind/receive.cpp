@@ -1,0 +1,238 @@
+#include "bind/receive.h"
+
+#include <new>
+
+#include "bind/arguments.h"
+#include "bind/signal_functions.h"
+#include "smarm/interp/errors.h"
+#include "smarm/interp/pid_type.h"
+#include "smarm/interp/py_actor.h"
+#include "smarm/interp/py_rider.h"
+
+namespace smarm::bind {
+namespace {
+
+// ---- receive -----------------------------------------------------------------------------------------------------------
+
+// The message at `position` as an object (borrowed from the mailbox), decoded on first sight. nullptr: it cannot be decoded;
+// it has been taken out, and the exception says why.
+PyObject* look_at(InterpreterState& state, Mailbox& mailbox, std::size_t position) {
+    Message& message = mailbox.at(position);
+    if (!message.is_parcel()) return static_cast<PyObject*>(message.local_object());
+    // Out of the mailbox while user code may run, in which other actors send here; an empty Message keeps its place.
+    Message taken = std::move(message);
+    PyObject* object = open_message(state, std::move(taken));
+    if (!object) {
+        mailbox.take(position);
+        return nullptr;
+    }
+    mailbox.at(position) = Message::local(object);
+    return object;
+}
+
+// 1: matches, 0: does not, -1: an exception is set.
+int matches(PyObject* object, PyObject* match) {
+    if (PyType_Check(match) || PyTuple_CheckExact(match)) return PyObject_IsInstance(object, match);
+    PyObject* answer = PyObject_CallOneArg(match, object);
+    const int truth = answer ? PyObject_IsTrue(answer) : -1;
+    Py_XDECREF(answer);
+    return truth;
+}
+
+// Searches from *position on, leaving it where the search ended. 1: found at *position, 0: not (yet), -1: exception.
+int find_match(InterpreterState& state, Mailbox& mailbox, PyObject* match, std::size_t* position) {
+    for (; *position < mailbox.size(); ++*position) {
+        PyObject* object = Py_XNewRef(look_at(state, mailbox, *position));
+        if (!object) return -1;
+        const int found = matches(object, match);
+        Py_DECREF(object);
+        if (found != 0) return found;
+    }
+    return 0;
+}
+
+// As find_match, for the notice that carries `ref`: nothing is decoded.
+bool find_ref(Mailbox& mailbox, MonitorRef ref, std::size_t* position) {
+    for (; *position < mailbox.size(); ++*position) {
+        const Notice* notice = find_notice(mailbox.at(*position));
+        if (notice && notice->ref == ref) return true;
+    }
+    return false;
+}
+
+// Parks until there is a message. False with an exception set.
+bool wait_for_message(Worker& worker, std::size_t seen, Instant deadline) {
+    Mailbox& mailbox = worker.current()->mailbox;
+    while (mailbox.size() <= seen) {
+        const Wake wake = worker.park(WaitReason::message, deadline);
+        if (wake == Wake::exit_requested) {
+            raise_exit();
+            return false;
+        }
+        if (wake == Wake::timed_out && mailbox.size() <= seen) {
+            raise_status(Status::timed_out, "no such message came before the timeout", "");
+            return false;
+        }
+    }
+    return true;
+}
+
+PyObject* receive_match(Worker& worker, PyObject* match, Instant deadline) {
+    InterpreterState& state = *interpreter_state();
+    Mailbox& mailbox = worker.current()->mailbox;
+    for (std::size_t position = 0;;) {
+        const int found = find_match(state, mailbox, match, &position);
+        if (found < 0) return nullptr;
+        if (found) return open_message(state, mailbox.take(position));
+        if (!wait_for_message(worker, position, deadline)) return nullptr;
+    }
+}
+
+// Waits for the Down or reply of a monitor; the message stays with the caller.
+bool receive_ref(Worker& worker, MonitorRef ref, std::size_t from, Instant deadline, Message& message) {
+    Mailbox& mailbox = worker.current()->mailbox;
+    for (std::size_t position = from;;) {
+        if (find_ref(mailbox, ref, &position)) {
+            message = mailbox.take(position);
+            return true;
+        }
+        if (!wait_for_message(worker, position, deadline)) return false;
+    }
+}
+
+bool is_ref(PyObject* object) {
+    // smarm.Ref is the only subclass of int that is looked for; the name is enough to tell it from a predicate or type.
+    return PyLong_Check(object) && !PyBool_Check(object);
+}
+
+PyObject* receive(PyObject*, PyObject* const* arguments, Py_ssize_t count, PyObject* names) {
+    Worker* worker = require_actor("receive");
+    if (!worker) return nullptr;
+    PyObject* match = Py_None;
+    PyObject* timeout = Py_None;
+    Instant deadline = kNever;
+    if (count != 0 || names) {
+        // receive(match=None, /, timeout=None): both optional.
+        const Py_ssize_t positional = count < 1 ? 0 : 1;
+        if (positional) match = arguments[0];
+        if (!read_timeout_keyword("receive", arguments, count, names, positional, &timeout)) return nullptr;
+        if (timeout != Py_None && !read_timeout(timeout, *worker, deadline)) return nullptr;
+    }
+    if (match == Py_None) {
+        if (!wait_for_message(*worker, 0, deadline)) return nullptr;
+        return open_message(*interpreter_state(), worker->current()->mailbox.pop());
+    }
+    if (is_ref(match)) {
+        const MonitorRef ref = PyLong_AsUnsignedLongLong(match);
+        if (ref == static_cast<MonitorRef>(-1) && PyErr_Occurred()) return nullptr;
+        Actor& self = *worker->current();
+        Message message;
+        if (!receive_ref(*worker, ref, ref == self.marked_ref ? self.mailbox.mark() : 0, deadline, message)) return nullptr;
+        return open_message(*interpreter_state(), std::move(message));
+    }
+    if (!PyCallable_Check(match) && !PyTuple_CheckExact(match)) {
+        PyErr_Format(PyExc_TypeError, "receive() matches by a type, a predicate or a Ref, not by %.100s", Py_TYPE(match)->tp_name);
+        return nullptr;
+    }
+    return receive_match(*worker, match, deadline);
+}
+
+// ---- call and reply ----------------------------------------------------------------------------------------------------
+
+// Returns the message that a server gets: smarm.Call(ref, caller, request).
+OwnedParcel encode_call(InterpreterState& state, Pid caller, MonitorRef ref, PyObject* request) {
+    PyObject* module = PyImport_ImportModule("smarm._signals");
+    PyObject* call = module ? PyObject_CallMethod(module, "Call", "NNO", make_ref(ref), make_pid(caller), request) : nullptr;
+    Py_XDECREF(module);
+    if (!call) return nullptr;
+    OwnedParcel parcel = state.codec.encode(call, "message");
+    Py_DECREF(call);
+    return parcel;
+}
+
+PyObject* raise_process_down(PyObject* address, const Notice& notice) {
+    PyObject* reason = reason_to_python(*notice.reason);
+    PyObject* type = reason ? error_type("ProcessDown") : nullptr;
+    PyObject* text = type ? PyUnicode_FromFormat("%S is not there to answer: %R", address, reason) : nullptr;
+    PyObject* error = text ? PyObject_CallFunction(type, "OOO", text, address, reason) : nullptr;
+    if (error) PyErr_SetObject(type, error);
+    Py_XDECREF(error);
+    Py_XDECREF(text);
+    Py_XDECREF(type);
+    Py_XDECREF(reason);
+    return nullptr;
+}
+
+PyObject* call(PyObject*, PyObject* const* arguments, Py_ssize_t count, PyObject* names) {
+    Worker* worker = require_actor("call");
+    if (!worker) return nullptr;
+    PyObject* timeout = nullptr;
+    if (!read_timeout_keyword("call", arguments, count, names, 2, &timeout)) return nullptr;
+    Instant deadline = deadline_after(worker->driver().now(), std::chrono::seconds(5));
+    if (timeout && !read_timeout(timeout, *worker, deadline)) return nullptr;
+    InterpreterState& state = *interpreter_state();
+    Actor& self = *worker->current();
+    Pid pid;
+    if (!read_address(state, worker->scheduler(), arguments[0], pid)) return nullptr;
+    if (pid == self.pid) {
+        PyErr_SetString(PyExc_RuntimeError, "an actor cannot call itself: it would wait for its own answer");
+        return nullptr;
+    }
+    try {
+        const MonitorRef ref = make_monitor_ref();
+        OwnedParcel parcel = encode_call(state, self.pid, ref, arguments[1]);
+        if (!parcel) return nullptr;
+        self.mailbox.set_mark();
+        self.marked_ref = ref;
+        monitor(self, pid, ref);
+        if (!worker->scheduler().send(pid, parcel)) parcel = nullptr;  // the monitor tells
+        Message message;
+        if (!receive_ref(*worker, ref, self.mailbox.mark(), deadline, message)) {
+            demonitor(self, ref);  // from here on an answer is dropped
+            return nullptr;
+        }
+        const Notice& notice = *find_notice(message);
+        if (notice.kind == Notice::Kind::down) return raise_process_down(arguments[0], notice);
+        return state.codec.decode(*notice.payload);
+    } catch (const std::bad_alloc&) {
+        return PyErr_NoMemory();
+    }
+}
+
+PyObject* reply(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
+    Worker* worker = require_actor("reply");
+    if (!worker) return nullptr;
+    if (count != 2 || !PyTuple_Check(arguments[0]) || PyTuple_GET_SIZE(arguments[0]) != 3 ||
+        !is_pid(*interpreter_state(), PyTuple_GET_ITEM(arguments[0], 1)) || !PyLong_Check(PyTuple_GET_ITEM(arguments[0], 0))) {
+        PyErr_SetString(PyExc_TypeError, "reply() takes the smarm.Call that is answered, and the answer");
+        return nullptr;
+    }
+    const MonitorRef ref = PyLong_AsUnsignedLongLong(PyTuple_GET_ITEM(arguments[0], 0));
+    if (ref == static_cast<MonitorRef>(-1) && PyErr_Occurred()) return nullptr;
+    const Pid caller = pid_value(PyTuple_GET_ITEM(arguments[0], 1));
+    OwnedParcel payload = interpreter_state()->codec.encode(arguments[1], "reply");
+    if (!payload) return nullptr;
+    try {
+        return PyBool_FromLong(send_reply(worker->current()->pid, caller, ref, std::move(payload)));
+    } catch (const std::bad_alloc&) {
+        return PyErr_NoMemory();
+    }
+}
+
+}  // namespace
+
+PyMethodDef receive_functions[] = {
+    {"receive", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(receive)), METH_FASTCALL | METH_KEYWORDS,
+     "receive(match=None, /, timeout=None)\n--\n\nTake a message out of the running actor's mailbox; park until there is one.\n\nThe oldest "
+     "message that matches: an instance of a type (or of one of a tuple of types), one for which a predicate is true, the\nDown of a "
+     "Ref; None matches any.  The others stay, in order.  Raises Timeout after timeout seconds."},
+    {"call", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(call)), METH_FASTCALL | METH_KEYWORDS,
+     "call(pid, request, /, timeout=5.0)\n--\n\nSend a Call to an actor (by Pid or name) and return its answer.\n\nRaises ProcessDown at once "
+     "when the actor has ended or ends before it answers, Timeout after timeout seconds\n(a later answer is dropped), NotRegistered, "
+     "NotSendable."},
+    {"reply", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(reply)), METH_FASTCALL,
+     "reply(call, value, /)\n--\n\nAnswer a Call, from any actor.  False: the caller has ended."},
+    {nullptr, nullptr, 0, nullptr},
+};
+
+}  // namespace smarm::bind

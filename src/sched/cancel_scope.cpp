@@ -1,0 +1,65 @@
+#include "smarm/sched/cancel_scope.h"
+
+namespace smarm {
+namespace {
+
+std::uint64_t next_id() noexcept {
+    static atomic<std::uint64_t> last{0};
+    return last.fetch_add(1, memory_order_relaxed) + 1;
+}
+
+}  // namespace
+
+const char CancelScope::kTag = 0;
+
+void CancelScope::open(Instant deadline) noexcept {
+    SMARM_ASSERT(!actor_, "a scope was opened twice");
+    actor_ = this_actor();
+    id_ = next_id();
+    state_ = State::quiet;
+    enter(actor_->held);
+    if (deadline != kNever) actor_->worker->arm_timer(timer_, deadline);
+}
+
+void CancelScope::expire() noexcept {
+    if (!actor_ || state_ != State::quiet) return;
+    state_ = State::expired;
+    actor_->scope_expired = true;
+    actor_->worker->interrupt(*actor_);
+}
+
+void CancelScope::close() noexcept {
+    if (!actor_) return;
+    leave();
+    owner_ended(*actor_);
+}
+
+void CancelScope::owner_ended(Actor& owner) noexcept {
+    owner.worker->timers().cancel(timer_);
+    actor_ = nullptr;
+    if (state_ == State::expired) owner.scope_expired = outermost_expired(owner) != nullptr;
+}
+
+CancelScope* CancelScope::outermost_expired(Actor& actor) noexcept {
+    CancelScope* outermost = nullptr;
+    for (HeldResource* it = find(actor.held, &kTag); it; it = find(it->next(), &kTag)) {
+        auto* scope = static_cast<CancelScope*>(it);
+        if (scope->state_ == State::expired) outermost = scope;
+    }
+    return outermost;
+}
+
+std::uint64_t CancelScope::take_expired(Actor& actor) noexcept {
+    CancelScope* scope = outermost_expired(actor);
+    if (!scope) return 0;
+    scope->state_ = State::taken;
+    actor.scope_expired = false;
+    // What it encloses is being left already.
+    for (HeldResource* it = find(actor.held, &kTag); it != scope; it = find(it->next(), &kTag)) {
+        auto* inner = static_cast<CancelScope*>(it);
+        if (inner->state_ == State::expired) inner->state_ = State::taken;
+    }
+    return scope->id_;
+}
+
+}  // namespace smarm
