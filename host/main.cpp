@@ -4,15 +4,14 @@
 // 2. choose the `python` that sys.executable names       executable.h
 // 3. make smarm._core a built-in module, start Python    builtin_core.h
 // 4. run the program                                     program.h, pylib/smarm/_host.py
-// 5. finalise Python and end with python's exit code
+// 5. finalise Python, end with its exit code           ending.h
 #include <Python.h>
 
-#include <csignal>
 #include <cstdio>
-#include <unistd.h>
 
 #include "builtin_core.h"
 #include "command_line.h"
+#include "ending.h"
 #include "executable.h"
 #include "program.h"
 
@@ -60,16 +59,6 @@ Program start_python(CommandLine& line, int argc, char** argv) {
     Configuration config(line, argc, argv);
     check(Py_InitializeFromConfig(config.get()));
     return find_program(*parsed.get(), argv[0]);
-}
-
-int end_python(Outcome outcome) {
-    constexpr int kCouldNotFlush = 120;
-    if (Py_FinalizeEx() < 0) outcome.exit_code = kCouldNotFlush;
-    if (!outcome.interrupted) return outcome.exit_code;
-    // The shell or the caller is to see that Ctrl-C ended us.
-    std::signal(SIGINT, SIG_DFL);
-    kill(getpid(), SIGINT);
-    return 128 + SIGINT;
 }
 
 int print_version() {

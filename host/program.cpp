@@ -3,25 +3,14 @@
 #include <cerrno>
 #include <cstring>
 #include <sys/stat.h>
+#include <unistd.h>
+
+#include "handle.h"
 
 namespace smarm::host {
 namespace {
 
-constexpr const char* kind_names[] = {"command", "module", "package", "file", "standard_input"};
-
-// An owned reference.
-class Handle {
-public:
-    explicit Handle(PyObject* object = nullptr) : object_(object) {}
-    ~Handle() { Py_XDECREF(object_); }
-    Handle(const Handle&) = delete;
-    Handle& operator=(const Handle&) = delete;
-    PyObject* get() const { return object_; }
-    explicit operator bool() const { return object_ != nullptr; }
-
-private:
-    PyObject* object_;
-};
+constexpr const char* kind_names[] = {"command", "module", "package", "file", "standard_input", "interactive"};
 
 // A file of source text, which Python's own reader compiles: it knows encodings, and its errors are the usual ones.
 struct Source {
@@ -112,12 +101,15 @@ Program find_program(const PyConfig& config, const char* launcher) {
     Program program;
     program.launcher = launcher;
     program.skip_first_line = config.skip_source_first_line;
-    if (config.run_command) program = {ProgramKind::command, config.run_command, program.launcher, false};
-    else if (config.run_module) program = {ProgramKind::module, config.run_module, program.launcher, false};
-    else if (config.run_filename) {
-        program.kind = ProgramKind::file;
-        program.text = config.run_filename;
+    const bool terminal = isatty(STDIN_FILENO) || config.interactive;
+    if (config.run_command) program.kind = ProgramKind::command;
+    else if (config.run_module) program.kind = ProgramKind::module;
+    else if (config.run_filename) program.kind = ProgramKind::file;
+    else if (terminal) program.kind = ProgramKind::interactive;
+    for (const wchar_t* text : {config.run_command, config.run_module, config.run_filename}) {
+        if (text) program.text = text;
     }
+    program.inspect = config.inspect && terminal && !program.text.empty();
     return program;
 }
 
@@ -141,19 +133,13 @@ Outcome run_program(Program& program, const std::vector<std::string>& options) {
     Handle run_source_function(capsule ? PyCFunction_New(&run_source_definition, capsule.get()) : nullptr);
     if (!run_source_function) return report_exception();
     // The arguments of smarm._core._run. It is called from here, so that no frame of ours is below the program's.
-    Handle arguments(PyObject_CallMethod(module.get(), "prepare", "sOOO", kind_names[static_cast<int>(program.kind)], text.get(),
-                                         run_source_function.get(), values.get()));
+    Handle arguments(PyObject_CallMethod(module.get(), "prepare", "sOOOO", kind_names[static_cast<int>(program.kind)], text.get(),
+                                         run_source_function.get(), values.get(), program.inspect ? Py_True : Py_False));
     if (!arguments && program.kind == ProgramKind::command) show_as_error_of_command();
     Handle core(arguments ? PyImport_ImportModule("smarm._core") : nullptr);
     Handle run(core ? PyObject_GetAttrString(core.get(), "_run") : nullptr);
     Handle result(run ? PyObject_CallObject(run.get(), arguments.get()) : nullptr);
     return result ? Outcome{} : report_exception();
-}
-
-Outcome report_exception() {
-    const bool interrupted = PyErr_Occurred() == PyExc_KeyboardInterrupt;
-    PyErr_Print();
-    return {1, interrupted};
 }
 
 }  // namespace smarm::host

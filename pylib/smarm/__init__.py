@@ -15,6 +15,7 @@ from smarm._core import Receiver as Receiver
 from smarm._core import Semaphore as Semaphore
 from smarm._core import Sender as Sender
 from smarm._core import TaskGroup as TaskGroup
+from smarm._core import Timer as Timer
 from smarm._core import __version__ as __version__
 from smarm._core import call as call
 from smarm._core import channel as channel
@@ -24,11 +25,13 @@ from smarm._core import receive as receive
 from smarm._core import self as self
 from smarm._core import reply as reply
 from smarm._core import send as send
+from smarm._core import send_after as send_after
 from smarm._core import sleep as sleep
 from smarm._core import spawn as spawn
 from smarm._core import demonitor as demonitor
 from smarm._core import exit as exit
 from smarm._core import kill as kill
+from smarm._core import interval as interval
 from smarm._core import link as link
 from smarm._core import monitor as monitor
 from smarm._core import register as register

@@ -79,21 +79,32 @@ def _refuse(sentence: str) -> NoReturn:
 # ---- the program -----------------------------------------------------------------------------------------------------
 
 
-def prepare(kind: str, text: str, run_source: Callable[[], object], values: Values) -> MainArguments:
+def prepare(kind: str, text: str, run_source: Callable[[], object], values: Values, inspect: bool) -> MainArguments:
     """Set up ``sys.path`` and ``__main__`` for the program, and return the arguments of ``_core._run``.
 
     kind and text: a command and its code, a module and its name, a package (directory or zip archive) or a file and its
-    path, or standard_input.  run_source runs the file or standard input.
+    path, standard_input or interactive.  run_source runs the file or standard input.
     """
     _add_path(kind, text)
+    if inspect or kind == "interactive":
+        from smarm import _console
+
+        if kind == "interactive":
+            return _console.start, (_main_names(),), values, True
+        return _console.inspect, (_main_names(), *_find_top_level(kind, text, run_source)), values, True
     by_value = kind in ("command", "standard_input")  # no worker can load such a __main__
+    return *_find_top_level(kind, text, run_source), values, by_value
+
+
+def _find_top_level(kind: str, text: str, run_source: Callable[[], object]) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+    """Return the function that runs the program's top level, and its arguments."""
     match kind:
         case "command":
-            return exec, (_compile(text), _main_names()), values, by_value
+            return exec, (_compile(text), _main_names())
         case "module":
-            return _run_module(), (text, True), values, by_value
+            return _run_module(), (text, True)
         case "package":
-            return _run_module(), ("__main__", False), values, by_value
+            return _run_module(), ("__main__", False)
         case "file":
             from importlib import machinery
 
@@ -101,10 +112,10 @@ def prepare(kind: str, text: str, run_source: Callable[[], object], values: Valu
             loader = (machinery.SourcelessFileLoader if compiled else machinery.SourceFileLoader)("__main__", text)
             _main_names().update(__file__=text, __cached__=None, __loader__=loader)
             if compiled:
-                return exec, (loader.get_code("__main__"), _main_names()), values, by_value
+                return exec, (loader.get_code("__main__"), _main_names())
         case _:
             _main_names().update(__file__="<stdin>", __cached__=None)
-    return run_source, (), values, by_value
+    return run_source, ()
 
 
 def _main_names() -> dict[str, Any]:
@@ -146,6 +157,19 @@ def _compile(command: str) -> CodeType:
     key = code if hasattr(linecache, "_interactive_cache") else code.co_filename
     linecache._register_code(key, command, code.co_filename)  # type: ignore[attr-defined]
     return code
+
+
+def finish() -> None:
+    """Do what python does before it takes itself apart; called when actors were given up, so that it cannot."""
+    import atexit
+
+    threading = sys.modules.get("threading")
+    if threading is not None:
+        threading._shutdown()
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None and not stream.closed:
+            stream.flush()
 
 
 # ---- smarm.run in the program's top level ------------------------------------------------------------------------------
@@ -203,4 +227,5 @@ def _stop_others() -> None:
             _core.sleep(0.001)
     left = len(_core.processes()) - 1
     if left:
-        print(f"smarm: {left} actors did not end within {_options['shutdown_timeout']:g} s of being asked to", file=sys.stderr)
+        seconds = _options["shutdown_timeout"]
+        print(f"smarm: after run(), {left} actor(s) did not end within {seconds:g} s of being asked to", file=sys.stderr)

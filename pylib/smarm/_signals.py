@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any, NamedTuple
-
 from smarm import _core
-from smarm._core import Pid
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, NamedTuple
+
+    from smarm._core import Pid
+else:
+    from smarm._record import NamedTuple
 
 
 class Ref(int):
@@ -43,11 +46,13 @@ class Call(NamedTuple):
     request: Any
 
 
-@contextmanager
-def shield() -> Iterator[None]:
-    """Hold exit requests and kill back until the block ends; nests.  For cleanup that has to park."""
-    _core._shield(True)
-    try:
-        yield
-    finally:
+class shield:
+    """``with smarm.shield():`` holds exit requests and kill back until the block ends; nests.  For cleanup that has to park."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        _core._shield(True)
+
+    def __exit__(self, *_: object) -> None:
         _core._shield(False)

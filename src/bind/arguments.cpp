@@ -15,38 +15,48 @@ Worker* require_actor(const char* function) {
                     function);
         return nullptr;
     }
-    if (__builtin_expect(interpreter_state()->loader == worker->current()->pid, 0)) {
+    if (__builtin_expect(worker->current()->loading_main, 0)) {
         raise_error("EndOfLoad", "smarm.%s() is where the load of the script ends", function);
         return nullptr;
     }
     return worker;
 }
 
-bool read_timeout(PyObject* timeout, Worker& worker, Instant& deadline) {
-    deadline = kNever;
-    if (timeout == Py_None) return true;
-    const double seconds = PyFloat_AsDouble(timeout);
+bool read_seconds(PyObject* number, Duration& duration) {
+    duration = Duration::max();
+    const double seconds = PyFloat_AsDouble(number);
     if (seconds == -1.0 && PyErr_Occurred()) {
         if (!PyErr_ExceptionMatches(PyExc_TypeError)) {
             if (!PyErr_ExceptionMatches(PyExc_OverflowError)) return false;
             PyErr_Clear();  // an int beyond any float: never, or, when negative, refused below
             PyObject* zero = PyLong_FromLong(0);
-            const int negative = zero ? PyObject_RichCompareBool(timeout, zero, Py_LT) : -1;
+            const int negative = zero ? PyObject_RichCompareBool(number, zero, Py_LT) : -1;
             Py_XDECREF(zero);
             if (negative == 0) return true;
             if (negative > 0) PyErr_SetString(PyExc_ValueError, "a timeout must be 0 or more seconds");
             return false;
         }
-        PyErr_Format(PyExc_TypeError, "a timeout is a number of seconds or None, not %.100s", Py_TYPE(timeout)->tp_name);
+        PyErr_Format(PyExc_TypeError, "a timeout is a number of seconds or None, not %.100s", Py_TYPE(number)->tp_name);
         return false;
     }
     if (std::isnan(seconds) || seconds < 0) {
-        PyErr_Format(PyExc_ValueError, "a timeout must be 0 or more seconds, not %R", timeout);
+        PyErr_Format(PyExc_ValueError, "a timeout must be 0 or more seconds, not %R", number);
         return false;
     }
     constexpr double kMostSeconds = 9e9;  // 285 years: beyond what the clock can count
-    if (seconds < kMostSeconds)
-        deadline = deadline_after(worker.driver().now(), Duration(static_cast<std::int64_t>(seconds * 1e9)));
+    if (seconds < kMostSeconds) {
+        duration = Duration(static_cast<std::int64_t>(seconds * 1e9));
+        if (seconds > 0 && duration == Duration::zero()) duration = Duration(1);
+    }
+    return true;
+}
+
+bool read_timeout(PyObject* timeout, Worker& worker, Instant& deadline) {
+    deadline = kNever;
+    if (timeout == Py_None) return true;
+    Duration duration;
+    if (!read_seconds(timeout, duration)) return false;
+    deadline = deadline_after(worker.driver().now(), duration);
     return true;
 }
 

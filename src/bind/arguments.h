@@ -14,6 +14,9 @@ namespace smarm::bind {
 // While the calling actor loads the script into a worker, ends that load instead.
 Worker* require_actor(const char* function);
 
+// Reads a length of time in seconds; Duration::max() for more than the clock can count. False as read_timeout.
+bool read_seconds(PyObject* number, Duration& duration);
+
 // Reads a timeout in seconds: None means never. False with TypeError or ValueError (negative, NaN) set.
 bool read_timeout(PyObject* timeout, Worker& worker, Instant& deadline);
 

@@ -13,6 +13,7 @@
 #include "bind/spawn.h"
 #include "bind/sync_types.h"
 #include "bind/task_types.h"
+#include "bind/timer_functions.h"
 #include "smarm/interp/errors.h"
 #include "smarm/interp/interpreter_state.h"
 #include "smarm/interp/pid_type.h"
@@ -80,17 +81,17 @@ PyObject* request_exit(PyObject*, PyObject* pid) {
 // ---- loading the script into a worker, see pylib/smarm/_main.py ------------------------------------------------------
 
 PyObject* begin_load(PyObject*, PyObject*) {
-    if (Actor* actor = this_actor()) interpreter_state()->loader = actor->pid;
+    if (Actor* actor = this_actor()) actor->loading_main = true;
     Py_RETURN_NONE;
 }
 
 PyObject* is_loading(PyObject*, PyObject*) {
     Actor* actor = this_actor();
-    return PyBool_FromLong(actor && interpreter_state()->loader == actor->pid);
+    return PyBool_FromLong(actor && actor->loading_main);
 }
 
 PyObject* end_load(PyObject*, PyObject*) {
-    interpreter_state()->loader = Pid{};
+    if (Actor* actor = this_actor()) actor->loading_main = false;
     Py_RETURN_NONE;
 }
 
@@ -248,8 +249,15 @@ void forget_state(PyObject* capsule) {
 }  // namespace
 
 void fill_module(py::module_& module) {
+    PyObject* names = PyModule_GetDict(module.ptr());
+    if (InterpreterState* first = interpreter_state()) {
+        // Loaded once more under another name: the same objects, so that there is one core in this interpreter.
+        check(PyDict_SetItemString(names, "_first", first->names) == 0 && PyDict_Merge(names, first->names, 0) == 0);
+        return;
+    }
     auto owned = std::make_unique<InterpreterState>();
     InterpreterState& state = *owned;
+    state.names = names;
     state.pid_type = create_pid_type();
     check(state.pid_type);
     state.codec.set_pid_type(pid_type_for_codec(state.pid_type));
@@ -260,7 +268,7 @@ void fill_module(py::module_& module) {
     // The capsule dies with the module's dict, which is late in the interpreter's end but before its types' memory.
     module.attr("_state") = py::reinterpret_steal<py::object>(PyCapsule_New(owned.release(), nullptr, forget_state));
 
-    check(add_sync_types(module.ptr(), state) && add_task_types(module.ptr(), state));
+    check(add_sync_types(module.ptr(), state) && add_task_types(module.ptr(), state) && add_timer_functions(module.ptr(), state));
     add_type(module, "Pid", state.pid_type);
     add_type(module, "JoinHandle", state.join_handle_type);
     add_type(module, "Sender", state.sender_type);

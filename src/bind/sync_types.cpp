@@ -3,7 +3,10 @@
 #include "bind/arguments.h"
 #include "bind/lock_types.h"
 #include "smarm/interp/py_rider.h"
+#include "smarm/wait/barrier.h"
+#include "smarm/wait/condition.h"
 #include "smarm/wait/event.h"
+#include "smarm/wait/mutex.h"
 
 namespace smarm::bind {
 

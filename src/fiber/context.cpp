@@ -3,8 +3,8 @@
 #include <cstdint>
 #include <cstring>
 
-#include "smarm/base/assert.h"
 #include "context_frame.h"
+#include "smarm/base/assert.h"
 
 #if defined(SMARM_ADDRESS_SANITIZER)
 #include <sanitizer/asan_interface.h>

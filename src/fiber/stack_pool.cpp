@@ -3,6 +3,7 @@
 #include <array>
 #include <bit>
 #include <cerrno>
+#include <cstdint>
 #include <new>
 #include <vector>
 
@@ -31,8 +32,8 @@ struct Slab {
 
 // Slots of one size.
 struct SizeClass {
-    std::vector<std::byte*> warm;  // free, pages resident; the last one was used last
-    std::vector<std::byte*> cold;  // free, no pages
+    std::vector<std::byte*> warm;   // free, pages resident; the last one was used last
+    std::vector<std::byte*> cold;   // free, no pages
     std::byte* uncarved = nullptr;  // the rest of the newest slab
     std::byte* slab_end = nullptr;
     std::size_t carved = 0;
@@ -119,8 +120,7 @@ Stack StackPool::Impl::take(std::size_t slot_bytes) noexcept {
     } else {
         try {
             slot = carve(sizes, slot_bytes);
-        } catch (const std::bad_alloc&) {
-        }
+        } catch (const std::bad_alloc&) {}
         if (!slot) return {};
     }
     increment(in_use);
@@ -145,16 +145,19 @@ std::byte* StackPool::Impl::carve(SizeClass& sizes, std::size_t slot_bytes) {
 }
 
 bool StackPool::Impl::reserve_slab(SizeClass& sizes, std::size_t slot_bytes) {
-    slabs.reserve(slabs.size() + 1);
     std::size_t bytes = options.slab_bytes / slot_bytes * slot_bytes;
     if (bytes == 0) bytes = slot_bytes;
+    slabs.push_back({nullptr, 0});  // may throw, so it comes before the mapping
     void* start = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (start == MAP_FAILED) return false;
+    if (start == MAP_FAILED) {
+        slabs.pop_back();
+        return false;
+    }
     // One huge page would back eight stacks of which each needs one small page. Fails where there are none: fine.
     madvise(start, bytes, MADV_NOHUGEPAGE);
     sizes.uncarved = static_cast<std::byte*>(start);
     sizes.slab_end = sizes.uncarved + bytes;
-    slabs.push_back({sizes.uncarved, bytes});
+    slabs.back() = {sizes.uncarved, bytes};
     add(reserved_bytes, std::uint64_t{bytes});
     return true;
 }

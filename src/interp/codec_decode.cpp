@@ -51,7 +51,6 @@ PyObject* Decoder::build() {
 Decoder::Step Decoder::resume(PyObject*& value) {
     switch (frames_.top().build) {
         case Build::List: return fill_list(value);
-        case Build::SharedList: return fill_shared_list(value);
         case Build::Tuple:
         case Build::Slice: return fill_tuple(value);
         case Build::Set: return fill_set(value);
@@ -63,27 +62,19 @@ Decoder::Step Decoder::resume(PyObject*& value) {
     Py_UNREACHABLE();
 }
 
-// A list that nothing in the parcel refers to. Until its place is filled each item is None.
+// Until its place is filled each item is None. The list's own contents can refer to it, and Python code that they run
+// can change its length.
 Decoder::Step Decoder::fill_list(PyObject*& value) {
     BuildFrame& frame = frames_.top();
     for (;;) {
         if (value) {
-            // SAFETY: nobody else has this list, so it kept its length; None is immortal, so it may be overwritten.
-            PyList_SET_ITEM(frame.object, frame.index++, std::exchange(value, nullptr));
-        }
-        if (frame.index == frame.count) return finish(value);
-        Step step = read(value);
-        if (step != Step::Value) return step;
-    }
-}
-
-// A list that its own contents can see, and change, while it is filled.
-Decoder::Step Decoder::fill_shared_list(PyObject*& value) {
-    BuildFrame& frame = frames_.top();
-    for (;;) {
-        if (value) {
             Handle item(std::exchange(value, nullptr));
-            if (PyList_Append(frame.object, item.get()) < 0) return Step::Failed;
+            if (frame.index < PyList_GET_SIZE(frame.object)) {
+                Handle replaced(PyList_GET_ITEM(frame.object, frame.index));
+                PyList_SET_ITEM(frame.object, frame.index, item.release());
+            } else if (PyList_Append(frame.object, item.get()) < 0) {
+                return Step::Failed;
+            }
             ++frame.index;
         }
         if (frame.index == frame.count) return finish(value);
@@ -96,7 +87,7 @@ Decoder::Step Decoder::fill_tuple(PyObject*& value) {
     BuildFrame& frame = frames_.top();
     for (;;) {
         if (value) {
-            // SAFETY: as for a list; tuples are remembered only when they are complete.
+            // SAFETY: nobody else has this tuple before it is complete; None, which stood there, is immortal.
             PyTuple_SET_ITEM(frame.object, frame.index++, std::exchange(value, nullptr));
         }
         if (frame.index == frame.count) return finish(value);
@@ -180,6 +171,14 @@ Decoder::Step Decoder::finish(PyObject*& value) {
     return Step::Value;
 }
 
+template <class T>
+Decoder::Step Decoder::read_int(PyObject*& value) {
+    T number;
+    if (!reader_.number(number)) return fail("a number is cut off");
+    value = PyLong_FromLong(number);
+    return value ? Step::Value : Step::Failed;
+}
+
 // Reads one value, or opens a frame for it.
 Decoder::Step Decoder::read(PyObject*& value) {
     std::uint8_t byte;
@@ -205,10 +204,10 @@ Decoder::Step Decoder::read(PyObject*& value) {
             value = PyFloat_FromDouble(number);
             return value ? Step::Value : Step::Failed;
         }
-        case Tag::Int8:
-        case Tag::Int16:
-        case Tag::Int32:
-        case Tag::Int64: value = read_number(tag); return value ? Step::Value : Step::Failed;
+        case Tag::Int8: return read_int<std::int8_t>(value);
+        case Tag::Int16: return read_int<std::int16_t>(value);
+        case Tag::Int32: return read_int<std::int32_t>(value);
+        case Tag::Int64: return read_int<std::int64_t>(value);
         case Tag::List:
         case Tag::Dict:
         case Tag::Tuple: return open_sequence(tag, false, value);
@@ -278,11 +277,9 @@ Decoder::Step Decoder::open_sequence(Tag tag, bool mark, PyObject*& value) {
     Handle object;
     switch (tag) {
         case Tag::List:
-            build = mark ? Build::SharedList : Build::List;
-            object = Handle(PyList_New(mark ? 0 : size));
-            if (object && !mark) {
-                for (Py_ssize_t index = 0; index < size; ++index) PyList_SET_ITEM(object.get(), index, Py_None);
-            }
+            build = Build::List;
+            object = Handle(PyList_New(size));
+            for (Py_ssize_t index = 0; object && index < size; ++index) PyList_SET_ITEM(object.get(), index, Py_None);
             break;
         case Tag::Dict:
             build = Build::Dict;

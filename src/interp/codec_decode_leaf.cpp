@@ -4,12 +4,6 @@
 namespace smarm::codec {
 namespace {
 
-template <class T>
-PyObject* read_int(Reader& reader) {
-    T number;
-    return reader.number(number) ? PyLong_FromLongLong(number) : nullptr;
-}
-
 // Returns the largest character of a string that need not be aligned.
 template <class T>
 Py_UCS4 largest(const std::byte* characters, std::size_t length) {
@@ -26,18 +20,6 @@ Py_UCS4 largest(const std::byte* characters, std::size_t length) {
 
 PyObject* Decoder::read_number(Tag tag) {
     switch (tag) {
-        case Tag::Int8:
-            if (PyObject* value = read_int<std::int8_t>(reader_)) return value;
-            break;
-        case Tag::Int16:
-            if (PyObject* value = read_int<std::int16_t>(reader_)) return value;
-            break;
-        case Tag::Int32:
-            if (PyObject* value = read_int<std::int32_t>(reader_)) return value;
-            break;
-        case Tag::Int64:
-            if (PyObject* value = read_int<std::int64_t>(reader_)) return value;
-            break;
         case Tag::BigInt: {
             std::uint64_t size;
             if (!reader_.varint(size)) break;

@@ -16,7 +16,7 @@
 
 namespace smarm::codec {
 
-enum class Build : std::uint8_t { List, SharedList, Tuple, Slice, Set, Dict, Attributes, Object, Custom };
+enum class Build : std::uint8_t { List, Tuple, Slice, Set, Dict, Attributes, Object, Custom };
 
 // What an Object frame's next child is.
 // clang-format off: a table
@@ -51,11 +51,12 @@ private:
     PyObject* build();
     Step resume(PyObject*& value);
     Step fill_list(PyObject*& value);
-    Step fill_shared_list(PyObject*& value);
     Step fill_tuple(PyObject*& value);
     Step fill_set(PyObject*& value);
     Step fill_dict(PyObject*& value);
     Step read(PyObject*& value);
+    template <class T>
+    Step read_int(PyObject*& value);
     Step read_other(Tag tag, bool mark, PyObject*& value);
     Step open_sequence(Tag tag, bool mark, PyObject*& value);
     Step finish(PyObject*& value);

@@ -111,9 +111,15 @@ Encoder::Step Encoder::write_other(PyObject* value) {
 }
 
 bool Encoder::write_int(PyObject* value) {
-    int overflow;
-    long long number = PyLong_AsLongLongAndOverflow(value, &overflow);
-    if (overflow) return write_big_int(value);
+    long long number;
+    auto* integer = reinterpret_cast<const PyLongObject*>(value);
+    if (PyUnstable_Long_IsCompact(integer)) {
+        number = PyUnstable_Long_CompactValue(integer);
+    } else {
+        int overflow;
+        number = PyLong_AsLongLongAndOverflow(value, &overflow);
+        if (overflow) return write_big_int(value);
+    }
     auto put_int = [this](Tag tag, auto narrow) {
         std::byte* to = room(1 + sizeof narrow);
         *to = static_cast<std::byte>(tag);

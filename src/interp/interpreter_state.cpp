@@ -3,6 +3,8 @@
 #include <mutex>
 #include <unordered_map>
 
+#include "interp/py_compat.h"
+#include "smarm/base/sync.h"
 #include "smarm/interp/stdlib_locks.h"
 
 namespace smarm {
@@ -15,11 +17,16 @@ std::unordered_map<std::int64_t, InterpreterState*>& states() {
     return map;
 }
 
+// What this thread found last. The epoch makes it stale when any state is forgotten: the address of an ended interpreter can
+// become another's.
 struct Cache {
-    std::int64_t id = -1;
+    const PyInterpreterState* interpreter = nullptr;
     InterpreterState* state = nullptr;
+    std::uint64_t epoch = 0;
 };
 thread_local Cache cache __attribute__((tls_model("initial-exec")));
+// Relaxed: a thread that is attached to the interpreter whose state was forgotten did it itself, or got the GIL after that.
+atomic<std::uint64_t> epoch{1};
 
 }  // namespace
 
@@ -35,19 +42,20 @@ InterpreterState::~InterpreterState() {
 }
 
 InterpreterState* interpreter_state() noexcept {
-    const std::int64_t id = PyInterpreterState_GetID(PyInterpreterState_Get());
-    if (__builtin_expect(cache.id == id, 1)) return cache.state;
+    const PyInterpreterState* interpreter = smarm_interpreter_of(PyThreadState_GetUnchecked());
+    const std::uint64_t now = epoch.load(memory_order_relaxed);
+    if (__builtin_expect(cache.interpreter == interpreter && cache.epoch == now, 1)) return cache.state;
     std::lock_guard guard(states_mutex);
-    auto found = states().find(id);
+    auto found = states().find(PyInterpreterState_GetID(PyInterpreterState_Get()));
     if (found == states().end()) return nullptr;
-    cache = {id, found->second};
+    cache = {interpreter, found->second, now};
     return found->second;
 }
 
 void set_interpreter_state(InterpreterState* state) noexcept {
     const std::int64_t id = PyInterpreterState_GetID(PyInterpreterState_Get());
     std::lock_guard guard(states_mutex);
-    cache = {};
+    epoch.fetch_add(1, memory_order_relaxed);
     if (state) states()[id] = state;
     else states().erase(id);
 }

@@ -44,8 +44,6 @@ void smarm_limit_recursion(PyThreadState* state, void* low, size_t bytes) {
 #endif
 }
 
-int smarm_has_data_stack(const PyThreadState* state) { return state->datastack_chunk != NULL; }
-
 int smarm_current_code(PyThreadState* state, PyCodeObject** code, int* instruction) {
     struct _PyInterpreterFrame* frame = state->current_frame;
     while (frame && _PyFrame_IsIncomplete(frame)) frame = frame->previous;
@@ -55,15 +53,27 @@ int smarm_current_code(PyThreadState* state, PyCodeObject** code, int* instructi
     return 1;
 }
 
+_Static_assert(sizeof(struct _PyInterpreterFrame) >= SMARM_FRAME_BYTES, "a frame is shorter than what is copied of it");
+_Static_assert(offsetof(struct _PyInterpreterFrame, instr_ptr) + sizeof(void*) <= SMARM_FRAME_BYTES, "instr_ptr is not copied");
+
+void smarm_read_frame(const char* bytes, SmarmFrame* frame) {
+    const struct _PyInterpreterFrame* copy = (const struct _PyInterpreterFrame*)bytes;
+    frame->previous = copy->previous;
+#if PY_VERSION_HEX >= 0x030e0000
+    frame->code = (const void*)(copy->f_executable.bits & ~(uintptr_t)3); /* without the tag bits of a stack reference */
+#else
+    frame->code = copy->f_executable;
+#endif
+    frame->instruction = copy->instr_ptr;
+}
+
 int smarm_add_pending_call(PyInterpreterState* interpreter, int (*function)(void*), void* argument) {
     return _PyEval_AddPendingCall(interpreter, function, argument, 0) == _Py_ADD_PENDING_SUCCESS ? 0 : -1;
 }
 
-void* smarm_pending_handler(PyInterpreterState* interpreter) { return interpreter->ceval.pending.handling_thread; }
+PyThreadState** smarm_pending_handler(PyInterpreterState* interpreter) { return &interpreter->ceval.pending.handling_thread; }
 
-void smarm_clear_pending_handler(PyInterpreterState* interpreter) { interpreter->ceval.pending.handling_thread = NULL; }
-
-int smarm_is_collecting(PyInterpreterState* interpreter) { return interpreter->gc.collecting; }
+const int* smarm_collecting_flag(PyInterpreterState* interpreter) { return &interpreter->gc.collecting; }
 
 int smarm_import_lock_held(PyInterpreterState* interpreter) { return interpreter->imports.lock.mutex._bits != 0; }
 

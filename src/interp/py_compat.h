@@ -24,23 +24,37 @@ const char* smarm_refuse_python(void);
 void smarm_limit_recursion(PyThreadState* state, void* low, size_t bytes);
 
 /* Whether `state` has its first data-stack chunk. Private field of a public struct: there is no accessor. */
-int smarm_has_data_stack(const PyThreadState* state);
+static inline int smarm_has_data_stack(const PyThreadState* state) { return state->datastack_chunk != NULL; }
+
+/* The interpreter of a thread state: PyThreadState_GetInterpreter without the call, for the hot path. */
+static inline PyInterpreterState* smarm_interpreter_of(const PyThreadState* state) { return state->interp; }
 
 /* The code object (new reference) and byte offset of the instruction of the innermost Python frame, without making a frame
  * object as PyThreadState_GetFrame does. Returns 0 when there is no Python frame. */
 int smarm_current_code(PyThreadState* state, PyCodeObject** code, int* instruction);
 
+/* What of an interpreter frame (private struct) a traceback needs, from a copy of its first SMARM_FRAME_BYTES bytes: the frame
+ * itself may be another thread's. code is borrowed and may be no code object: look before use. */
+typedef struct {
+    const void* previous;
+    const void* code;
+    const void* instruction;
+} SmarmFrame;
+#define SMARM_FRAME_BYTES 80
+void smarm_read_frame(const char* bytes, SmarmFrame* frame);
+
 /* Makes every thread of `interpreter` call function(argument) at its next eval-breaker check; callable from any thread
  * without a thread state. Py_AddPendingCall would go to the main interpreter only. Returns 0, or -1: queue full. */
 int smarm_add_pending_call(PyInterpreterState* interpreter, int (*function)(void*), void* argument);
 
-/* The thread state that is running pending calls (an actor that switches away inside one must clear it, or no pending
- * call ever runs again), and its reset. */
-void* smarm_pending_handler(PyInterpreterState* interpreter);
-void smarm_clear_pending_handler(PyInterpreterState* interpreter);
+/* Where the interpreter keeps the thread state that is running pending calls: an actor that switches away inside one must
+ * clear it, or no pending call ever runs again. */
+PyThreadState** smarm_pending_handler(PyInterpreterState* interpreter);
 
-/* Whether the cyclic collector is running, and whether somebody holds the import lock. */
-int smarm_is_collecting(PyInterpreterState* interpreter);
+/* Whether the cyclic collector is running (where the flag is: it is read at each switch). */
+const int* smarm_collecting_flag(PyInterpreterState* interpreter);
+
+/* Whether somebody holds the import lock. */
 int smarm_import_lock_held(PyInterpreterState* interpreter);
 
 /* Whether worker interpreters need the main interpreter to import _datetime first (gh-136421: 3.13). */

@@ -10,7 +10,8 @@
 namespace smarm {
 
 PyRider::PyRider(Worker& worker, PyThreadState* own) noexcept
-    : worker_(worker), own_(own), interpreter_(PyThreadState_GetInterpreter(own)), attached_(own) {}
+    : worker_(worker), own_(own), interpreter_(PyThreadState_GetInterpreter(own)),
+      pending_handler_(smarm_pending_handler(interpreter_)), collecting_(smarm_collecting_flag(interpreter_)), attached_(own) {}
 
 PyRider::~PyRider() {
     // A pending call that still names this rider must run before it is gone; the thread state is attached.
@@ -30,8 +31,8 @@ void PyRider::switch_to(void* state) noexcept {
         next = own_;
     }
     // A switch inside a pending call would end all pending calls of the interpreter: see Trap 1.
-    if (__builtin_expect(smarm_pending_handler(interpreter_) != nullptr, 0)) smarm_clear_pending_handler(interpreter_);
-    if (__builtin_expect(smarm_is_collecting(interpreter_), 0)) note_collector();
+    if (__builtin_expect(*pending_handler_ != nullptr, 0)) *pending_handler_ = nullptr;
+    if (__builtin_expect(*collecting_, 0)) note_collector();
     attached_ = next;
     PyThreadState_Swap(next);
 }
@@ -43,10 +44,10 @@ void PyRider::note_collector() noexcept {
 
 // Whether an actor may lose its worker here, or be unwound. See DESIGN, Traps 1 and 2.
 bool PyRider::may_switch(PyThreadState* state) noexcept {
-    void* handler = smarm_pending_handler(interpreter_);
+    const PyThreadState* handler = *pending_handler_;
     if (handler && handler != state) return false;  // inside another actor's pending calls
     if (smarm_import_lock_held(interpreter_)) return false;
-    if (!smarm_is_collecting(interpreter_)) {
+    if (!*collecting_) {
         collector_ = nullptr;
         return true;
     }

@@ -13,6 +13,7 @@
 #include "smarm/interp/py_rider.h"
 #include "smarm/interp/spawn_site.h"
 #include "smarm/interp/stdlib_locks.h"
+#include "smarm/runtime/dump.h"
 #include "smarm/runtime/signals.h"
 #include "smarm/wait/reactor.h"
 
@@ -20,6 +21,7 @@ namespace smarm {
 namespace {
 
 atomic<Runtime*> running{nullptr};
+atomic<bool> gave_up{false};
 
 std::unique_ptr<Driver> make_reactor() {
     auto reactor = std::make_unique<Reactor>();
@@ -27,19 +29,25 @@ std::unique_ptr<Driver> make_reactor() {
     return reactor;
 }
 
-void stop_running() { Runtime::current()->scheduler().stop(); }
+void stop_running() {
+    SignalWatch::end_is_near();
+    Runtime::current()->scheduler().stop();
+}
 
 // The main interpreter's Python-level signal handlers, on the main lane, outside of actors.
 void run_signal_handlers() {
     if (PyErr_CheckSignals() != 0) PyErr_WriteUnraisable(nullptr);
 }
 
-// On the monitor's thread: no thread state, so the Python line is not known here.
 void report_stall(Worker& worker, Duration lasted) {
-    Actor* actor = worker.current();
-    const long ms = std::chrono::duration_cast<std::chrono::milliseconds>(lasted).count();
-    std::fprintf(stderr, "smarm: worker %u has been held up for %ld ms by %s; use block_on_io or smarm.check()\n", worker.index(), ms,
-                 actor ? "an actor in C code" : "its interpreter");
+    std::fputs(describe_stall(worker.scheduler(), worker, lasted).c_str(), stderr);
+}
+
+// Every worker sleeps, and no timer, fd or pool call can wake one.
+void report_deadlock(Scheduler& scheduler) {
+    if (scheduler.table().alive() == 0 || has_foreign_threads(scheduler)) return;
+    std::fputs("smarm: deadlock: every actor waits, and nothing that this program has left can wake one\n", stderr);
+    dump_actors(scheduler, STDERR_FILENO);
 }
 
 bool has_default_handler(int number) {
@@ -74,10 +82,15 @@ PyObject* Runtime::run(const RuntimeConfig& config, PyObject* main, PyObject* ar
     PyObject* result = runtime->prepare() ? runtime->run_main(main, arguments) : nullptr;
     running.store(nullptr, memory_order_release);
     // What was given up still has a stack and refers to its worker: left behind on purpose.
-    if (runtime->scheduler_ && (runtime->scheduler_->stuck() || runtime->scheduler_->abandoned())) return result;
+    if (runtime->scheduler_ && (runtime->scheduler_->stuck() || runtime->scheduler_->abandoned())) {
+        gave_up.store(true, memory_order_relaxed);
+        return result;
+    }
     delete runtime;
     return result;
 }
+
+bool Runtime::left_behind() noexcept { return gave_up.load(memory_order_relaxed); }
 
 bool Runtime::prepare() {
     if (config_.stack_bytes == 0) config_.stack_bytes = smarm_default_stack_bytes();
@@ -91,7 +104,7 @@ bool Runtime::prepare() {
     options.stacks.warm_stacks = config_.warm_stacks;
     options.stop_timeout = config_.shutdown_timeout;
     options.spin_limit = config_.spin;
-    options.monitor = {config_.time_slice, config_.stall_threshold, report_stall};
+    options.monitor = {config_.time_slice, config_.stall_threshold, report_stall, report_deadlock};
     options.make_driver = make_reactor;
     options.enter_worker = [this](Worker& worker) { enter_worker(worker); };
     scheduler_ = std::make_unique<Scheduler>(std::move(options));
@@ -143,7 +156,8 @@ PyObject* Runtime::run_main(PyObject* main, PyObject* arguments) {
     SignalWatch signals;
     if (on_process_main_thread()) {
         rider.after_wait_hook = run_signal_handlers;
-        signals.install(has_default_handler(SIGINT), has_default_handler(SIGTERM), [this](int number) { on_signal(number); });
+        signals.install({has_default_handler(SIGINT), has_default_handler(SIGTERM), has_default_handler(SIGQUIT)},
+                        [this](int number) { on_signal(number); });
     }
     scheduler_->run_main();
     signals.restore();
@@ -154,8 +168,7 @@ PyObject* Runtime::run_main(PyObject* main, PyObject* arguments) {
         std::fprintf(stderr, "smarm: gave up %zu actor%s that did not end within %.1f s of being asked to\n", left,
                      left == 1 ? "" : "s", std::chrono::duration<double>(config_.shutdown_timeout).count());
     }
-    if (SignalWatch::received() == SIGTERM) {
-        SignalWatch::forget();
+    if (SignalWatch::terminated()) {
         Py_XDECREF(exception);
         PyErr_Clear();
         // As without smarm: the process ends by the signal, now that everything has been cleaned up.
@@ -174,6 +187,10 @@ PyObject* Runtime::run_main(PyObject* main, PyObject* arguments) {
 }
 
 void Runtime::on_signal(int number) {
+    if (number == SIGQUIT) {
+        dump_actors(*scheduler_, STDERR_FILENO);
+        return;
+    }
     scheduler_->table().pinned(main_pid_, [number](Actor& actor, int) {
         if (number == SIGINT) static_cast<PyActor&>(actor).set_exit_exception(PyExc_KeyboardInterrupt);
     });

@@ -1,8 +1,8 @@
 #include "smarm/runtime/signals.h"
 
 #include <csignal>
-#include <cstdlib>
 #include <semaphore.h>
+#include <system_error>
 #include <thread>
 #include <unistd.h>
 
@@ -11,63 +11,77 @@
 namespace smarm {
 namespace {
 
-// Lock-free atomics and sem_post are what a signal handler may use.
-atomic<int> first_signal{0};
-atomic<bool> ending{false};
+constexpr int kSignals[] = {SIGINT, SIGTERM, SIGQUIT};
+constexpr unsigned kEnd = 1u << 31;  // not a signal: the watcher is to end
+
+// Lock-free atomics and sem_post are what a signal handler may use. Release and acquire: the semaphore orders them anyway.
+atomic<unsigned> pending{0};  // bit n: signal n has come and was not taken
+atomic<bool> impatient{false};
+atomic<bool> got_terminate{false};
 sem_t arrived;
-struct sigaction previous_interrupt;
-struct sigaction previous_terminate;
-bool took_interrupt = false;
-bool took_terminate = false;
 std::thread watcher;
+struct sigaction previous[3];
+bool taken[3];
 
 void on_signal(int number) {
-    int none = 0;
-    if (first_signal.compare_exchange_strong(none, number, memory_order_acq_rel)) {
-        sem_post(&arrived);
-        return;
+    if (number != SIGQUIT && impatient.load(memory_order_acquire)) _exit(128 + number);
+    if (number == SIGTERM) {
+        got_terminate.store(true, memory_order_release);
+        impatient.store(true, memory_order_release);
     }
-    _exit(128 + number);  // asked twice: at once, without cleaning up
+    pending.fetch_or(1u << number, memory_order_release);
+    sem_post(&arrived);
 }
 
-void take(int number, struct sigaction& previous) {
-    struct sigaction ours = {};
-    ours.sa_handler = on_signal;
-    sigemptyset(&ours.sa_mask);
-    sigaction(number, &ours, &previous);
+void watch(const SignalWatch::Request& request) {
+    for (;;) {
+        while (sem_wait(&arrived) != 0) {}
+        const unsigned now = pending.exchange(0, memory_order_acquire);
+        if (now & kEnd) return;
+        for (int number : kSignals)
+            if (now & 1u << number) request(number);
+    }
 }
 
 }  // namespace
 
-void SignalWatch::install(bool interrupt, bool terminate, Request request) {
-    if (!interrupt && !terminate) return;
-    first_signal.store(0, memory_order_relaxed);
-    ending.store(false, memory_order_relaxed);
+bool SignalWatch::install(Wanted wanted, Request request) {
+    const bool wants[] = {wanted.interrupt, wanted.terminate, wanted.quit};
+    pending.store(0, memory_order_relaxed);
+    impatient.store(false, memory_order_relaxed);
+    got_terminate.store(false, memory_order_relaxed);
     sem_init(&arrived, 0, 0);
-    watcher = std::thread([request = std::move(request)] {
-        while (sem_wait(&arrived) != 0) {}
-        if (!ending.load(memory_order_acquire)) request(first_signal.load(memory_order_acquire));
-    });
-    took_interrupt = interrupt;
-    took_terminate = terminate;
-    if (interrupt) take(SIGINT, previous_interrupt);
-    if (terminate) take(SIGTERM, previous_terminate);
+    try {
+        watcher = std::thread([request = std::move(request)] { watch(request); });
+    } catch (const std::system_error&) {
+        sem_destroy(&arrived);
+        return false;
+    }
     installed_ = true;
+    for (int i = 0; i < 3; ++i) {
+        taken[i] = wants[i];
+        struct sigaction ours = {};
+        ours.sa_handler = on_signal;
+        ours.sa_flags = SA_RESTART;
+        sigemptyset(&ours.sa_mask);
+        if (taken[i]) sigaction(kSignals[i], &ours, &previous[i]);
+    }
+    return true;
 }
 
 void SignalWatch::restore() noexcept {
     if (!installed_) return;
     installed_ = false;
-    if (took_interrupt) sigaction(SIGINT, &previous_interrupt, nullptr);
-    if (took_terminate) sigaction(SIGTERM, &previous_terminate, nullptr);
-    ending.store(true, memory_order_release);
+    for (int i = 0; i < 3; ++i)
+        if (taken[i]) sigaction(kSignals[i], &previous[i], nullptr);
+    pending.fetch_or(kEnd, memory_order_release);
     sem_post(&arrived);
     watcher.join();
     sem_destroy(&arrived);
 }
 
-void SignalWatch::forget() noexcept { first_signal.store(0, memory_order_release); }
+void SignalWatch::end_is_near() noexcept { impatient.store(true, memory_order_release); }
 
-int SignalWatch::received() noexcept { return first_signal.load(memory_order_acquire); }
+bool SignalWatch::terminated() noexcept { return got_terminate.load(memory_order_acquire); }
 
 }  // namespace smarm

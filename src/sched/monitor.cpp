@@ -68,6 +68,7 @@ void Monitor::sleep_until_busy() noexcept {
     asleep_.store(true, memory_order_seq_cst);
     // Whoever clears the flag decides: a worker releases the semaphore, we do not.
     const bool stay_awake = stopping_.load(memory_order_seq_cst) || any_worker_awake();
+    if (!stay_awake && options_.on_deadlock && is_deadlocked()) options_.on_deadlock(scheduler_);
     if (!stay_awake || !asleep_.exchange(false, memory_order_seq_cst)) wake_.acquire();
 }
 
@@ -77,6 +78,16 @@ bool Monitor::any_worker_awake() const noexcept {
         if (worker && !worker->sleeping()) return true;
     }
     return false;
+}
+
+// Looked at while every worker slept; if one woke meanwhile, it had a reason, and this says false or is asked again later.
+bool Monitor::is_deadlocked() const noexcept {
+    if (scheduler_.has_unstarted() || scheduler_.stopping()) return false;
+    for (unsigned i = 0; i < scheduler_.options().workers; ++i) {
+        Worker* worker = scheduler_.worker(i);
+        if (worker && (worker->has_waiting_work() || worker->has_timer())) return false;
+    }
+    return !any_worker_awake();
 }
 
 void Monitor::look_at(Worker& worker, Turn& turn, Instant now) noexcept {

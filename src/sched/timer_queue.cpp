@@ -63,7 +63,8 @@ struct TimerQueue::Wheel {
 Tick TimerQueue::Wheel::ticks_before(Instant time) const noexcept {
     if (time <= origin) return 0;
     // Unsigned: the distance of two Instants may exceed what a Duration holds.
-    return (static_cast<Tick>(time.time_since_epoch().count()) - static_cast<Tick>(origin.time_since_epoch().count())) >>
+    return (static_cast<Tick>(time.time_since_epoch().count()) -
+            static_cast<Tick>(origin.time_since_epoch().count())) >>
            kTickShift;
 }
 

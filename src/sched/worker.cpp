@@ -304,6 +304,8 @@ void Worker::take_outside_events(bool poll_driver) noexcept {
     if (timers_.size()) {
         timers_.expire(driver_->now());
         publish_next_timer();
+    } else if (has_timer()) {
+        publish_next_timer();  // the last one was cancelled
     }
     if (poll_driver) driver_->poll();
 }

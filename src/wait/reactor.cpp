@@ -63,12 +63,12 @@ struct Reactor::Impl {
 
     int epoll_fd = -1;
     int wake_fd = -1;
-    bool exact_timeouts = true;   // the kernel has epoll_pwait2
-    bool woken = false;           // poll() saw a wake() that wait() has not returned for
+    bool exact_timeouts = true;  // the kernel has epoll_pwait2
+    bool woken = false;          // poll() saw a wake() that wait() has not returned for
     bool collecting = false;
-    atomic<std::size_t> registered{0};  // waits in all lists; relaxed: others only ask whether there are any
+    atomic<std::size_t> registered{0};          // waits in all lists; relaxed: others only ask whether there are any
     std::vector<std::unique_ptr<FdState>> fds;  // indexed by fd; states stay where they are
-    Waits firing;                 // of firing_fd, about to fire
+    Waits firing;                               // of firing_fd, about to fire
     int firing_fd = -1;
     epoll_event events[kEventsAtOnce];
 };
@@ -189,7 +189,7 @@ int Reactor::Impl::wait_for_events(Duration timeout) noexcept {
 Reactor::Reactor() : impl_(std::make_unique<Impl>()) {}
 
 Reactor::~Reactor() {
-    SMARM_ASSERT(impl_->registered == 0, "a reactor died with waits registered");
+    SMARM_ASSERT(!is_watching(), "a reactor died with waits registered");
     if (impl_->wake_fd >= 0) close(impl_->wake_fd);
     if (impl_->epoll_fd >= 0) close(impl_->epoll_fd);
 }

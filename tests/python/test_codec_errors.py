@@ -315,7 +315,8 @@ def test_size_is_limited() -> None:
 def test_reduce_can_be_forbidden() -> None:
     for value in (1, "s", [None, {"k": (1.5, b"b")}], {1, 2}, slice(1)):
         assert roundtrip(value, allow_reduce=False) == value
-    for other in (Row(1), ValueError(), len, int, collections.OrderedDict()):
+    others: list[Any] = [Row(1), ValueError(), len, int, collections.OrderedDict()]
+    for other in others:
         with pytest.raises(NotSendable, match=r"^value\[0\]: .* cannot be sent: only built-in types are allowed here"):
             encode([other], allow_reduce=False)
         with pytest.raises(DecodeError, match="not allowed"):

@@ -221,6 +221,48 @@ def test_a_range_must_have_a_step() -> None:
         decode(data[:-1] + encode(0))
 
 
+class Meddler:
+    """Changes the list, dict and set that it is in as soon as it is made there."""
+
+    def __init__(self, *targets: Any) -> None:
+        self.targets = targets
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.targets = state["targets"]
+        self.meddle()
+
+    def meddle(self) -> None:
+        for target in self.targets:
+            target.clear()
+            if isinstance(target, list):
+                target.extend(["x"] * 5)
+
+    def __hash__(self) -> int:
+        self.meddle()
+        return 1
+
+
+@pytest.mark.parametrize("before", [0, 1, 5, 100])
+def test_containers_may_change_while_they_are_made(before: int) -> None:
+    items: list[Any] = []
+    table: dict[Any, Any] = {}
+    members: set[Any] = set()
+    meddler = Meddler()
+    for container in (items, table, members, [1], {2: 3}):
+        meddler.targets = (*meddler.targets, container)
+    Meddler.meddle, meddle = lambda self: None, Meddler.meddle  # type: ignore[method-assign]
+    try:
+        items.extend([*range(before), meddler, *range(10), meddler])
+        table.update({number: number for number in range(before)} | {meddler: items, "after": meddler})
+        members.update({*range(before), meddler, "after"})
+        encoded = [encode(value) for value in (items, table, members, [members, table, items], meddler)]
+    finally:
+        Meddler.meddle = meddle  # type: ignore[method-assign]
+    for data in encoded:
+        with contextlib.suppress(RuntimeError):
+            repr(decode(data))
+
+
 def test_missing_names_are_what_importing_raises() -> None:
     data = encode(Node)
     with pytest.raises(AttributeError) as caught:

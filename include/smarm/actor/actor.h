@@ -73,6 +73,7 @@ public:
     atomic<WaitReason> wait_reason{WaitReason::none};
     bool timed_out = false;           // the last park ended by its deadline
     bool exit_requested = false;      // ActorExit is to be raised once, at the next park or safe point
+    bool loading_main = false;        // is loading the script into its worker: the load ends where it would park
     bool killed = false;              // from then on at every park
     bool scope_expired = false;       // a CancelScope it is in is to be left at the next park or safe point
     std::uint8_t shield_depth = 0;    // shield() sections: none of these is raised

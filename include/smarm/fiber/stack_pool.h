@@ -24,21 +24,21 @@
 namespace smarm {
 
 struct StackPoolOptions {
-    std::size_t stack_bytes = 256 * 1024;         // slot size when take() is not told one; guard and rider area included
-    std::size_t slab_bytes = 64 * 1024 * 1024;    // address space reserved at a time (more for a larger slot)
-    std::size_t warm_stacks = 1024;               // free slots per size class whose pages stay resident
-    std::size_t deep_bytes = 32 * 1024;           // a stack that ran deeper than this below top() gives its pages back
-    bool allow_guard_install = true;              // false: mprotect guards (for tests of the fallback)
+    std::size_t stack_bytes = 256 * 1024;       // slot size when take() is told none; guard and rider area included
+    std::size_t slab_bytes = 64 * 1024 * 1024;  // address space reserved at a time (more for a larger slot)
+    std::size_t warm_stacks = 1024;             // free slots per size class whose pages stay resident
+    std::size_t deep_bytes = 32 * 1024;         // a stack that ran deeper than this below top() gives its pages back
+    bool allow_guard_install = true;            // false: mprotect guards (for tests of the fallback)
 };
 
 struct StackPoolStatistics {
-    std::uint64_t in_use = 0;           // slots given out now
-    std::uint64_t warm = 0;             // free slots with resident pages
-    std::uint64_t cold = 0;             // free slots without
-    std::uint64_t carved = 0;           // slots ever carved
-    std::uint64_t reserved_bytes = 0;   // address space in slabs
-    std::uint64_t trims = 0;            // slots whose pages went back to the kernel
-    bool guard_costs_mapping = false;   // the mprotect fallback is in use
+    std::uint64_t in_use = 0;          // slots given out now
+    std::uint64_t warm = 0;            // free slots with resident pages
+    std::uint64_t cold = 0;            // free slots without
+    std::uint64_t carved = 0;          // slots ever carved
+    std::uint64_t reserved_bytes = 0;  // address space in slabs
+    std::uint64_t trims = 0;           // slots whose pages went back to the kernel
+    bool guard_costs_mapping = false;  // the mprotect fallback is in use
 };
 
 // The smallest and largest stack_bytes that take() accepts.

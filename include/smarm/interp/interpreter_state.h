@@ -26,6 +26,7 @@ struct InterpreterState {
 
     Codec codec;
     std::unique_ptr<StdlibLocks> locks;  // see interp/stdlib_locks.h
+    PyObject* names = nullptr;           // the module's dict, which owns this (borrowed)
     // Strong references.
     PyTypeObject* pid_type = nullptr;
     PyTypeObject* join_handle_type = nullptr;
@@ -33,7 +34,6 @@ struct InterpreterState {
     PyTypeObject* receiver_type = nullptr;
     PyTypeObject* native_types[static_cast<std::size_t>(NativeTypeIndex::count)] = {};
     PyObject* actor_exit = nullptr;      // the exception class
-    Pid loader;                          // the actor that is loading the script into this worker, see pylib/smarm/_main.py
 };
 
 // The attached interpreter's state, or nullptr when smarm._core has not been imported into it.

@@ -40,6 +40,8 @@ private:
     Worker& worker_;
     PyThreadState* own_;
     PyInterpreterState* interpreter_;
+    PyThreadState** pending_handler_;     // in interpreter_, see py_compat.h
+    const int* collecting_;               // likewise
     PyThreadState* attached_;             // what switch_to made current last
     PyThreadState* collector_ = nullptr;  // switched away while it was collecting garbage (from a finaliser)
     atomic<bool> attention_{false};  // a pending call is queued

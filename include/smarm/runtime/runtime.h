@@ -11,7 +11,7 @@
 //   5. signal handlers are put back; run returns main's value or raises its exception
 //   An actor that will not end is given up: its worker's interpreter and thread are left behind, stderr says so.
 // Signals: SIGINT raises KeyboardInterrupt in the main actor, SIGTERM ActorExit (then the process ends by SIGTERM after
-//          step 5). A second one ends the process at once. Only when run is called on the process's main thread and the
+//          step 5). Once main has ended, another one ends the process at once. SIGQUIT dumps all actors to stderr. Only when run is called on the process's main thread and the
 //          program has not installed handlers of its own.
 // Threads: run: one at a time per process, attached to the main interpreter. current(): any.
 #pragma once
@@ -33,6 +33,10 @@ public:
 
     // Returns a new reference, or nullptr with main's exception (or AlreadyRunning, NoRuntime, MemoryError) set.
     static PyObject* run(const RuntimeConfig& config, PyObject* main, PyObject* arguments);
+
+    // Whether a runtime of this process has given up actors: their interpreters and threads are still there, so Python must
+    // not be finalised.
+    static bool left_behind() noexcept;
 
     // Takes what new interpreters copy from the main one (sys.path, how to find __main__). Must be called before an actor
     // may go to another worker; the first such actor comes from the main lane, as late as the program allows: it may have

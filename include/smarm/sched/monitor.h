@@ -3,7 +3,7 @@
 // What:    every half time slice it looks at each busy worker. When the same turn has lasted a slice and another actor
 //          could run, or a timer is due, it asks the worker's rider to bring the actor to a safe point, where it is
 //          preempted. When the actor does not get there within `stall_threshold` (C code that keeps the interpreter), it
-//          calls on_stall once for that turn.
+//          calls on_stall once for that turn. When all workers sleep and nothing is left that could wake one, it calls on_deadlock.
 // Idle:    after a few looks at sleeping workers only it sleeps until a worker wakes: no CPU while nothing runs.
 // Threads: start, stop: the scheduler's owner; note_busy: any worker. Blocks: stop joins the thread.
 #pragma once
@@ -25,6 +25,8 @@ struct MonitorOptions {
     Duration stall_threshold = std::chrono::milliseconds(50);  // 0: no watchdog
     // Runs on the monitor's thread: `worker` has been in one turn, deaf to requests, for `lasted`.
     std::function<void(Worker& worker, Duration lasted)> on_stall;
+    // Likewise: every worker has come to sleep, and none waits for a timer or an event.
+    std::function<void(Scheduler& scheduler)> on_deadlock;
 };
 
 class Monitor {
@@ -50,6 +52,7 @@ private:
     void look_at(Worker& worker, Turn& turn, Instant now) noexcept;
     void sleep_until_busy() noexcept;
     bool any_worker_awake() const noexcept;
+    bool is_deadlocked() const noexcept;
 
     Scheduler& scheduler_;
     const MonitorOptions options_;

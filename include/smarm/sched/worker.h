@@ -123,6 +123,7 @@ public:
     bool has_waiting_work() const noexcept {
         return ready_.size() || preempted_.size() || !inbox_.empty() || driver_->is_watching();
     }
+    bool has_timer() const noexcept { return next_timer_.load(memory_order_relaxed) != kNever.time_since_epoch().count(); }
     bool timer_due(Instant now) const noexcept {
         return now.time_since_epoch().count() >= next_timer_.load(memory_order_relaxed);
     }

@@ -13,8 +13,8 @@
 //          file, ENOMEM, ENOSPC).
 // Owner:   the reactor borrows registered waits; a wait must be idle when it dies, and all when the reactor dies
 //          (asserted).
-// Threads: wake() from any thread and from signal handlers, everything else from the owning worker. fire may add,
-//          remove and forget anything; it must not call poll() or wait() (asserted).
+// Threads: wake() from any thread and from signal handlers, is_watching() from any thread, everything else from the
+//          owning worker. fire may add, remove and forget anything; it must not call poll() or wait() (asserted).
 // Blocks:  wait() only; it returns early when a signal arrives. Allocates: add() for a new highest fd. Throws: the
 //          constructor (bad_alloc).
 // See:     tests/cpp/wait/reactor_test.cpp

@@ -29,7 +29,8 @@ struct Producers {
 
     explicit Producers(MpscStack& stack) {
         for (int producer = 0; producer < kProducers; ++producer) notes.push_back(std::make_unique<Note[]>(kEach));
-        for (int producer = 0; producer < kProducers; ++producer) threads.emplace_back([this, &stack, producer] { push_all(stack, producer); });
+        for (int producer = 0; producer < kProducers; ++producer)
+            threads.emplace_back([this, &stack, producer] { push_all(stack, producer); });
     }
     void push_all(MpscStack& stack, int producer) {
         for (int i = 0; i < kEach; ++i) {

@@ -194,7 +194,7 @@ TEST_CASE("a fresh flow starts with the ABI's floating point mode, whatever its 
     int rounding = -1;
     unsigned mxcsr = 0;
     Flow flow([&](Flow&) {
-        rounding = std::fegetround();  // the x87's
+        rounding = std::fegetround();   // the x87's
         mxcsr = _mm_getcsr() & ~0x3fu;  // without the status flags
     });
     std::fesetround(FE_DOWNWARD);
@@ -276,8 +276,7 @@ TEST_CASE("a flow that pauses while it unwinds does not make others look as if t
         try {
             PausesInDestructor last{self, unwinding};
             throw 1;
-        } catch (int) {
-        }
+        } catch (int) {}
         CHECK(std::uncaught_exceptions() == 0);
     });
     flow.resume();

@@ -300,7 +300,8 @@ TEST_CASE("take returns an empty stack when the address space is full, and works
         small = {StackPoolOptions{}.slab_bytes, before.rlim_max};
         setrlimit(RLIMIT_AS, &small);
         if (pool.take(1 << 20)) _exit(1);
-        if (pool.statistics().in_use != 1 || pool.statistics().reserved_bytes != StackPoolOptions{}.slab_bytes) _exit(2);
+        if (pool.statistics().in_use != 1 || pool.statistics().reserved_bytes != StackPoolOptions{}.slab_bytes)
+            _exit(2);
         // What is reserved already still serves.
         const Stack second = pool.take();
         if (!second) _exit(3);

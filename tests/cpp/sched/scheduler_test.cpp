@@ -273,6 +273,7 @@ TEST_CASE("messages to actors found by looking at the table are not lost, even w
         }
         done.store(true);
         join(sender);
+        wait_until([&] { return this_worker()->live_count() == 1; });
         wait_until([&] { return received.load() + scheduler().dead_letters() == accepted.load(); });
     });
 }
@@ -509,8 +510,9 @@ TEST_CASE("exit requests from all sides end every actor exactly once") {
                 pass_turn();
             }
         };
-        for (unsigned i = 0; i < 3; ++i) spawn_on(i, killer);
+        const Pid killers[] = {spawn_on(0, killer), spawn_on(1, killer), spawn_on(2, killer)};
         for (const Pid pid : pids) join(pid);
+        for (const Pid pid : killers) join(pid);
     });
     // Some were asked before their first turn and never ran.
     CHECK(ended.load() <= kActors);

@@ -177,7 +177,8 @@ TEST_CASE_FIXTURE(Fixture, "a firing timer may arm itself for later") {
 
 TEST_CASE("a firing timer may end its own life") {
     struct Suicidal : TimerNode {
-        explicit Suicidal(int& dead) : TimerNode([](TimerNode& node) { delete static_cast<Suicidal*>(&node); }), deaths(dead) {}
+        explicit Suicidal(int& dead)
+            : TimerNode([](TimerNode& node) { delete static_cast<Suicidal*>(&node); }), deaths(dead) {}
         ~Suicidal() { ++deaths; }
         int& deaths;
     };
@@ -204,7 +205,9 @@ TEST_CASE_FIXTURE(Fixture, "deadlines at every level's edges are kept, alone and
         REQUIRE(alone.expire(deadline + kTick - Duration(1)) == 1);
     }
     std::sort(deadlines.begin(), deadlines.end());
-    auto up_to = [&](Duration time) { return std::upper_bound(deadlines.begin(), deadlines.end(), time) - deadlines.begin(); };
+    auto up_to = [&](Duration time) {
+        return std::upper_bound(deadlines.begin(), deadlines.end(), time) - deadlines.begin();
+    };
     for (Duration deadline : deadlines) {
         expire(deadline);
         REQUIRE(static_cast<std::ptrdiff_t>(fired.size()) <= up_to(deadline));
@@ -232,6 +235,15 @@ TEST_CASE_FIXTURE(Fixture, "who sleeps until next_deadline again and again fires
         REQUIRE(++wakes < 2000 * 9);
     }
     CHECK(queue.next_deadline() == kNever);
+}
+
+TEST_CASE_FIXTURE(Fixture, "next_deadline is exact for what is near, however far the clock has come") {
+    for (std::int64_t ticks : {0, 63, 64, 1000, 4095, 4096, 1'000'000}) {
+        expire(kTick * ticks);
+        Timer& timer = at(kTick * (ticks + 1));
+        CHECK(queue.next_deadline() == timer.deadline());
+        queue.cancel(timer);
+    }
 }
 
 TEST_CASE_FIXTURE(Fixture, "a timer armed for never does not fire and does not shorten the sleep") {

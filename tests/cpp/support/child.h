@@ -17,9 +17,9 @@
 namespace smarm::testing {
 
 struct ChildEnd {
-    int signal = 0;       // that killed it, or 0
-    int exit_code = -1;   // when no signal did
-    std::string errors;   // its stderr
+    int signal = 0;      // that killed it, or 0
+    int exit_code = -1;  // when no signal did
+    std::string errors;  // its stderr
     bool said(const char* text) const { return errors.find(text) != std::string::npos; }
 };
 

@@ -3,6 +3,7 @@
 // What:    TestScheduler(options).run(main) runs main as an actor of worker 0 and stops when it ends. The free functions
 //          speak for the running actor: spawn_here, spawn_shared, spawn_on, sleep_for, pass_turn, wait_until, join_all.
 // Not:     a way to wait by time: wait_until(condition) yields until the condition holds.
+// Mind:    main's locals die with main: join whoever uses them before it ends.
 #pragma once
 
 #include <cstring>

@@ -429,37 +429,39 @@ TEST_CASE("timeouts and exits on all sides lose no message and no wake-up") {
     four.run([&] {
         auto channel = shared_channel(2);
         atomic<std::uint64_t> sent{0};
+        std::vector<Pid> pids;
         // Impatient ones: their waits end by timeout all the time.
         for (unsigned i = 0; i < 4; ++i) {
-            spawn_on(i, [&] {
+            pids.push_back(spawn_on(i, [&] {
                 Numbers numbers;
                 for (;;) {
                     const Status status = receive(*channel, numbers, in(20us));
                     if (status == Status::ok) received.fetch_add(1);
                     else if (status != Status::timed_out) return;
                 }
-            });
+            }));
         }
         for (unsigned i = 0; i < 4; ++i) {
-            spawn_on(i, [&] {
+            pids.push_back(spawn_on(i, [&] {
                 while (sent.fetch_add(1) < kMessages) {
                     Status status = Status::timed_out;
                     while (status == Status::timed_out) status = send(*channel, 1, in(20us));
                     if (status != Status::ok) return;
                 }
-            });
+            }));
         }
         // Short-lived ones, which are asked to exit while they wait.
         for (int round = 0; round < 100; ++round) {
-            const Pid pid = spawn_on(static_cast<unsigned>(round % 4), [&] {
+            pids.push_back(spawn_on(static_cast<unsigned>(round % 4), [&] {
                 Numbers numbers;
                 while (receive(*channel, numbers) == Status::ok) received.fetch_add(1);
-            });
+            }));
             for (int turn = 0; turn < 10; ++turn) pass_turn();
-            scheduler().request_exit(pid);
+            scheduler().request_exit(pids.back());
         }
         wait_until([&] { return received.load() == kMessages; });
         channel->close();
+        for (const Pid pid : pids) join(pid);
     });
     CHECK(received.load() == kMessages);
 }
@@ -476,11 +478,11 @@ TEST_CASE("a channel that was used locally goes on across workers") {
         });
         wait_until([&] { return local_ones.size() == 10; });
         CHECK(channel->share([](Message&) { return true; }));
-        const Pid remote = spawn_on(1, [&] {
+        join(spawn_on(1, [&] {
             for (std::uint64_t i = 10; i < 15; ++i) send(*channel, i);
-            receive(*channel, numbers);
-        });
+        }));
         join(local_receiver);
+        const Pid remote = spawn_on(1, [&] { receive(*channel, numbers); });
         send(*channel, 99);
         join(remote);
         CHECK(local_ones.size() == 15);

@@ -186,6 +186,25 @@ TEST_CASE("wait keeps its deadline on kernels without epoll_pwait2") {
 
 TEST_CASE_FIXTURE(Fixture, "poll without waits has nothing to deliver") { CHECK_FALSE(reactor->poll()); }
 
+TEST_CASE_FIXTURE(Fixture, "it is watching while a wait is registered, and says so to any thread") {
+    Pair pair;
+    Wait wait;
+    auto asked_elsewhere = [&] {
+        bool answer = false;
+        std::thread([&] { answer = reactor->is_watching(); }).join();
+        return answer;
+    };
+    CHECK_FALSE(asked_elsewhere());
+    REQUIRE(reactor->add(wait, pair.ours, Interest::read) == 0);
+    CHECK(asked_elsewhere());
+    pair.say();
+    CHECK(reactor->poll());
+    CHECK_FALSE(asked_elsewhere());
+    REQUIRE(reactor->add(wait, pair.ours, Interest::read) == 0);
+    reactor->remove(wait);
+    CHECK_FALSE(asked_elsewhere());
+}
+
 TEST_CASE_FIXTURE(Fixture, "a wait fires once when its fd is readable") {
     Pair pair;
     Wait wait;
@@ -349,7 +368,8 @@ TEST_CASE_FIXTURE(Fixture, "a new fd of the number of a forgotten one starts afr
     CHECK(new_wait.readies == 1);
 }
 
-TEST_CASE_FIXTURE(Fixture, "an event of an fd that was replaced while events were delivered does not fire the new wait") {
+TEST_CASE_FIXTURE(Fixture,
+                  "an event of an fd that was replaced while events were delivered does not fire the new wait") {
     // Both are ready in one batch; whichever fires first replaces the other's fd and waits for the new one.
     Pair pairs[2];
     Wait waits[2], news[2];
@@ -480,7 +500,8 @@ TEST_CASE_FIXTURE(Fixture, "a fired wait may add itself again; it fires at the n
 
 TEST_CASE_FIXTURE(Fixture, "a wait may die while it fires") {
     struct Suicidal : FdWait {
-        explicit Suicidal(int& dead) : FdWait([](FdWait& wait, Ready) { delete static_cast<Suicidal*>(&wait); }), deaths(dead) {}
+        explicit Suicidal(int& dead)
+            : FdWait([](FdWait& wait, Ready) { delete static_cast<Suicidal*>(&wait); }), deaths(dead) {}
         ~Suicidal() { ++deaths; }
         int& deaths;
     };

@@ -1,0 +1,114 @@
+#include "smarm/sched/cancel_scope.h"
+
+#include <doctest/doctest.h>
+
+#include "../support/test_scheduler.h"
+
+using namespace smarm;
+using namespace smarm::testing;
+using namespace std::chrono_literals;
+
+namespace {
+
+using Alone = TestScheduler<VirtualDriver>;
+
+Instant in(Duration duration) { return deadline_after(this_worker()->driver().now(), duration); }
+
+}  // namespace
+
+TEST_CASE("a deadline ends the park in progress, once") {
+    Alone alone;
+    alone.run([] {
+        CancelScope scope;
+        scope.open(in(5ms));
+        CHECK(park() == Wake::exit_requested);
+        CHECK(this_actor()->scope_unwinds);
+        CHECK(CancelScope::take_expired(*this_actor()) == scope.id());
+        CHECK(sleep_for(1ms) == Wake::timed_out);  // what cleans up can park
+        scope.close();
+        CHECK(scope.cut_short());
+    });
+}
+
+TEST_CASE("an expiry that nobody took ends with the scope") {
+    Alone alone;
+    alone.run([] {
+        CancelScope scope;
+        scope.open(kNever);
+        scope.expire();
+        CHECK(this_actor()->scope_expired);
+        scope.close();
+        CHECK_FALSE(this_actor()->scope_expired);
+        CHECK(sleep_for(1ms) == Wake::timed_out);
+        scope.open(in(1h));  // it can be used again
+        CHECK_FALSE(scope.cut_short());
+        scope.close();
+        CHECK_FALSE(this_actor()->held);
+    });
+}
+
+TEST_CASE("of expired scopes the outermost is taken, and with it those inside") {
+    Alone alone;
+    alone.run([] {
+        Actor& self = *this_actor();
+        CancelScope outer;
+        CancelScope inner;
+        outer.open(in(5ms));
+        inner.open(in(5ms));
+        CHECK(park() == Wake::exit_requested);
+        CHECK(CancelScope::take_expired(self) == outer.id());
+        CHECK(CancelScope::take_expired(self) == 0);
+        CHECK(sleep_for(1ms) == Wake::timed_out);
+        inner.close();
+        outer.close();
+    });
+}
+
+TEST_CASE("an inner scope ends alone, an outer one also after the inner was left") {
+    Alone alone;
+    alone.run([] {
+        Actor& self = *this_actor();
+        CancelScope outer;
+        CancelScope inner;
+        outer.open(in(10ms));
+        inner.open(in(5ms));
+        CHECK(park() == Wake::exit_requested);
+        CHECK(CancelScope::take_expired(self) == inner.id());
+        inner.close();
+        CHECK(park() == Wake::exit_requested);
+        CHECK(CancelScope::take_expired(self) == outer.id());
+        outer.close();
+    });
+}
+
+TEST_CASE("an exit request goes before a scope, and a shield holds both back") {
+    Alone alone;
+    alone.run([] {
+        join(spawn_here([] {
+            Actor& self = *this_actor();
+            CancelScope scope;
+            scope.open(kNever);
+            ++self.shield_depth;
+            scope.expire();
+            self.worker->request_exit(self);
+            CHECK(sleep_for(1ms) == Wake::timed_out);
+            --self.shield_depth;
+            CHECK(park() == Wake::exit_requested);
+            CHECK_FALSE(self.scope_unwinds);
+            CHECK(park() == Wake::exit_requested);
+            CHECK(self.scope_unwinds);
+            CHECK(CancelScope::take_expired(self) == scope.id());
+            scope.close();
+        }));
+    });
+}
+
+TEST_CASE("the end of its actor closes a scope, armed or not") {
+    Alone alone;
+    alone.run([] {
+        CancelScope scope;
+        join(spawn_here([&] { scope.open(in(1h)); }));
+        CHECK_FALSE(scope.is_open());
+        CHECK(this_worker()->timers().size() == 0);
+    });
+}
