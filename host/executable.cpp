@@ -41,11 +41,11 @@ std::string python_executable(const std::string& argv0) {
     std::error_code error;
     fs::path launcher = argv0.find('/') == std::string::npos ? find_on_path(argv0) : fs::path(argv0);
     for (int links = 0; !launcher.empty() && links < kMostLinks; ++links) {
-        launcher = fs::absolute(launcher, error);
+        launcher = fs::absolute(launcher, error).lexically_normal();
         if (fs::path python = environment_python(launcher.parent_path()); !python.empty()) return python;
         const fs::path target = fs::read_symlink(launcher, error);
         if (error) break;
-        launcher = (launcher.parent_path() / target).lexically_normal();
+        launcher = launcher.parent_path() / target;
     }
     return SMARM_BUILT_WITH;
 }

@@ -18,6 +18,7 @@ from smarm._core import TaskGroup as TaskGroup
 from smarm._core import Timer as Timer
 from smarm._core import __version__ as __version__
 from smarm._core import call as call
+from smarm._core import block_on_io as block_on_io
 from smarm._core import channel as channel
 from smarm._core import check as check
 from smarm._core import processes as processes
@@ -42,6 +43,7 @@ from smarm._core import unregister as unregister
 from smarm._core import whereis as whereis
 from smarm._core import worker_index as worker_index
 from smarm._core import yield_now as yield_now
+from smarm import io as io
 from smarm._config import Runtime as Runtime
 from smarm._config import run as run
 from smarm._errors import ActorExit as ActorExit
@@ -59,6 +61,8 @@ from smarm._errors import NotRegistered as NotRegistered
 from smarm._errors import NotSendable as NotSendable
 from smarm._errors import ProcessDown as ProcessDown
 from smarm._errors import SmarmError as SmarmError
+from smarm._errors import StartFailed as StartFailed
+from smarm._errors import SupervisorError as SupervisorError
 from smarm._errors import Timeout as Timeout
 from smarm._preempt import no_preempt as no_preempt
 from smarm._signals import Call as Call
@@ -70,16 +74,46 @@ from smarm._tasks import join_all as join_all
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from smarm import net as net
+    from smarm._child import Child as Child
+    from smarm._child import ChildCount as ChildCount
+    from smarm._child import ChildInfo as ChildInfo
+    from smarm._dynamic_supervisor import DynamicSupervisor as DynamicSupervisor
+    from smarm._server import Server as Server
+    from smarm._server import ServerRef as ServerRef
+    from smarm._starting import started as started
+    from smarm._statistics import BlockingStatistics as BlockingStatistics
     from smarm._statistics import ProcessInfo as ProcessInfo
     from smarm._statistics import Statistics as Statistics
     from smarm._statistics import WorkerStatistics as WorkerStatistics
     from smarm._statistics import process_info as process_info
     from smarm._statistics import statistics as statistics
+    from smarm._supervisor import Supervisor as Supervisor
+    from smarm._supervisor import SupervisorRef as SupervisorRef
 else:
-    # At first use: few programs look at the statistics, whose dataclasses take longer to import than all the rest.
-    def __getattr__(name):
-        if name in ("ProcessInfo", "Statistics", "WorkerStatistics", "process_info", "statistics"):
-            from smarm import _statistics
+    # At first use: what these need (dataclasses, typing) takes longer to import than all the rest.
+    _LATE = {
+        "BlockingStatistics": "_statistics",
+        "Child": "_child",
+        "ChildCount": "_child",
+        "ChildInfo": "_child",
+        "DynamicSupervisor": "_dynamic_supervisor",
+        "ProcessInfo": "_statistics",
+        "Server": "_server",
+        "ServerRef": "_server",
+        "Statistics": "_statistics",
+        "Supervisor": "_supervisor",
+        "SupervisorRef": "_supervisor",
+        "WorkerStatistics": "_statistics",
+        "process_info": "_statistics",
+        "started": "_starting",
+        "statistics": "_statistics",
+    }
 
-            return getattr(_statistics, name)
+    def __getattr__(name):
+        if name == "net" or name in _LATE:
+            from importlib import import_module
+
+            module = import_module(f"smarm.{_LATE.get(name, name)}")
+            return module if name == "net" else getattr(module, name)
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -89,11 +89,24 @@ class ProcessDown(SmarmError):
         self.reason = reason
 
 
+class SupervisorError(SmarmError):
+    """A supervisor refuses what it is asked for; the message says why."""
+
+
+class StartFailed(SupervisorError):
+    """A child did not start: ``id`` says which, ``reason`` is its exit reason and, if that is an exception, the cause."""
+
+    def __init__(self, message: str, id: object = None, reason: object = None) -> None:
+        super().__init__(message)
+        self.id = id
+        self.reason = reason
+
+
 class NotRegistered(SmarmError, LookupError):
     """No living actor has that name."""
 
 
-class ActorExit(BaseException):  # noqa: N818 - a request to unwind, as GeneratorExit is
+class ActorExit(BaseException):
     """Raised inside an actor that is to end, so that its ``finally`` blocks run.  Do not swallow it.
 
     ``reason`` becomes the actor's exit reason.  Raise it yourself to end the running actor with a reason.
@@ -104,12 +117,12 @@ class ActorExit(BaseException):  # noqa: N818 - a request to unwind, as Generato
         self.reason = reason
 
 
-class Cancelled(BaseException):  # noqa: N818 - a request to unwind
+class Cancelled(BaseException):
     """Raised inside a ``timeout`` or ``TaskGroup`` block that is to end now.  Do not swallow it.
 
     It never leaves its block, which turns it into Timeout or into the errors of the group.
     """
 
 
-class EndOfLoad(BaseException):  # noqa: N818 - not an error
+class EndOfLoad(BaseException):
     """Ends the load of the script in a worker, where it reaches a call that needs a running actor.  Internal."""

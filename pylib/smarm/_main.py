@@ -82,8 +82,8 @@ def _load() -> types.ModuleType:
     _core._begin_load()
     try:
         exec(code, module.__dict__)  # noqa: S102 - this is what loading a script is
-    except EndOfLoad:
-        pass
+    except EndOfLoad as end:
+        _explain_missing(module, end)
     except BaseException as error:
         sys.modules["__main__"] = previous
         del sys.modules[LOAD_NAME]
@@ -98,6 +98,22 @@ def _load() -> types.ModuleType:
     _rename(module)
     module.__dict__["__smarm_loaded__"] = True
     return module
+
+
+def _explain_missing(module: types.ModuleType, end: BaseException) -> None:
+    """Make the module say why it lacks what the script defines below the call that ended its load."""
+    trace = end.__traceback__
+    while trace is not None and trace.tb_frame.f_globals is not module.__dict__:
+        trace = trace.tb_next
+    line = trace.tb_lineno if trace is not None else 0
+
+    def missing(name: str) -> Any:
+        raise AttributeError(
+            f"a worker does not find {name!r} in the program's __main__, which it has loaded up to line {line}, where the "
+            "program starts to use actors: define above that line what actors on other workers need"
+        )
+
+    module.__dict__.setdefault("__getattr__", missing)
 
 
 def _find_code(module: types.ModuleType, kind: str) -> types.CodeType:

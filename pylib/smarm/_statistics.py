@@ -9,6 +9,23 @@ from smarm._core import Pid
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BlockingStatistics:
+    """One worker's pool of threads for ``block_on_io``."""
+
+    threads: int
+    """Threads that exist, now."""
+    running: int
+    """Of these, how many are in a call, now."""
+    queued: int
+    """Calls that wait for a thread, now."""
+    calls: int
+    """Calls since the process started."""
+    given_up: int
+    """Of these, how many were given up: by their timeout, or because the actor was stopped."""
+    most_threads: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerStatistics:
     """One worker's counters since its start; gauges say "now"."""
 
@@ -38,6 +55,8 @@ class WorkerStatistics:
     """Address space, not memory."""
     guard_costs_mapping: bool
     """The kernel has no guard pages without mappings (before Linux 6.13): about 30,000 actors fit, not millions."""
+    blocking: BlockingStatistics
+    """Calls of block_on_io from this worker."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +95,10 @@ class ProcessInfo:
 def statistics() -> Statistics:
     """Return the runtime's counters.  Raises NoRuntime when none runs."""
     values = _core._statistics()
-    workers = tuple(WorkerStatistics(**worker) for worker in values.pop("workers"))
+    workers = tuple(
+        WorkerStatistics(blocking=BlockingStatistics(**worker.pop("blocking")), **worker)
+        for worker in values.pop("workers")
+    )
     return Statistics(workers=workers, **values)
 
 

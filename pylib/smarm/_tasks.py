@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 def join_all[Result](handles: Iterable[JoinHandle[Result]], timeout: float | None = None) -> list[Result]:
     """Wait until all these actors have ended and return their values, in the order of the handles.
 
-    Parks the actor for at most ``timeout`` seconds (None: any time) and then raises Timeout; nothing is lost, the actors can
-    be joined again.  When all have ended and some failed or were stopped, raises an ExceptionGroup of what ``join`` raises
-    for these.
+    Parks the actor for at most ``timeout`` seconds (None: any time) and then raises Timeout; the actors can be joined
+    again.  When all have ended and some failed or were stopped, raises an ExceptionGroup of what ``join``
+    raises for these.
     """
     waited = tuple(handles)
     _core._wait_all(waited, timeout)
@@ -34,9 +34,10 @@ def join_all[Result](handles: Iterable[JoinHandle[Result]], timeout: float | Non
 
 
 def conclude(children: Sequence[JoinHandle[object]], first_failure: Pid | None, error: Exception | None) -> None:
-    """Raise what a TaskGroup's block and children left: ``error`` is the block's, ``first_failure`` the child that cut it short.
+    """Raise what a TaskGroup's block and children left.
 
-    All children have ended.  Those that the group stopped are no failures.
+    ``error`` is the block's, ``first_failure`` the child that cut it short.  All children have ended; those that the
+    group stopped are no failures.
     """
     errors: list[Exception] = [] if error is None else [error]
     seen = {error.pid} if isinstance(error, ActorFailed) else set()  # the block joined it already

@@ -4,6 +4,13 @@
 #include <new>
 
 namespace smarm {
+namespace {
+
+// A generation that no table before has used, so that the pids of an earlier runtime stay stale. Relaxed: tables follow
+// one another.
+atomic<std::uint32_t> unused_generation{1};
+
+}  // namespace
 
 struct ActorTable::Slot {
     // 0 while free. Release on allocate and release, acquire on lookups: who sees the generation sees the slot as it
@@ -14,12 +21,20 @@ struct ActorTable::Slot {
     MpscStack early;
     mutable SpinLock pin;        // held while somebody else looks at *actor, and while it is taken out
     Actor* actor = nullptr;
-    std::uint32_t next_generation = 1;
+    std::uint32_t next_generation = 0;  // of its next or present actor
 };
 
-ActorTable::ActorTable() = default;
+ActorTable::ActorTable() : first_generation_(unused_generation.load(memory_order_relaxed)) {}
 
 ActorTable::~ActorTable() {
+    std::uint32_t unused = unused_generation.load(memory_order_relaxed);
+    for (std::uint32_t i = 0; i < carved_; ++i) {
+        const Slot& it = *slot(i);
+        // The actor that still has the slot (its generation is not 0) is given up with the table.
+        const std::uint32_t next = it.next_generation + (it.generation.load(memory_order_relaxed) != 0 ? 1 : 0);
+        if (next > unused) unused = next;
+    }
+    unused_generation.store(unused, memory_order_relaxed);
     for (auto& segment : segments_) delete[] segment.load(memory_order_relaxed);
 }
 
@@ -42,6 +57,7 @@ bool ActorTable::allocate(Actor& actor, int home) noexcept {
                 if (carved_ / kSegmentSlots == kMaxSegments) return false;
                 auto* segment = new (std::nothrow) Slot[kSegmentSlots];
                 if (!segment) return false;
+                for (std::uint32_t i = 0; i < kSegmentSlots; ++i) segment[i].next_generation = first_generation_;
                 try {
                     // Room for every index of the segment, so that release never allocates.
                     free_.reserve(carved_ + kSegmentSlots);

@@ -109,13 +109,14 @@ bool read_timeout_keyword(const char* function, PyObject* const* arguments, Py_s
     return true;
 }
 
-bool read_required_timeout(const char* function, PyObject* const* arguments, Py_ssize_t count, PyObject* names, Worker& worker,
-                           Instant& deadline) {
+Worker* require_wait(const char* function, PyObject* const* arguments, Py_ssize_t count, PyObject* names, Py_ssize_t required,
+                     Instant& deadline) {
+    Worker* worker = require_actor(function);
     PyObject* timeout = Py_None;
-    if (!read_timeout_keyword(function, arguments, count, names, 0, &timeout)) return false;
-    if (timeout != Py_None) return read_timeout(timeout, worker, deadline);
+    if (!worker || !read_timeout_keyword(function, arguments, count, names, required, &timeout)) return nullptr;
+    if (timeout != Py_None) return read_timeout(timeout, *worker, deadline) ? worker : nullptr;
     PyErr_Format(PyExc_TypeError, "%s() needs a timeout in seconds (math.inf to wait for ever)", function);
-    return false;
+    return nullptr;
 }
 
 }  // namespace smarm::bind

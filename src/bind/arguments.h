@@ -34,8 +34,9 @@ PyObject* raise_status(Status status, const char* timed_out, const char* closed)
 bool read_timeout_keyword(const char* function, PyObject* const* arguments, Py_ssize_t count, PyObject* names,
                           Py_ssize_t required, PyObject** timeout);
 
-// Reads (timeout) style fast calls whose timeout is mandatory: neither absent nor None. False with TypeError or ValueError set.
-bool read_required_timeout(const char* function, PyObject* const* arguments, Py_ssize_t count, PyObject* names, Worker& worker,
-                           Instant& deadline);
+// Begins a call (..., timeout) of an actor that may wait: `required` arguments, then a timeout that is neither absent nor None.
+// Returns the worker, or nullptr with NoRuntime, TypeError or ValueError set.
+Worker* require_wait(const char* function, PyObject* const* arguments, Py_ssize_t count, PyObject* names, Py_ssize_t required,
+                     Instant& deadline);
 
 }  // namespace smarm::bind

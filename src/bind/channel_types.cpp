@@ -151,12 +151,11 @@ PyObject* receiver_recv(PyObject* self, PyObject* const* arguments, Py_ssize_t c
 
 PyObject* receiver_next(PyObject* self) {
     if (!require_actor("Receiver.__next__")) return nullptr;
-    PyObject* value = receive_from(*as_end<ReceiverEnd>(self).channel, kNever);
-    if (value) return value;
-    PyObject* closed = error_type("Closed");
-    if (closed && PyErr_ExceptionMatches(closed)) PyErr_Clear();  // the end of the iteration
-    Py_XDECREF(closed);
-    return nullptr;
+    Message message;
+    const Status status = as_end<ReceiverEnd>(self).channel->receive(message);
+    if (status == Status::ok) return open_message(*interpreter_state(), std::move(message));
+    if (status != Status::closed) raise_status(status, "", "");
+    return nullptr;  // without an exception: the end of the iteration
 }
 
 PyObject* receiver_close(PyObject* self, PyObject*) {

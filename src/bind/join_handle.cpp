@@ -73,6 +73,11 @@ PyObject* handle_join(PyObject* self, PyObject* const* arguments, Py_ssize_t cou
     }
 }
 
+PyObject* handle_observe(PyObject* self, PyObject*) {
+    as_handle(self).join->mark_observed();
+    Py_RETURN_NONE;
+}
+
 PyObject* handle_pid(PyObject* self, void*) { return make_pid(as_handle(self).pid); }
 
 PyObject* handle_monitor(PyObject* self, void*) {
@@ -88,6 +93,8 @@ PyMethodDef handle_methods[] = {
     {"join", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(handle_join)), METH_FASTCALL | METH_KEYWORDS,
      "join($self, timeout=None, /)\n--\n\nWait until the actor has ended and return its value; again and again the same.\n\nRaises "
      "ActorFailed with the actor's exception as cause, ActorKilled when it was stopped, Timeout after timeout seconds."},
+    {"observe", handle_observe, METH_NOARGS,
+     "observe($self, /)\n--\n\nSay that somebody looks after the actor's end: its failure is not reported as one that nobody joined."},
     {"__reduce__", handle_reduce, METH_NOARGS, nullptr},
     {nullptr, nullptr, 0, nullptr},
 };

@@ -21,8 +21,8 @@ bool require_holder(Mutex& mutex, const Worker& worker, const char* action) {
     const Pid holder = mutex.holder();
     if (holder == worker.current()->pid) return true;
     if (holder)
-        PyErr_Format(PyExc_RuntimeError, "only its holder can %s a Mutex: actor <pid %u.%u> holds it", action, holder.index,
-                     holder.generation);
+        PyErr_Format(PyExc_RuntimeError, "only its holder can %s a Mutex: actor <pid %u.%u> holds it", action,
+                     holder.index, holder.generation);
     else PyErr_Format(PyExc_RuntimeError, "only its holder can %s a Mutex: nobody holds it", action);
     return false;
 }
@@ -63,9 +63,8 @@ bool release_permit(Semaphore& semaphore) {
 // ---- Hold: the context manager ---------------------------------------------------------------------------------------
 
 struct HoldObject {
-    PyObject_HEAD
-    PyObject* target;   // a Mutex or a Semaphore
-    PyObject* timeout;  // as given: counts from __enter__
+    PyObject_HEAD PyObject* target;  // a Mutex or a Semaphore
+    PyObject* timeout;               // as given: counts from __enter__
     bool repair;
 };
 
@@ -74,9 +73,8 @@ HoldObject& as_hold(PyObject* self) { return *reinterpret_cast<HoldObject*>(self
 // hold(timeout) and repair(timeout) of both types.
 PyObject* make_hold(PyObject* target, const char* function, bool repair, PyObject* const* arguments, Py_ssize_t count,
                     PyObject* names) {
-    Worker* worker = require_actor(function);
     Instant deadline;
-    if (!worker || !read_required_timeout(function, arguments, count, names, *worker, deadline)) return nullptr;
+    if (!require_wait(function, arguments, count, names, 0, deadline)) return nullptr;
     auto* self = PyObject_New(HoldObject, native_type(*interpreter_state(), NativeTypeIndex::hold));
     if (!self) return nullptr;
     self->target = Py_NewRef(target);
@@ -154,18 +152,10 @@ PyType_Spec hold_spec = {"smarm._core.Hold", sizeof(HoldObject), 0,
 
 // ---- Mutex -----------------------------------------------------------------------------------------------------------
 
-PyObject* mutex_new(PyTypeObject* type, PyObject* arguments, PyObject* keywords) {
-    static const char* names[] = {nullptr};
-    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, ":Mutex", const_cast<char**>(names))) return nullptr;
-    return make_native<Mutex>(type);
-}
-
 PyObject* mutex_acquire(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* names) {
-    Worker* worker = require_actor("Mutex.acquire");
     Instant deadline;
-    if (!worker || !read_required_timeout("acquire", arguments, count, names, *worker, deadline) ||
-        !acquire_mutex(native_of<Mutex>(self), *worker, deadline, false))
-        return nullptr;
+    Worker* worker = require_wait("Mutex.acquire", arguments, count, names, 0, deadline);
+    if (!worker || !acquire_mutex(native_of<Mutex>(self), *worker, deadline, false)) return nullptr;
     Py_RETURN_NONE;
 }
 
@@ -178,11 +168,11 @@ PyObject* mutex_release(PyObject* self, PyObject*) {
 }
 
 PyObject* mutex_hold(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* names) {
-    return make_hold(self, "hold", false, arguments, count, names);
+    return make_hold(self, "Mutex.hold", false, arguments, count, names);
 }
 
 PyObject* mutex_repair(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* names) {
-    return make_hold(self, "repair", true, arguments, count, names);
+    return make_hold(self, "Mutex.repair", true, arguments, count, names);
 }
 
 PyObject* mutex_holder(PyObject* self, void*) { return pid_or_none(native_of<Mutex>(self).holder()); }
@@ -190,52 +180,53 @@ PyObject* mutex_poisoned(PyObject* self, void*) { return pid_or_none(native_of<M
 
 PyMethodDef mutex_methods[] = {
     {"acquire", SMARM_FAST_METHOD(mutex_acquire),
-     "acquire($self, /, timeout)\n--\n\nTake the lock; park the actor until it is free, for at most timeout seconds.\n\nRaises LockTimeout, "
-     "LockPoisoned when a holder ended without releasing it (the caller then does not hold it),\nRuntimeError when the caller holds it."},
+     "acquire($self, /, timeout)\n--\n\nTake the lock; park the actor until it is free, for at most timeout "
+     "seconds.\n\nRaises LockTimeout, "
+     "LockPoisoned when a holder ended without releasing it (the caller then does not hold it),\nRuntimeError when the "
+     "caller holds it."},
     {"release", mutex_release, METH_NOARGS,
-     "release($self, /)\n--\n\nGive the lock to the actor that has waited longest.  Raises RuntimeError unless the caller holds it."},
+     "release($self, /)\n--\n\nGive the lock to the actor that has waited longest.  Raises RuntimeError unless the "
+     "caller holds it."},
     {"hold", SMARM_FAST_METHOD(mutex_hold),
-     "hold($self, /, timeout)\n--\n\nReturn a context manager that holds the lock: `with mutex.hold(1.0):`.\n\nA block that ActorExit ends "
+     "hold($self, /, timeout)\n--\n\nReturn a context manager that holds the lock: `with mutex.hold(1.0):`.\n\nA block "
+     "that ActorExit ends "
      "leaves the lock poisoned; an exception of the block's own does not."},
     {"repair", SMARM_FAST_METHOD(mutex_repair),
-     "repair($self, /, timeout)\n--\n\nReturn a context manager that takes the lock even when it is poisoned.\n\nThe poison is gone when the "
+     "repair($self, /, timeout)\n--\n\nReturn a context manager that takes the lock even when it is poisoned.\n\nThe "
+     "poison is gone when the "
      "block ends without an exception: put right in it what the lock protects."},
     {nullptr, nullptr, 0, nullptr},
 };
 
 PyGetSetDef mutex_attributes[] = {
-    {"holder", mutex_holder, nullptr, "The Pid of the actor that holds the lock, or None; true for this moment only.", nullptr},
+    {"holder", mutex_holder, nullptr, "The Pid of the actor that holds the lock, or None; true for this moment only.",
+     nullptr},
     {"poisoned", mutex_poisoned, nullptr, "The Pid of the actor that ended while it held the lock, or None.", nullptr},
     {nullptr, nullptr, nullptr, nullptr, nullptr},
 };
 
 PyType_Slot mutex_slots[] = {
-    {Py_tp_doc, const_cast<char*>("Mutex()\n--\n\nA lock that one actor at a time can hold, first come, first served.  Sendable: the actors that "
-                                  "get it share it.\n\nWhen its holder ends without releasing it, the lock is poisoned: acquire raises "
-                                  "LockPoisoned until somebody repairs\nwhat it protects, see repair.")},
+    {Py_tp_doc,
+     const_cast<char*>(
+         "Mutex()\n--\n\nA lock that one actor at a time can hold, first come, first served.  Sendable: the actors "
+         "that "
+         "get it share it.\n\nWhen its holder ends without releasing it, the lock is poisoned: acquire raises "
+         "LockPoisoned until somebody repairs\nwhat it protects, see repair.")},
     SMARM_NATIVE_SLOTS(Mutex),
-    {Py_tp_new, reinterpret_cast<void*>(mutex_new)},
+    {Py_tp_new, reinterpret_cast<void*>(new_without_arguments<Mutex>)},
     {Py_tp_methods, mutex_methods},
     {Py_tp_getset, mutex_attributes},
     {0, nullptr},
 };
 
-PyType_Spec mutex_spec = {"smarm.Mutex", sizeof(NativeObject<Mutex>), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE, mutex_slots};
+PyType_Spec mutex_spec = {"smarm.Mutex", sizeof(NativeObject<Mutex>), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE,
+                          mutex_slots};
 
 // ---- Semaphore -------------------------------------------------------------------------------------------------------
 
-PyObject* semaphore_new(PyTypeObject* type, PyObject* arguments, PyObject* keywords) {
-    static const char* names[] = {"permits", nullptr};
-    Py_ssize_t permits = 0;
-    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "n:Semaphore", const_cast<char**>(names), &permits)) return nullptr;
-    if (permits < 1) return PyErr_Format(PyExc_ValueError, "a Semaphore needs at least 1 permit, not %zd", permits);
-    return make_native<Semaphore>(type, static_cast<std::size_t>(permits));
-}
-
 PyObject* semaphore_acquire(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* names) {
-    Worker* worker = require_actor("Semaphore.acquire");
     Instant deadline;
-    if (!worker || !read_required_timeout("acquire", arguments, count, names, *worker, deadline) ||
+    if (!require_wait("Semaphore.acquire", arguments, count, names, 0, deadline) ||
         !acquire_permit(native_of<Semaphore>(self), deadline))
         return nullptr;
     Py_RETURN_NONE;
@@ -247,16 +238,20 @@ PyObject* semaphore_release(PyObject* self, PyObject*) {
 }
 
 PyObject* semaphore_hold(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* names) {
-    return make_hold(self, "hold", false, arguments, count, names);
+    return make_hold(self, "Semaphore.hold", false, arguments, count, names);
 }
 
-PyObject* semaphore_available(PyObject* self, void*) { return PyLong_FromSize_t(native_of<Semaphore>(self).available()); }
+PyObject* semaphore_available(PyObject* self, void*) {
+    return PyLong_FromSize_t(native_of<Semaphore>(self).available());
+}
 
 PyMethodDef semaphore_methods[] = {
     {"acquire", SMARM_FAST_METHOD(semaphore_acquire),
-     "acquire($self, /, timeout)\n--\n\nTake a permit; park the actor until there is one, for at most timeout seconds.  Raises LockTimeout."},
+     "acquire($self, /, timeout)\n--\n\nTake a permit; park the actor until there is one, for at most timeout seconds. "
+     " Raises LockTimeout."},
     {"release", semaphore_release, METH_NOARGS,
-     "release($self, /)\n--\n\nGive a permit back, to the actor that has waited longest.  Raises RuntimeError when the caller has none."},
+     "release($self, /)\n--\n\nGive a permit back, to the actor that has waited longest.  Raises RuntimeError when the "
+     "caller has none."},
     {"hold", SMARM_FAST_METHOD(semaphore_hold),
      "hold($self, /, timeout)\n--\n\nReturn a context manager that holds a permit: `with semaphore.hold(1.0):`."},
     {nullptr, nullptr, 0, nullptr},
@@ -268,24 +263,27 @@ PyGetSetDef semaphore_attributes[] = {
 };
 
 PyType_Slot semaphore_slots[] = {
-    {Py_tp_doc, const_cast<char*>("Semaphore(permits)\n--\n\nAt most `permits` actors at a time, first come, first served.  Sendable.\n\nA permit "
-                                  "belongs to the actor that took it: only it can release it, and its end gives it back.")},
+    {Py_tp_doc,
+     const_cast<char*>("Semaphore(permits)\n--\n\nAt most `permits` actors at a time, first come, first served.  "
+                       "Sendable.\n\nA permit "
+                       "belongs to the actor that took it: only it can release it, and its end gives it back.")},
     SMARM_NATIVE_SLOTS(Semaphore),
-    {Py_tp_new, reinterpret_cast<void*>(semaphore_new)},
+    {Py_tp_new, reinterpret_cast<void*>(new_with_count<Semaphore>)},
     {Py_tp_methods, semaphore_methods},
     {Py_tp_getset, semaphore_attributes},
     {0, nullptr},
 };
 
-PyType_Spec semaphore_spec = {"smarm.Semaphore", sizeof(NativeObject<Semaphore>), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE,
-                              semaphore_slots};
+PyType_Spec semaphore_spec = {"smarm.Semaphore", sizeof(NativeObject<Semaphore>), 0,
+                              Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE, semaphore_slots};
 
 }  // namespace
 
 bool add_lock_types(PyObject* module, InterpreterState& state) {
     PyTypeObject*& hold = native_type(state, NativeTypeIndex::hold);
     hold = reinterpret_cast<PyTypeObject*>(PyType_FromSpec(&hold_spec));
-    return hold && add_sendable_type<Mutex>(module, state, mutex_spec) && add_sendable_type<Semaphore>(module, state, semaphore_spec);
+    return hold && add_sendable_type<Mutex>(module, state, mutex_spec) &&
+           add_sendable_type<Semaphore>(module, state, semaphore_spec);
 }
 
 }  // namespace smarm::bind

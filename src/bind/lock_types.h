@@ -18,6 +18,7 @@ template <>
 struct TypeOf<Semaphore> {
     static constexpr auto index = NativeTypeIndex::semaphore;
     static constexpr std::uint8_t codec_id = 11;
+    static constexpr const char* count_name = "permits";
 };
 
 bool add_lock_types(PyObject* module, InterpreterState& state);

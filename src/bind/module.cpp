@@ -7,6 +7,7 @@
 
 #include "bind/actor_functions.h"
 #include "bind/channel_types.h"
+#include "bind/io_functions.h"
 #include "bind/join_handle.h"
 #include "bind/receive.h"
 #include "bind/signal_functions.h"
@@ -14,6 +15,7 @@
 #include "bind/sync_types.h"
 #include "bind/task_types.h"
 #include "bind/timer_functions.h"
+#include "smarm/interp/blocking_pool.h"
 #include "smarm/interp/errors.h"
 #include "smarm/interp/interpreter_state.h"
 #include "smarm/interp/pid_type.h"
@@ -151,6 +153,13 @@ Scheduler& running_scheduler() {
     return runtime->scheduler();
 }
 
+py::dict blocking_statistics(unsigned worker) {
+    const BlockingCounters& it = blocking_counters(worker);
+    return py::dict(py::arg("threads") = it.threads.load(memory_order_relaxed), py::arg("running") = it.running.load(memory_order_relaxed),
+                    py::arg("queued") = it.queued.load(memory_order_relaxed), py::arg("calls") = it.calls.load(memory_order_relaxed),
+                    py::arg("given_up") = it.given_up.load(memory_order_relaxed), py::arg("most_threads") = BlockingPool::kMostThreads);
+}
+
 py::dict statistics() {
     Scheduler& scheduler = running_scheduler();
     py::list workers;
@@ -168,7 +177,8 @@ py::dict statistics() {
                                 py::arg("waits") = read(counters.waits), py::arg("preemptions") = read(counters.preemptions), py::arg("stacks_in_use") = stacks.in_use,
                                 py::arg("stacks_warm") = stacks.warm, py::arg("stacks_cold") = stacks.cold,
                                 py::arg("stack_bytes_reserved") = stacks.reserved_bytes,
-                                py::arg("guard_costs_mapping") = stacks.guard_costs_mapping));
+                                py::arg("guard_costs_mapping") = stacks.guard_costs_mapping,
+                                py::arg("blocking") = blocking_statistics(i)));
     }
     return py::dict(py::arg("workers") = workers, py::arg("actors") = scheduler.table().alive(),
                     py::arg("dead_letters") = scheduler.dead_letters(), py::arg("max_workers") = scheduler.options().workers);
@@ -269,6 +279,7 @@ void fill_module(py::module_& module) {
     module.attr("_state") = py::reinterpret_steal<py::object>(PyCapsule_New(owned.release(), nullptr, forget_state));
 
     check(add_sync_types(module.ptr(), state) && add_task_types(module.ptr(), state) && add_timer_functions(module.ptr(), state));
+    check(add_io(module.ptr(), state));
     add_type(module, "Pid", state.pid_type);
     add_type(module, "JoinHandle", state.join_handle_type);
     add_type(module, "Sender", state.sender_type);

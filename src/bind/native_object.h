@@ -16,11 +16,11 @@ namespace smarm::bind {
 
 template <class Native>
 struct NativeObject {
-    PyObject_HEAD
-    Native* native;  // owned reference
+    PyObject_HEAD Native* native;  // owned reference
 };
 
-// Specialised: static constexpr NativeTypeIndex index; static constexpr std::uint8_t codec_id.
+// Specialised: static constexpr NativeTypeIndex index; static constexpr std::uint8_t codec_id; for new_with_count also the
+// parameter's name, static constexpr const char* count_name.
 template <class Native>
 struct TypeOf;
 
@@ -55,6 +55,34 @@ PyObject* make_native(PyTypeObject* type, Args&&... args) {
         return PyErr_NoMemory();
     }
 }
+
+// ---- constructors: Type() and Type(count) ------------------------------------------------------------------------------
+
+// False with TypeError set when there are arguments.
+inline bool takes_nothing(PyTypeObject* type, PyObject* arguments, PyObject* keywords) {
+    if (PyTuple_GET_SIZE(arguments) == 0 && (!keywords || PyDict_GET_SIZE(keywords) == 0)) return true;
+    PyErr_Format(PyExc_TypeError, "%s() takes no arguments", type->tp_name);
+    return false;
+}
+
+template <class Native>
+PyObject* new_without_arguments(PyTypeObject* type, PyObject* arguments, PyObject* keywords) {
+    return takes_nothing(type, arguments, keywords) ? make_native<Native>(type) : nullptr;
+}
+
+// The count is at least 1.
+template <class Native>
+PyObject* new_with_count(PyTypeObject* type, PyObject* arguments, PyObject* keywords) {
+    static const char* names[] = {TypeOf<Native>::count_name, nullptr};
+    Py_ssize_t count = 0;
+    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "n", const_cast<char**>(names), &count)) return nullptr;
+    if (count < 1)
+        return PyErr_Format(PyExc_ValueError, "%s() needs at least 1 of its %s, not %zd", type->tp_name, names[0],
+                            count);
+    return make_native<Native>(type, static_cast<std::size_t>(count));
+}
+
+// ---- slots -------------------------------------------------------------------------------------------------------------
 
 template <class Native>
 void native_dealloc(PyObject* self) {
@@ -100,10 +128,11 @@ bool add_sendable_type(PyObject* module, InterpreterState& state, PyType_Spec& s
 }
 
 // The slots that every such type has; methods, attributes and constructor follow.
-#define SMARM_NATIVE_SLOTS(Native)                                            \
-    {Py_tp_dealloc, reinterpret_cast<void*>(native_dealloc<Native>)},         \
-        {Py_tp_hash, reinterpret_cast<void*>(native_hash<Native>)},           \
-        {Py_tp_richcompare, reinterpret_cast<void*>(native_compare<Native>)}
+#define SMARM_NATIVE_SLOTS(Native)                                         \
+    {Py_tp_dealloc, reinterpret_cast<void*>(native_dealloc<Native>)},      \
+        {Py_tp_hash, reinterpret_cast<void*>(native_hash<Native>)}, {      \
+        Py_tp_richcompare, reinterpret_cast<void*>(native_compare<Native>) \
+    }
 
 // Entries of method tables.
 #define SMARM_FAST_METHOD(function) \

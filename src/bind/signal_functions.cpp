@@ -55,10 +55,7 @@ PyObject* monitor_actor(PyObject*, PyObject* address) {
     if (!worker) return nullptr;
     Pid pid;
     if (!read_address(*interpreter_state(), worker->scheduler(), address, pid)) {
-        PyObject* unknown = error_type("NotRegistered");
-        const bool no_such_name = unknown && PyErr_ExceptionMatches(unknown);
-        Py_XDECREF(unknown);
-        if (!no_such_name) return nullptr;
+        if (!current_error_is("NotRegistered")) return nullptr;
         PyErr_Clear();
     }
     try {

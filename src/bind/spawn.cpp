@@ -136,12 +136,13 @@ PyObject* spawn(PyObject*, PyObject* const* arguments, Py_ssize_t count, PyObjec
         !read_stack_size(options.stack_size, stack_bytes))
         return nullptr;
     const char* name = nullptr;
+    Py_ssize_t name_bytes = 0;
     if (options.name != Py_None) {
         if (!PyUnicode_Check(options.name)) {
             PyErr_Format(PyExc_TypeError, "an actor's name is a str, not %.100s", Py_TYPE(options.name)->tp_name);
             return nullptr;
         }
-        if (!(name = PyUnicode_AsUTF8(options.name))) return nullptr;
+        if (!(name = PyUnicode_AsUTF8AndSize(options.name, &name_bytes))) return nullptr;
     }
     const int linked = PyObject_IsTrue(options.link);
     const int monitored = PyObject_IsTrue(options.monitor);
@@ -157,7 +158,7 @@ PyObject* spawn(PyObject*, PyObject* const* arguments, Py_ssize_t count, PyObjec
         actor->parent = worker->current()->pid;
         actor->stack_bytes = stack_bytes;
         actor->spawn_site = current_spawn_site();
-        if (name) actor->name = std::make_unique<std::string>(name);
+        if (name) actor->name = std::make_unique<std::string>(name, static_cast<std::size_t>(name_bytes));
         PyObject* handle = make_join_handle(state, Pid{}, join);
         if (!handle) {
             actor->cancelled(false);

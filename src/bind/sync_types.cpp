@@ -24,6 +24,7 @@ template <>
 struct TypeOf<Barrier> {
     static constexpr auto index = NativeTypeIndex::barrier;
     static constexpr std::uint8_t codec_id = 14;
+    static constexpr const char* count_name = "parties";
 };
 template <>
 struct TypeOf<Once> {
@@ -35,16 +36,9 @@ namespace {
 
 // ---- Event -----------------------------------------------------------------------------------------------------------
 
-PyObject* event_new(PyTypeObject* type, PyObject* arguments, PyObject* keywords) {
-    static const char* names[] = {nullptr};
-    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, ":Event", const_cast<char**>(names))) return nullptr;
-    return make_native<Event>(type);
-}
-
 PyObject* event_wait(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* names) {
-    Worker* worker = require_actor("Event.wait");
     Instant deadline;
-    if (!worker || !read_required_timeout("wait", arguments, count, names, *worker, deadline)) return nullptr;
+    if (!require_wait("Event.wait", arguments, count, names, 0, deadline)) return nullptr;
     const Status status = native_of<Event>(self).wait_set(deadline);
     if (status != Status::ok) return raise_status(status, "the Event was not set before the timeout", "");
     Py_RETURN_NONE;
@@ -65,7 +59,8 @@ PyObject* event_is_set(PyObject* self, PyObject*) { return PyBool_FromLong(nativ
 
 PyMethodDef event_methods[] = {
     {"wait", SMARM_FAST_METHOD(event_wait),
-     "wait($self, /, timeout)\n--\n\nPark the actor until the event is set, for at most timeout seconds; not at all while it is set.  Raises "
+     "wait($self, /, timeout)\n--\n\nPark the actor until the event is set, for at most timeout seconds; not at all "
+     "while it is set.  Raises "
      "Timeout."},
     {"set", event_set, METH_NOARGS, "set($self, /)\n--\n\nWake everybody who waits, and let everybody who comes pass."},
     {"clear", event_clear, METH_NOARGS, "clear($self, /)\n--\n\nMake those who come wait again."},
@@ -76,12 +71,13 @@ PyMethodDef event_methods[] = {
 PyType_Slot event_slots[] = {
     {Py_tp_doc, const_cast<char*>("Event()\n--\n\nA flag that actors wait for.  Sendable.")},
     SMARM_NATIVE_SLOTS(Event),
-    {Py_tp_new, reinterpret_cast<void*>(event_new)},
+    {Py_tp_new, reinterpret_cast<void*>(new_without_arguments<Event>)},
     {Py_tp_methods, event_methods},
     {0, nullptr},
 };
 
-PyType_Spec event_spec = {"smarm.Event", sizeof(NativeObject<Event>), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE, event_slots};
+PyType_Spec event_spec = {"smarm.Event", sizeof(NativeObject<Event>), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE,
+                          event_slots};
 
 // ---- Condition -------------------------------------------------------------------------------------------------------
 
@@ -89,7 +85,9 @@ PyObject* condition_new(PyTypeObject* type, PyObject* arguments, PyObject* keywo
     static const char* names[] = {"mutex", nullptr};
     PyObject* mutex = nullptr;
     PyTypeObject* mutex_type = native_type(*interpreter_state(), NativeTypeIndex::mutex);
-    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "O!:Condition", const_cast<char**>(names), mutex_type, &mutex)) return nullptr;
+    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "O!:Condition", const_cast<char**>(names), mutex_type,
+                                     &mutex))
+        return nullptr;
     return make_native<Condition>(type, Ref<Mutex>::share(&native_of<Mutex>(mutex)));
 }
 
@@ -104,22 +102,17 @@ bool await_notification(Condition& condition, Worker& worker, Instant deadline) 
 }
 
 PyObject* condition_wait(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* names) {
-    Worker* worker = require_actor("Condition.wait");
     Instant deadline;
-    if (!worker || !read_required_timeout("wait", arguments, count, names, *worker, deadline) ||
-        !await_notification(native_of<Condition>(self), *worker, deadline))
-        return nullptr;
+    Worker* worker = require_wait("Condition.wait", arguments, count, names, 0, deadline);
+    if (!worker || !await_notification(native_of<Condition>(self), *worker, deadline)) return nullptr;
     Py_RETURN_NONE;
 }
 
 PyObject* condition_wait_for(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* names) {
-    Worker* worker = require_actor("Condition.wait_for");
-    PyObject* timeout = Py_None;
-    if (!worker || !read_timeout_keyword("wait_for", arguments, count, names, 1, &timeout)) return nullptr;
     Instant deadline;
-    if (!read_required_timeout("wait_for", &timeout, 1, nullptr, *worker, deadline)) return nullptr;
+    Worker* worker = require_wait("Condition.wait_for", arguments, count, names, 1, deadline);
     Condition& condition = native_of<Condition>(self);
-    if (!require_holder(condition.mutex(), *worker, "wait with the Condition of")) return nullptr;
+    if (!worker || !require_holder(condition.mutex(), *worker, "wait with the Condition of")) return nullptr;
     for (;;) {
         PyObject* answer = PyObject_CallNoArgs(arguments[0]);
         const int holds = answer ? PyObject_IsTrue(answer) : -1;
@@ -147,20 +140,26 @@ PyObject* condition_notify(PyObject* self, PyObject* arguments) {
 PyObject* condition_notify_all(PyObject* self, PyObject*) { return notify_waiters(self, SIZE_MAX); }
 
 PyObject* condition_mutex(PyObject* self, void*) {
-    return wrap_native(native_type(*interpreter_state(), NativeTypeIndex::mutex), Ref<Mutex>::share(&native_of<Condition>(self).mutex()));
+    return wrap_native(native_type(*interpreter_state(), NativeTypeIndex::mutex),
+                       Ref<Mutex>::share(&native_of<Condition>(self).mutex()));
 }
 
 PyMethodDef condition_methods[] = {
     {"wait", SMARM_FAST_METHOD(condition_wait),
-     "wait($self, /, timeout)\n--\n\nRelease the mutex, park until notified, and take the mutex again, however long that takes.\n\nThe caller "
-     "must hold the mutex, and holds it again also when this raises Timeout or ActorExit; not when it raises\nLockPoisoned.  Look at what "
+     "wait($self, /, timeout)\n--\n\nRelease the mutex, park until notified, and take the mutex again, however long "
+     "that takes.\n\nThe caller "
+     "must hold the mutex, and holds it again also when this raises Timeout or ActorExit; not when it "
+     "raises\nLockPoisoned.  Look at what "
      "you wait for again afterwards, or use wait_for.  RuntimeError without the mutex."},
     {"wait_for", SMARM_FAST_METHOD(condition_wait_for),
-     "wait_for($self, predicate, /, timeout)\n--\n\nWait until predicate() is true, and return its value.  Raises as wait; timeout is for all of "
+     "wait_for($self, predicate, /, timeout)\n--\n\nWait until predicate() is true, and return its value.  Raises as "
+     "wait; timeout is for all of "
      "it."},
     {"notify", condition_notify, METH_VARARGS,
-     "notify($self, n=1, /)\n--\n\nWake the n actors that have waited longest.  RuntimeError unless the caller holds the mutex."},
-    {"notify_all", condition_notify_all, METH_NOARGS, "notify_all($self, /)\n--\n\nWake everybody who waits.  Raises as notify."},
+     "notify($self, n=1, /)\n--\n\nWake the n actors that have waited longest.  RuntimeError unless the caller holds "
+     "the mutex."},
+    {"notify_all", condition_notify_all, METH_NOARGS,
+     "notify_all($self, /)\n--\n\nWake everybody who waits.  Raises as notify."},
     {nullptr, nullptr, 0, nullptr},
 };
 
@@ -170,8 +169,10 @@ PyGetSetDef condition_attributes[] = {
 };
 
 PyType_Slot condition_slots[] = {
-    {Py_tp_doc, const_cast<char*>("Condition(mutex)\n--\n\nActors that hold a Mutex wait until another tells them that something under it has "
-                                  "changed.  Sendable, with the mutex.")},
+    {Py_tp_doc,
+     const_cast<char*>(
+         "Condition(mutex)\n--\n\nActors that hold a Mutex wait until another tells them that something under it has "
+         "changed.  Sendable, with the mutex.")},
     SMARM_NATIVE_SLOTS(Condition),
     {Py_tp_new, reinterpret_cast<void*>(condition_new)},
     {Py_tp_methods, condition_methods},
@@ -179,26 +180,18 @@ PyType_Slot condition_slots[] = {
     {0, nullptr},
 };
 
-PyType_Spec condition_spec = {"smarm.Condition", sizeof(NativeObject<Condition>), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE,
-                              condition_slots};
+PyType_Spec condition_spec = {"smarm.Condition", sizeof(NativeObject<Condition>), 0,
+                              Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE, condition_slots};
 
 // ---- Barrier ---------------------------------------------------------------------------------------------------------
 
-PyObject* barrier_new(PyTypeObject* type, PyObject* arguments, PyObject* keywords) {
-    static const char* names[] = {"parties", nullptr};
-    Py_ssize_t parties = 0;
-    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "n:Barrier", const_cast<char**>(names), &parties)) return nullptr;
-    if (parties < 1) return PyErr_Format(PyExc_ValueError, "a Barrier needs at least 1 party, not %zd", parties);
-    return make_native<Barrier>(type, static_cast<std::size_t>(parties));
-}
-
 PyObject* barrier_wait(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* names) {
-    Worker* worker = require_actor("Barrier.wait");
     Instant deadline;
-    if (!worker || !read_required_timeout("wait", arguments, count, names, *worker, deadline)) return nullptr;
+    if (!require_wait("Barrier.wait", arguments, count, names, 0, deadline)) return nullptr;
     bool last = false;
     const Status status = native_of<Barrier>(self).wait_all(deadline, &last);
-    if (status != Status::ok) return raise_status(status, "the others did not come to the Barrier before the timeout", "");
+    if (status != Status::ok)
+        return raise_status(status, "the others did not come to the Barrier before the timeout", "");
     return PyBool_FromLong(last);
 }
 
@@ -207,7 +200,8 @@ PyObject* barrier_waiting(PyObject* self, void*) { return PyLong_FromSize_t(nati
 
 PyMethodDef barrier_methods[] = {
     {"wait", SMARM_FAST_METHOD(barrier_wait),
-     "wait($self, /, timeout)\n--\n\nPark until `parties` actors wait; return True in the one that came last, False in the others.\n\nOne that "
+     "wait($self, /, timeout)\n--\n\nPark until `parties` actors wait; return True in the one that came last, False in "
+     "the others.\n\nOne that "
      "gives up (Timeout, its end) is not counted any more; the others go on waiting."},
     {nullptr, nullptr, 0, nullptr},
 };
@@ -219,31 +213,24 @@ PyGetSetDef barrier_attributes[] = {
 };
 
 PyType_Slot barrier_slots[] = {
-    {Py_tp_doc, const_cast<char*>("Barrier(parties)\n--\n\nWhere actors wait for each other, round after round.  Sendable.")},
+    {Py_tp_doc,
+     const_cast<char*>("Barrier(parties)\n--\n\nWhere actors wait for each other, round after round.  Sendable.")},
     SMARM_NATIVE_SLOTS(Barrier),
-    {Py_tp_new, reinterpret_cast<void*>(barrier_new)},
+    {Py_tp_new, reinterpret_cast<void*>(new_with_count<Barrier>)},
     {Py_tp_methods, barrier_methods},
     {Py_tp_getset, barrier_attributes},
     {0, nullptr},
 };
 
-PyType_Spec barrier_spec = {"smarm.Barrier", sizeof(NativeObject<Barrier>), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE,
-                            barrier_slots};
+PyType_Spec barrier_spec = {"smarm.Barrier", sizeof(NativeObject<Barrier>), 0,
+                            Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE, barrier_slots};
 
 // ---- Once ------------------------------------------------------------------------------------------------------------
 
-PyObject* once_new(PyTypeObject* type, PyObject* arguments, PyObject* keywords) {
-    static const char* names[] = {nullptr};
-    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, ":Once", const_cast<char**>(names))) return nullptr;
-    return make_native<Once>(type);
-}
-
 PyObject* once_run(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* names) {
-    Worker* worker = require_actor("Once.run");
-    PyObject* timeout = Py_None;
-    if (!worker || !read_timeout_keyword("run", arguments, count, names, 1, &timeout)) return nullptr;
     Instant deadline;
-    if (!read_required_timeout("run", &timeout, 1, nullptr, *worker, deadline)) return nullptr;
+    Worker* worker = require_wait("Once.run", arguments, count, names, 1, deadline);
+    if (!worker) return nullptr;
     Once& once = native_of<Once>(self);
     if (once.holder() == worker->current()->pid) {
         PyErr_SetString(PyExc_RuntimeError, "this actor is running the function of this Once already");
@@ -251,7 +238,8 @@ PyObject* once_run(PyObject* self, PyObject* const* arguments, Py_ssize_t count,
     }
     const Status status = once.acquire(deadline);
     if (status == Status::closed) Py_RETURN_FALSE;
-    if (status != Status::ok) return raise_status(status, "another actor did not get the work done before the timeout", "");
+    if (status != Status::ok)
+        return raise_status(status, "another actor did not get the work done before the timeout", "");
     PyObject* result = PyObject_CallNoArgs(arguments[0]);
     once.release(result ? Once::Seal::put : Once::Seal::keep);
     if (!result) return nullptr;
@@ -259,12 +247,16 @@ PyObject* once_run(PyObject* self, PyObject* const* arguments, Py_ssize_t count,
     Py_RETURN_TRUE;
 }
 
-PyObject* once_done(PyObject* self, void*) { return PyBool_FromLong(static_cast<bool>(native_of<Once>(self).sealed_by())); }
+PyObject* once_done(PyObject* self, void*) {
+    return PyBool_FromLong(static_cast<bool>(native_of<Once>(self).sealed_by()));
+}
 
 PyMethodDef once_methods[] = {
     {"run", SMARM_FAST_METHOD(once_run),
-     "run($self, function, /, timeout)\n--\n\nCall function() unless that has been done; while another actor is at it, wait for at most timeout "
-     "seconds.\n\nReturns True when this call did it, False when it had been done.  When the function raises, or its actor ends,\nthe next "
+     "run($self, function, /, timeout)\n--\n\nCall function() unless that has been done; while another actor is at it, "
+     "wait for at most timeout "
+     "seconds.\n\nReturns True when this call did it, False when it had been done.  When the function raises, or its "
+     "actor ends,\nthe next "
      "caller does it.  Raises Timeout and what function raises."},
     {nullptr, nullptr, 0, nullptr},
 };
@@ -277,20 +269,21 @@ PyGetSetDef once_attributes[] = {
 PyType_Slot once_slots[] = {
     {Py_tp_doc, const_cast<char*>("Once()\n--\n\nWork that is to be done once, by whoever comes first.  Sendable.")},
     SMARM_NATIVE_SLOTS(Once),
-    {Py_tp_new, reinterpret_cast<void*>(once_new)},
+    {Py_tp_new, reinterpret_cast<void*>(new_without_arguments<Once>)},
     {Py_tp_methods, once_methods},
     {Py_tp_getset, once_attributes},
     {0, nullptr},
 };
 
-PyType_Spec once_spec = {"smarm.Once", sizeof(NativeObject<Once>), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE, once_slots};
+PyType_Spec once_spec = {"smarm.Once", sizeof(NativeObject<Once>), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE,
+                         once_slots};
 
 }  // namespace
 
 bool add_sync_types(PyObject* module, InterpreterState& state) {
     return add_lock_types(module, state) && add_sendable_type<Event>(module, state, event_spec) &&
-           add_sendable_type<Condition>(module, state, condition_spec) && add_sendable_type<Barrier>(module, state, barrier_spec) &&
-           add_sendable_type<Once>(module, state, once_spec);
+           add_sendable_type<Condition>(module, state, condition_spec) &&
+           add_sendable_type<Barrier>(module, state, barrier_spec) && add_sendable_type<Once>(module, state, once_spec);
 }
 
 }  // namespace smarm::bind

@@ -25,7 +25,9 @@ int is_cancelled_by(PyObject* error, std::uint64_t id) {
     Py_DECREF(type);
     if (!is_cancelled) return 0;
     PyObject* arguments = PyObject_GetAttrString(error, "args");
-    PyObject* named = arguments && PyTuple_Check(arguments) && PyTuple_GET_SIZE(arguments) == 1 ? PyTuple_GET_ITEM(arguments, 0) : nullptr;
+    PyObject* named = arguments && PyTuple_Check(arguments) && PyTuple_GET_SIZE(arguments) == 1
+                          ? PyTuple_GET_ITEM(arguments, 0)
+                          : nullptr;
     int same = 0;
     if (named && PyLong_CheckExact(named)) {
         same = PyLong_AsUnsignedLongLong(named) == id;
@@ -48,8 +50,7 @@ struct TimeoutScope final : CancelScope {
 };
 
 struct TimeoutObject {
-    PyObject_HEAD
-    PyObject* seconds;
+    PyObject_HEAD PyObject* seconds;
     Instant deadline;
     TimeoutScope scope;
 };
@@ -59,7 +60,8 @@ TimeoutObject& as_timeout(PyObject* self) { return *reinterpret_cast<TimeoutObje
 PyObject* timeout_new(PyTypeObject* type, PyObject* arguments, PyObject* keywords) {
     static const char* names[] = {"seconds", nullptr};
     PyObject* seconds = nullptr;
-    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "O:timeout", const_cast<char**>(names), &seconds)) return nullptr;
+    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "O:timeout", const_cast<char**>(names), &seconds))
+        return nullptr;
     Worker* worker = require_actor("timeout");
     Instant deadline;
     if (!worker || !read_timeout(seconds, *worker, deadline)) return nullptr;
@@ -123,7 +125,8 @@ PyMethodDef timeout_methods[] = {
     {"__enter__", timeout_enter, METH_NOARGS, nullptr},
     {"__exit__", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(timeout_exit)), METH_FASTCALL, nullptr},
     {"left", timeout_left, METH_NOARGS,
-     "left($self, /)\n--\n\nReturn the seconds until the deadline: 0 when it has passed, inf without one, None outside of the block."},
+     "left($self, /)\n--\n\nReturn the seconds until the deadline: 0 when it has passed, inf without one, None outside "
+     "of the block."},
     {nullptr, nullptr, 0, nullptr},
 };
 
@@ -134,10 +137,13 @@ PyGetSetDef timeout_attributes[] = {
 
 PyType_Slot timeout_slots[] = {
     {Py_tp_doc,
-     const_cast<char*>("timeout(seconds)\n--\n\n`with smarm.timeout(1.0):` ends the block when it has not ended by itself: raises Timeout.\n\nThe block is "
-                       "left at its next park or safe point by a Cancelled, which only this `with` turns into Timeout, so\nthat nothing "
-                       "inside takes it for its own timeout.  Once: what runs in `finally` may park again.  Nests.  None: no "
-                       "deadline.\nRaises ValueError for a negative number or NaN.")},
+     const_cast<char*>(
+         "timeout(seconds)\n--\n\n`with smarm.timeout(1.0):` ends the block when it has not ended by itself: raises "
+         "Timeout.\n\nThe block is "
+         "left at its next park or safe point by a Cancelled, which only this `with` turns into Timeout, so\nthat "
+         "nothing "
+         "inside takes it for its own timeout.  Once: what runs in `finally` may park again.  Nests.  None: no "
+         "deadline.\nRaises ValueError for a negative number or NaN.")},
     {Py_tp_dealloc, reinterpret_cast<void*>(timeout_dealloc)},
     {Py_tp_new, reinterpret_cast<void*>(timeout_new)},
     {Py_tp_methods, timeout_methods},
@@ -145,23 +151,22 @@ PyType_Slot timeout_slots[] = {
     {0, nullptr},
 };
 
-PyType_Spec timeout_spec = {"smarm.timeout", sizeof(TimeoutObject), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE, timeout_slots};
+PyType_Spec timeout_spec = {"smarm.timeout", sizeof(TimeoutObject), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE,
+                            timeout_slots};
 
 // ---- TaskGroup ---------------------------------------------------------------------------------------------------------
 
 struct GroupObject {
-    PyObject_HEAD
-    TaskGroup* group;     // owned reference; nullptr outside of the block
-    Worker* home;         // of the block
-    PyObject* children;   // a list of JoinHandles: those alive, and those whose end was not a plain return
-    Py_ssize_t prune_at;  // its length at which it is looked through
+    PyObject_HEAD TaskGroup* group;  // owned reference; nullptr outside of the block
+    Worker* home;                    // of the block
+    PyObject* children;              // a list of JoinHandles: those alive, and those whose end was not a plain return
+    Py_ssize_t prune_at;             // its length at which it is looked through
 };
 
 GroupObject& as_group(PyObject* self) { return *reinterpret_cast<GroupObject*>(self); }
 
 PyObject* group_new(PyTypeObject* type, PyObject* arguments, PyObject* keywords) {
-    static const char* names[] = {nullptr};
-    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, ":TaskGroup", const_cast<char**>(names))) return nullptr;
+    if (!takes_nothing(type, arguments, keywords)) return nullptr;
     auto* self = PyObject_New(GroupObject, type);
     if (!self) return nullptr;
     self->group = nullptr;
@@ -205,7 +210,8 @@ void cancel_children(GroupObject& object) {
     object.group->mark_cancelled();
     for (Py_ssize_t i = 0; i < PyList_GET_SIZE(object.children); ++i) {
         PyObject* child = PyList_GET_ITEM(object.children, i);
-        if (join_handle_state(child).kind() == OutcomeKind::running) object.home->scheduler().request_exit(join_handle_pid(child));
+        if (join_handle_state(child).kind() == OutcomeKind::running)
+            object.home->scheduler().request_exit(join_handle_pid(child));
     }
 }
 
@@ -231,9 +237,10 @@ PyObject* group_spawn(PyObject* self, PyObject* const* arguments, Py_ssize_t cou
     Worker* worker = require_actor("TaskGroup.spawn");
     if (!worker) return nullptr;
     if (!object.group || object.home != worker || object.group->cancelled()) {
-        PyErr_SetString(PyExc_RuntimeError, object.group && object.home == worker
-                                                ? "the TaskGroup is being cancelled: it takes no more children"
-                                                : "TaskGroup.spawn() belongs inside `with smarm.TaskGroup() as group:`");
+        PyErr_SetString(PyExc_RuntimeError,
+                        object.group && object.home == worker
+                            ? "the TaskGroup is being cancelled: it takes no more children"
+                            : "TaskGroup.spawn() belongs inside `with smarm.TaskGroup() as group:`");
         return nullptr;
     }
     if (PyList_GET_SIZE(object.children) >= object.prune_at && !prune(object)) return nullptr;
@@ -244,7 +251,8 @@ PyObject* group_spawn(PyObject* self, PyObject* const* arguments, Py_ssize_t cou
     if (!in_time || PyList_Append(object.children, handle) != 0) {
         worker->scheduler().request_exit(join_handle_pid(handle));
         Py_DECREF(handle);
-        if (!PyErr_Occurred()) PyErr_SetString(PyExc_RuntimeError, "the TaskGroup ended while it was given another child");
+        if (!PyErr_Occurred())
+            PyErr_SetString(PyExc_RuntimeError, "the TaskGroup ended while it was given another child");
         return nullptr;
     }
     object.group->add(join_handle_pid(handle), join_handle_state(handle));
@@ -318,7 +326,8 @@ PyMethodDef group_methods[] = {
     {"__enter__", group_enter, METH_NOARGS, nullptr},
     {"__exit__", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(group_exit)), METH_FASTCALL, nullptr},
     {"spawn", SMARM_FAST_METHOD(group_spawn),
-     "spawn($self, function, /, *args, **options)\n--\n\nStart a child, as smarm.spawn does, and return its JoinHandle.\n\nRaises RuntimeError outside of "
+     "spawn($self, function, /, *args, **options)\n--\n\nStart a child, as smarm.spawn does, and return its "
+     "JoinHandle.\n\nRaises RuntimeError outside of "
      "the block and once the group is cancelled, else what smarm.spawn raises."},
     {"cancel", group_cancel, METH_NOARGS,
      "cancel($self, /)\n--\n\nAsk every child to exit; the group takes no more.  That they end is then no failure."},
@@ -326,18 +335,21 @@ PyMethodDef group_methods[] = {
 };
 
 PyType_Slot group_slots[] = {
-    {Py_tp_doc,
-     const_cast<char*>("TaskGroup()\n--\n\n`with smarm.TaskGroup() as group:` waits for every child that group.spawn started: none outlives the "
-                       "block.\n\nThe first child that fails, or is stopped by somebody else, cuts the block short and ends the others (ActorExit is "
-                       "raised in them);\nso does an exception of the block.  When all have ended, the errors are raised as an ExceptionGroup.  The exit "
-                       "of the\nowner, or of an enclosing block, ends the children first.")},
+    {Py_tp_doc, const_cast<char*>("TaskGroup()\n--\n\n`with smarm.TaskGroup() as group:` waits for every child that "
+                                  "group.spawn started: none outlives the "
+                                  "block.\n\nThe first child that fails, or is stopped by somebody else, cuts the "
+                                  "block short and ends the others (ActorExit is "
+                                  "raised in them);\nso does an exception of the block.  When all have ended, the "
+                                  "errors are raised as an ExceptionGroup.  The exit "
+                                  "of the\nowner, or of an enclosing block, ends the children first.")},
     {Py_tp_dealloc, reinterpret_cast<void*>(group_dealloc)},
     {Py_tp_new, reinterpret_cast<void*>(group_new)},
     {Py_tp_methods, group_methods},
     {0, nullptr},
 };
 
-PyType_Spec group_spec = {"smarm.TaskGroup", sizeof(GroupObject), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE, group_slots};
+PyType_Spec group_spec = {"smarm.TaskGroup", sizeof(GroupObject), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE,
+                          group_slots};
 
 // ---- join_all ----------------------------------------------------------------------------------------------------------
 
@@ -383,7 +395,8 @@ bool add_type(PyObject* module, InterpreterState& state, NativeTypeIndex index, 
 
 bool add_task_types(PyObject* module, InterpreterState& state) {
     return add_type(module, state, NativeTypeIndex::timeout, timeout_spec) &&
-           add_type(module, state, NativeTypeIndex::task_group, group_spec) && PyModule_AddFunctions(module, task_functions) == 0;
+           add_type(module, state, NativeTypeIndex::task_group, group_spec) &&
+           PyModule_AddFunctions(module, task_functions) == 0;
 }
 
 }  // namespace smarm::bind

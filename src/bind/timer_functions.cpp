@@ -35,7 +35,8 @@ PyObject* timer_repr(PyObject* self) {
 
 PyMethodDef timer_methods[] = {
     {"cancel", timer_cancel, METH_NOARGS,
-     "cancel($self, /)\n--\n\nEnd the timer and return the seconds that were left until its (next) message, or None when it was over.\n\nFrom any "
+     "cancel($self, /)\n--\n\nEnd the timer and return the seconds that were left until its (next) message, or None "
+     "when it was over.\n\nFrom any "
      "actor.  When it returns a number, no message comes any more but those that are in the mailbox already."},
     {nullptr, nullptr, 0, nullptr},
 };
@@ -46,7 +47,8 @@ PyGetSetDef timer_attributes[] = {
 };
 
 PyType_Slot timer_slots[] = {
-    {Py_tp_doc, const_cast<char*>("What send_after and interval return.  Sendable.  Dropping it does not end the timer.")},
+    {Py_tp_doc,
+     const_cast<char*>("What send_after and interval return.  Sendable.  Dropping it does not end the timer.")},
     SMARM_NATIVE_SLOTS(MessageTimer),
     {Py_tp_repr, reinterpret_cast<void*>(timer_repr)},
     {Py_tp_methods, timer_methods},
@@ -55,7 +57,8 @@ PyType_Slot timer_slots[] = {
 };
 
 PyType_Spec timer_spec = {"smarm.Timer", sizeof(NativeObject<MessageTimer>), 0,
-                          Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE, timer_slots};
+                          Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE,
+                          timer_slots};
 
 // (seconds, pid or name, message) of both functions.
 struct Request {
@@ -67,7 +70,8 @@ struct Request {
 bool read_request(const char* function, PyObject* const* arguments, Py_ssize_t count, Request& request) {
     if (!(request.worker = require_actor(function))) return false;
     if (count != 3) {
-        PyErr_Format(PyExc_TypeError, "%s() takes seconds, a pid and a message, %zd arguments were given", function, count);
+        PyErr_Format(PyExc_TypeError, "%s() takes seconds, a pid and a message, %zd arguments were given", function,
+                     count);
         return false;
     }
     if (arguments[0] == Py_None) {
@@ -107,8 +111,10 @@ PyObject* start_interval(PyObject*, PyObject* const* arguments, Py_ssize_t count
     OwnedParcel parcel = interpreter_state()->codec.encode(arguments[2], "message");
     if (!parcel) return nullptr;
     if (!parcel->attachments().empty())
-        return raise_error("NotSendable", "the message of an interval is sent again and again: it cannot hold channels, buffers, locks or "
-                                          "timers");
+        return raise_error(
+            "NotSendable",
+            "the message of an interval is sent again and again: it cannot hold channels, buffers, locks or "
+            "timers");
     try {
         return start_timer(request, make_shared_ref<MessageTimer>(request.target, std::move(parcel), request.delay));
     } catch (const std::bad_alloc&) {
@@ -118,20 +124,26 @@ PyObject* start_interval(PyObject*, PyObject* const* arguments, Py_ssize_t count
 
 PyMethodDef timer_functions[] = {
     {"send_after", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(send_after)), METH_FASTCALL,
-     "send_after(seconds, pid, message, /)\n--\n\nSend the message when that time has passed, and return the Timer at once.\n\nThe message is taken "
-     "as it is now.  Like send, but later: to an actor that has ended by then it is a dead letter.  The\ntimer goes on when the caller ends.  Raises "
+     "send_after(seconds, pid, message, /)\n--\n\nSend the message when that time has passed, and return the Timer at "
+     "once.\n\nThe message is taken "
+     "as it is now.  Like send, but later: to an actor that has ended by then it is a dead letter.  The\ntimer goes on "
+     "when the caller ends.  Raises "
      "ValueError for a negative number or NaN, TypeError, NotSendable, NotRegistered."},
     {"interval", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(start_interval)), METH_FASTCALL,
-     "interval(seconds, pid, message, /)\n--\n\nSend the message every that many seconds until cancelled or its target has ended; return the "
-     "Timer.\n\nThe n-th is due n * seconds from now: lateness does not add up.  Several that became late together are sent as one.\nRaises "
-     "ValueError unless seconds is above 0, else as send_after; NotSendable also for a message with channels or locks."},
+     "interval(seconds, pid, message, /)\n--\n\nSend the message every that many seconds until cancelled or its target "
+     "has ended; return the "
+     "Timer.\n\nThe n-th is due n * seconds from now: lateness does not add up.  Several that became late together are "
+     "sent as one.\nRaises "
+     "ValueError unless seconds is above 0, else as send_after; NotSendable also for a message with channels or "
+     "locks."},
     {nullptr, nullptr, 0, nullptr},
 };
 
 }  // namespace
 
 bool add_timer_functions(PyObject* module, InterpreterState& state) {
-    return add_sendable_type<MessageTimer>(module, state, timer_spec) && PyModule_AddFunctions(module, timer_functions) == 0;
+    return add_sendable_type<MessageTimer>(module, state, timer_spec) &&
+           PyModule_AddFunctions(module, timer_functions) == 0;
 }
 
 }  // namespace smarm::bind

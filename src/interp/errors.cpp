@@ -12,6 +12,15 @@ PyObject* error_type(const char* name) {
     return type;
 }
 
+bool current_error_is(const char* name) {
+    PyObject* raised = PyErr_GetRaisedException();
+    PyObject* type = error_type(name);
+    const bool same = type && PyErr_GivenExceptionMatches(raised, type);
+    Py_XDECREF(type);
+    PyErr_SetRaisedException(raised);
+    return same;
+}
+
 PyObject* raise_error(const char* name, const char* format, ...) {
     PyObject* type = error_type(name);
     if (!type) return nullptr;

@@ -5,6 +5,7 @@
 
 #include "interp/py_compat.h"
 #include "smarm/base/sync.h"
+#include "smarm/interp/blocking_pool.h"
 #include "smarm/interp/stdlib_locks.h"
 
 namespace smarm {
@@ -30,13 +31,15 @@ atomic<std::uint64_t> epoch{1};
 
 }  // namespace
 
-InterpreterState::InterpreterState() : locks(std::make_unique<StdlibLocks>()) {}
+InterpreterState::InterpreterState() : locks(std::make_unique<StdlibLocks>()), blocking(std::make_unique<BlockingPool>()) {}
 
 InterpreterState::~InterpreterState() {
     Py_XDECREF(reinterpret_cast<PyObject*>(pid_type));
     Py_XDECREF(reinterpret_cast<PyObject*>(join_handle_type));
     Py_XDECREF(reinterpret_cast<PyObject*>(sender_type));
     Py_XDECREF(reinterpret_cast<PyObject*>(receiver_type));
+    Py_XDECREF(reinterpret_cast<PyObject*>(connection_type));
+    Py_XDECREF(reinterpret_cast<PyObject*>(listener_type));
     for (PyTypeObject* type : native_types) Py_XDECREF(reinterpret_cast<PyObject*>(type));
     Py_XDECREF(actor_exit);
 }

@@ -1,5 +1,7 @@
 #include "smarm/interp/py_actor.h"
 
+#include <cstdio>
+
 #include "interp/py_compat.h"
 #include "smarm/fiber/stack.h"
 #include "smarm/interp/errors.h"
@@ -20,12 +22,17 @@ PyObject* call_failure_helper(const char* name, PyObject* arguments) {
     return result;
 }
 
+PyObject* text_or_none(const std::string* text) {
+    if (!text) return Py_NewRef(Py_None);
+    return PyUnicode_FromStringAndSize(text->data(), static_cast<Py_ssize_t>(text->size()));
+}
+
 // Describes the exception for other interpreters, with the exception itself where it can travel. Steals `exception`.
 OwnedParcel encode_failure(PyObject* exception, const Actor& actor) {
     const SpawnSite* site = actor.spawn_site;
     PyObject* description = call_failure_helper(
-        "describe", Py_BuildValue("(ONzzi)", exception, make_pid(actor.pid), actor.name ? actor.name->c_str() : nullptr,
-                                  site ? site->file.c_str() : nullptr, site ? site->line : 0));
+        "describe", Py_BuildValue("(ONNNi)", exception, make_pid(actor.pid), text_or_none(actor.name.get()),
+                                  text_or_none(site ? &site->file : nullptr), site ? site->line : 0));
     Py_DECREF(exception);
     if (!description) return nullptr;
     InterpreterState* state = interpreter_state();
@@ -34,7 +41,9 @@ OwnedParcel encode_failure(PyObject* exception, const Actor& actor) {
         PyErr_Clear();
         const Py_ssize_t last = PyTuple_Size(description) - 1;
         PyObject* parts = PyTuple_GetSlice(description, 0, last);
-        PyObject* without = parts ? PySequence_Concat(parts, PyTuple_Pack(1, Py_None)) : nullptr;
+        PyObject* none = parts ? PyTuple_Pack(1, Py_None) : nullptr;
+        PyObject* without = none ? PySequence_Concat(parts, none) : nullptr;
+        Py_XDECREF(none);
         Py_XDECREF(parts);
         if (without) parcel = state->codec.encode(without, "exception");
         Py_XDECREF(without);
@@ -171,7 +180,10 @@ void report_failure(const ExitReason& reason) {
     PyObject* raised = PyErr_GetRaisedException();
     PyObject* description = reason.parcel() ? interpreter_state()->codec.decode(*reason.parcel()) : Py_NewRef(Py_None);
     PyObject* done = description ? call_failure_helper("report", Py_BuildValue("(N)", description)) : nullptr;
-    if (!done) PyErr_WriteUnraisable(nullptr);
+    if (!done) {  // the interpreter is ending: its modules are gone
+        PyErr_Clear();
+        std::fputs("smarm: an actor failed, and nobody joined it\n", stderr);
+    }
     Py_XDECREF(done);
     PyErr_SetRaisedException(raised);
 }

@@ -21,12 +21,9 @@ void LockEntry::wake_first() noexcept {
     unpark(first->actor);
 }
 
-LockWaiter* LockEntry::choose_heir() noexcept {
+LockWaiter* LockEntry::choose_heir() const noexcept {
     LockWaiter* first = waiters.front();
-    if (!first || !first->passed_over) return nullptr;
-    if (native_waiters == 0) return first;
-    natives_turn = !natives_turn;
-    return natives_turn ? first : nullptr;
+    return first && first->passed_over ? first : nullptr;
 }
 
 void LockEntry::hand_over(LockWaiter& heir) noexcept {
@@ -151,7 +148,6 @@ void LockTable::give_spare(LockEntry& entry) noexcept {
     entry.lock = nullptr;
     entry.owner = 0;
     entry.count = 0;
-    entry.natives_turn = false;
     entry.next_spare = std::exchange(spares_, &entry);
     ++spare_count_;
 }

@@ -44,15 +44,14 @@ struct LockEntry {
     unsigned long count = 0;        // RLock: how often it took it; 0 without owner
     List<LockWaiter> waiters;       // parked actors, in the order in which they came
     unsigned native_waiters = 0;    // threads that wait inside the original
-    bool natives_turn = false;      // the last release that had a choice favoured an actor
     LockEntry* next_spare = nullptr;
 
     bool unused() const noexcept { return owner == 0 && waiters.empty() && native_waiters == 0; }
     // Wakes the actor that has waited longest, to try for itself.
     void wake_first() noexcept;
-    // Returns the waiter that is to get the lock at this release, or nullptr: release it for whoever comes first. Ask once
-    // per release.
-    LockWaiter* choose_heir() noexcept;
+    // Returns the waiter that is to get the lock at this release, or nullptr: release it for whoever comes first. Each one
+    // has had a free release before, so that threads that wait natively are not shut out by actors.
+    LockWaiter* choose_heir() const noexcept;
     // Takes the heir out of the list, wakes it and tells it that it has the lock.
     void hand_over(LockWaiter& heir) noexcept;
 };

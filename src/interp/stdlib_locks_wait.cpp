@@ -1,5 +1,6 @@
 #include "interp/stdlib_locks_wait.h"
 
+#include <algorithm>
 #include <optional>
 
 #include "smarm/actor/shield.h"
@@ -7,6 +8,12 @@
 
 namespace smarm::stdlib_locks {
 namespace {
+
+// A killed actor must be unwound at every park. Once it knows, a lock that its finally blocks need is worth a short wait: a
+// `with` block that lost its lock on the way out (Condition.wait takes it again) would release it under its new owner.
+constexpr Duration kUnwindingPatience = std::chrono::seconds(1);
+
+bool is_unwinding(const Actor& actor) noexcept { return actor.killed && !actor.exit_requested && actor.shield_depth == 0; }
 
 // Takes the waiter out without the lock. A wake-up that it has not used goes to the next one.
 void give_up(LockTable& table, LockEntry& entry, LockWaiter& waiter) {
@@ -19,10 +26,18 @@ void give_up(LockTable& table, LockEntry& entry, LockWaiter& waiter) {
 
 Taken wait_for_lock(LockTable& table, LockEntry& entry, Actor& actor, const Patience& patience, LockKind& kind) {
     Worker& worker = *this_worker();
-    const Instant deadline = patience.forever ? kNever : deadline_after(worker.driver().now(), patience.timeout);
+    Instant deadline = patience.forever ? kNever : deadline_after(worker.driver().now(), patience.timeout);
     PyObject* const lock = entry.lock;  // the caller's reference keeps it alive
     std::optional<Shield> shield;
-    if (patience.ignores_exit) shield.emplace(actor);
+    bool exits_at_deadline = false;
+    if (patience.ignores_exit) {
+        shield.emplace(actor);
+    } else if (is_unwinding(actor)) {
+        shield.emplace(actor);
+        const Instant last = deadline_after(worker.driver().now(), kUnwindingPatience);
+        exits_at_deadline = last < deadline;
+        deadline = std::min(deadline, last);
+    }
     LockWaiter waiter(actor);
     entry.waiters.push_back(waiter);
     for (;;) {
@@ -45,7 +60,8 @@ Taken wait_for_lock(LockTable& table, LockEntry& entry, Actor& actor, const Pati
         }
         if (taken < 0 || wake == Wake::timed_out) {
             give_up(table, entry, waiter);
-            return taken < 0 ? Taken::error : Taken::timed_out;
+            if (taken < 0) return Taken::error;
+            return exits_at_deadline ? Taken::exit_requested : Taken::timed_out;
         }
         waiter.woken = false;
         waiter.passed_over = true;
@@ -78,8 +94,6 @@ PyObject* acquire_natively(const Call& call, Method try_method) {
     entry = table ? table->find(call.self) : nullptr;
     if (!entry || entry->native_waiters == 0) return result;
     --entry->native_waiters;
-    // Without the lock: the release that was this thread's turn is for the next one.
-    if (!result || result == Py_False) entry->wake_first();
     table->drop_if_unused(*entry);
     return result;
 }

@@ -1,7 +1,7 @@
 // stdlib_locks_wait.h: who calls, and how an actor or a thread waits for a lock.
 //
 // What:    wait_for_lock parks the calling actor in the lock's entry until it has the lock, runs out of time or is asked to
-//          exit; acquire_natively lets any other thread wait inside the original, counted, so that actors leave it a turn.
+//          exit; acquire_natively lets any other thread wait inside the original, counted, so that others know of it.
 // Threads: the interpreter's GIL is held; acquire_natively gives it away while it waits. Throws: no C++ exceptions of its
 //          own, but acquire_natively must not be noexcept: CPython 3.13 ends threads that wait for a GIL at shutdown with
 //          pthread_exit, which unwinds through it.

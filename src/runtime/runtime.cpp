@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "interp/py_compat.h"
+#include "smarm/interp/blocking_pool.h"
 #include "smarm/interp/data_stack.h"
 #include "smarm/interp/errors.h"
 #include "smarm/interp/interpreter_state.h"
@@ -13,6 +14,8 @@
 #include "smarm/interp/py_rider.h"
 #include "smarm/interp/spawn_site.h"
 #include "smarm/interp/stdlib_locks.h"
+#include "smarm/interp/stdlib_sleep.h"
+#include "smarm/interp/stdlib_socket.h"
 #include "smarm/runtime/dump.h"
 #include "smarm/runtime/signals.h"
 #include "smarm/wait/reactor.h"
@@ -64,6 +67,14 @@ bool has_default_handler(int number) {
 
 bool on_process_main_thread() { return gettid() == getpid(); }
 
+// Ends the attached interpreter's pool of blocking calls. Returns whether no thread of it is left.
+bool stop_blocking_calls(Duration timeout) {
+    const std::size_t left = interpreter_state()->blocking->stop(deadline_after(monotonic_now(), timeout / 3));
+    if (left == 0) return true;
+    std::fprintf(stderr, "smarm: left %zu blocking call%s behind that did not return\n", left, left == 1 ? "" : "s");
+    return false;
+}
+
 }  // namespace
 
 Runtime* Runtime::current() noexcept { return running.load(memory_order_acquire); }
@@ -97,7 +108,7 @@ bool Runtime::prepare() {
     interpreter_state()->codec.set_main_by_value(config_.main_by_value);
     Message::set_local_release([](void* object) { Py_DECREF(static_cast<PyObject*>(object)); });
     install_data_stack_hook();
-    if (!install_stdlib_locks()) return false;
+    if (!install_stdlib_locks() || !install_stdlib_sleep() || !install_stdlib_sockets()) return false;
     SchedulerOptions options;
     options.workers = config_.workers;
     options.stacks.stack_bytes = config_.stack_bytes;
@@ -161,6 +172,7 @@ PyObject* Runtime::run_main(PyObject* main, PyObject* arguments) {
     }
     scheduler_->run_main();
     signals.restore();
+    stop_blocking_calls(config_.shutdown_timeout);
     worker.set_rider(nullptr);
     forget_spawn_sites();
 
@@ -213,15 +225,17 @@ void Runtime::enter_worker(Worker& worker) {
         return;
     }
     interpreter_state()->codec.set_main_by_value(config_.main_by_value);
+    bool calls_ended = true;
     {
         PyRider rider(worker, own);
         worker.set_rider(&rider);
         worker.run();
+        calls_ended = stop_blocking_calls(config_.shutdown_timeout);
         worker.set_rider(nullptr);
     }
     forget_spawn_sites();
     // An actor that was given up keeps its thread state; ending the interpreter under it would crash.
-    if (worker.live_count() == 0) end_interpreter(own);
+    if (worker.live_count() == 0 && calls_ended) end_interpreter(own);
     else PyEval_SaveThread();
 }
 

@@ -1,14 +1,14 @@
 // The wheel. Time is counted in ticks since the origin. Level L has 64 slots of 64^L ticks each; 8 levels cover all
 // 2^48 ticks that an Instant can reach.
 //
-//   a tick, in base 64:   d7 d6 d5 d4 d3 d2 d1 d0       position_: the tick that the wheel has reached
+//   a tick, in base 64:   d7 d6 d5 d4 d3 d2 d1 d0       position: the tick where the wheel stands
 //
 // The rule on which everything rests: an armed node lies on level L, slot dL, where L is the highest digit in which its
-// tick differs from position_. It follows that
+// tick differs from position. It follows that
 //   - every occupied slot of a level lies after the position's own digit (or, while it is being fired, at it), and the
 //     lowest occupied level holds the earliest node: the next slot is one count-trailing-zeros away;
 //   - nodes of one tick are always in the same slot, so that lists in arming order stay in arming order;
-//   - moving position_ keeps the rule for all nodes but those of the slot it enters, which are placed anew ("cascade").
+//   - moving position keeps the rule for all nodes but those of the slot it enters, which are placed anew ("cascade").
 #include "smarm/sched/timer_queue.h"
 
 #include <bit>
@@ -20,7 +20,7 @@ namespace smarm {
 namespace {
 
 constexpr unsigned kTickShift = 16;
-constexpr unsigned kDigitBits = 6;
+constexpr unsigned kDigitBits = 6;  // 8 was tried: as fast with a million timers, and a bitmap of four words
 constexpr unsigned kSlots = 1u << kDigitBits;
 constexpr unsigned kLevels = 8;
 // Two lists for what is due already: one is fired while the other takes what arrives meanwhile.
@@ -50,18 +50,16 @@ struct TimerQueue::Wheel {
     void cascade(std::uint16_t place) noexcept;
 
     const Instant origin;
-    Tick position = 0;  // where the wheel stands; not above `reached`
     Instant latest;     // time of the latest expire(); what is armed for it or before is due
-    Tick reached = 0;   // the tick of `latest`
+    Tick position = 0;  // where the wheel stands; the tick of `latest` but while expire() goes there
     unsigned due = 0;   // which of the two due lists takes new nodes
     bool expiring = false;
     std::uint64_t occupied[kLevels] = {};  // bit s: slot s of the level has nodes
     Chain chains[kPlaces];
 };
 
-// Whole ticks from the origin to `time`; 0 before the origin.
+// Whole ticks from the origin to `time`, which must not be before it.
 Tick TimerQueue::Wheel::ticks_before(Instant time) const noexcept {
-    if (time <= origin) return 0;
     // Unsigned: the distance of two Instants may exceed what a Duration holds.
     return (static_cast<Tick>(time.time_since_epoch().count()) -
             static_cast<Tick>(origin.time_since_epoch().count())) >>
@@ -172,7 +170,6 @@ std::size_t TimerQueue::expire(Instant now) noexcept {
     SMARM_ASSERT(now >= wheel.latest, "the timer queue's clock went back");
     wheel.expiring = true;
     wheel.latest = now;
-    wheel.reached = target;
     const std::uint16_t due = wheel.due_place();
     wheel.due ^= 1;
     std::size_t fired = fire_place(due);
@@ -191,7 +188,7 @@ std::size_t TimerQueue::expire(Instant now) noexcept {
 Instant TimerQueue::next_deadline() const noexcept {
     std::uint16_t place = 0;
     Tick start = 0;
-    if (wheel_->chains[wheel_->due_place()].first) return wheel_->start_of(wheel_->reached);
+    if (wheel_->chains[wheel_->due_place()].first) return wheel_->latest;
     return wheel_->next_slot(place, start) ? wheel_->start_of(start) : kNever;
 }
 

@@ -1,5 +1,7 @@
-// The reactor. Each fd has at most one epoll registration, always EPOLLONESHOT: it reports once and is then disarmed,
-// so that an fd nobody waits for costs nothing, and one that was closed behind our back cannot spin.
+// The reactor. Each fd has at most one epoll registration. That of an fd which we know by its number only is EPOLLONESHOT: it
+// reports once and is then disarmed, so that an fd nobody waits for costs nothing, and one that was closed behind our back
+// cannot spin. That of an owned fd is edge-triggered and stays: what it reports is remembered in FdReadiness::seen until the
+// owner has read it all, so that the owner can tell whether a try is worth its system call (as nginx does).
 //
 // A stale event never fires a newer wait: every arming of an fd gets a new number, the kernel hands the number back
 // with the event, and an event whose number is not the fd's latest is dropped. Nothing is lost by that: arming makes
@@ -32,17 +34,23 @@ constexpr std::uint64_t kWakeKey = ~std::uint64_t{0};  // its fd would be -1
 using Waits = List<FdWait>;
 
 // What the reactor knows of one fd number.
-struct FdState {
+struct FdState : FdReadiness {  // number: of the latest arming; watched, seen: lasting registrations only
     Waits readers;
     Waits writers;
-    std::uint32_t number = 0;  // of the latest arming
-    std::uint32_t armed = 0;   // events that the kernel will report, once; 0 when nobody counts on any
-    bool known = false;        // the kernel had a registration when we last looked
+    std::uint32_t armed = 0;    // one-shot: events that the kernel will report, once; 0 when nobody counts on any
+    std::uint32_t opening = 0;  // FdWait::opening of the latest wait
+    bool known = false;         // the kernel had a registration when we last looked
+    bool lasting = false;       // it is an owner's
 
     std::uint32_t wanted() const noexcept {
         return (readers.empty() ? 0u : std::uint32_t{EPOLLIN}) | (writers.empty() ? 0u : std::uint32_t{EPOLLOUT});
     }
 };
+
+std::uint64_t next_id() noexcept {
+    static atomic<std::uint64_t> last{0};
+    return last.fetch_add(1, memory_order_relaxed) + 1;
+}
 
 std::uint64_t key_of(int fd, std::uint32_t number) noexcept {
     return std::uint64_t{number} << 32 | static_cast<std::uint32_t>(fd);
@@ -53,7 +61,9 @@ std::uint64_t key_of(int fd, std::uint32_t number) noexcept {
 struct Reactor::Impl {
     FdState* find(int fd) noexcept;
     int make(int fd) noexcept;
+    int enlist(FdWait& wait, int fd, Interest interest) noexcept;
     int arm(FdState& state, int fd) noexcept;
+    int control(FdState& state, int fd, std::uint32_t events) noexcept;
     void unlink(FdWait& wait) noexcept;
     static void move_all(Waits& from, Waits& to) noexcept;
     bool fire_all(Waits& waits, Ready ready) noexcept;
@@ -91,12 +101,40 @@ int Reactor::Impl::make(int fd) noexcept {
     return 0;
 }
 
-// Makes the kernel report what the waits on `fd` want. Returns 0 or errno.
+// Puts the wait into the list of its fd. Returns 0 or errno.
+int Reactor::Impl::enlist(FdWait& wait, int fd, Interest interest) noexcept {
+    SMARM_ASSERT(!wait.registered(), "an fd wait can be registered only once");
+    if (!find(fd)) {
+        if (const int error = make(fd)) return error;
+    }
+    FdState& state = *find(fd);
+    if (state.opening != wait.opening) {  // another file has got the number: what we know is about the last one
+        state.opening = wait.opening;
+        state.armed = 0;
+    }
+    Waits& waits = interest == Interest::read ? state.readers : state.writers;
+    waits.push_back(wait);
+    wait.home_ = &waits;
+    wait.fd_ = fd;
+    registered.store(registered.load(memory_order_relaxed) + 1, memory_order_relaxed);
+    return 0;
+}
+
+// Makes the kernel report what the waits on `fd` want, once. Returns 0 or errno.
 int Reactor::Impl::arm(FdState& state, int fd) noexcept {
     const std::uint32_t wanted = state.wanted();
-    if ((wanted & ~state.armed) == 0) return 0;
+    if (!state.lasting && (wanted & ~state.armed) == 0) return 0;
+    if (const int error = control(state, fd, wanted | EPOLLONESHOT)) return error;
+    state.armed = wanted;
+    state.lasting = false;
+    state.watched = 0;
+    return 0;
+}
+
+// Changes the registration, or makes it; the kernel looks at the readiness anew. Returns 0 or errno.
+int Reactor::Impl::control(FdState& state, int fd, std::uint32_t events) noexcept {
     epoll_event event{};
-    event.events = wanted | EPOLLONESHOT;
+    event.events = events;
     event.data.u64 = key_of(fd, state.number + 1);
     bool failed = epoll_ctl(epoll_fd, state.known ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &event) != 0;
     // We were wrong about the registration: the fd was closed and opened anew without forget().
@@ -104,7 +142,6 @@ int Reactor::Impl::arm(FdState& state, int fd) noexcept {
         failed = epoll_ctl(epoll_fd, state.known ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, fd, &event) != 0;
     if (failed) return errno;
     ++state.number;
-    state.armed = wanted;
     state.known = true;
     return 0;
 }
@@ -135,13 +172,14 @@ bool Reactor::Impl::fire_all(Waits& waits, Ready ready) noexcept {
 // Fires the waits that these events concern. Returns whether there were any.
 bool Reactor::Impl::deliver(int fd, std::uint32_t events) noexcept {
     FdState& state = *find(fd);
-    state.armed = 0;
+    if (state.lasting) state.seen |= events;
+    else state.armed = 0;
     firing_fd = fd;
-    if (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) move_all(state.readers, firing);
+    if (events & kReadEvents) move_all(state.readers, firing);
     if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) move_all(state.writers, firing);
     bool any = fire_all(firing, Ready::ready);
     firing_fd = -1;
-    if (arm(state, fd) != 0) {
+    if (!state.lasting && arm(state, fd) != 0) {
         // The others cannot be served any more; trying again tells them why.
         Waits stranded;
         move_all(state.readers, stranded);
@@ -186,7 +224,7 @@ int Reactor::Impl::wait_for_events(Duration timeout) noexcept {
     return epoll_wait(epoll_fd, events, kEventsAtOnce, forever ? -1 : static_cast<int>(ms < INT_MAX ? ms : INT_MAX));
 }
 
-Reactor::Reactor() : impl_(std::make_unique<Impl>()) {}
+Reactor::Reactor() : id_(next_id()), impl_(std::make_unique<Impl>()) {}
 
 Reactor::~Reactor() {
     SMARM_ASSERT(!is_watching(), "a reactor died with waits registered");
@@ -238,19 +276,31 @@ void Reactor::wake() noexcept {
 bool Reactor::is_watching() const noexcept { return impl_->registered.load(memory_order_relaxed) != 0; }
 
 int Reactor::add(FdWait& wait, int fd, Interest interest) noexcept {
-    SMARM_ASSERT(!wait.registered(), "an fd wait can be registered only once");
-    if (!impl_->find(fd)) {
-        if (const int error = impl_->make(fd)) return error;
-    }
-    FdState& state = *impl_->find(fd);
-    Waits& waits = interest == Interest::read ? state.readers : state.writers;
-    waits.push_back(wait);
-    wait.home_ = &waits;
-    wait.fd_ = fd;
-    impl_->registered.store(impl_->registered.load(memory_order_relaxed) + 1, memory_order_relaxed);
-    const int error = impl_->arm(state, fd);
+    if (const int error = impl_->enlist(wait, fd, interest)) return error;
+    const int error = impl_->arm(*impl_->find(fd), fd);
     if (error) remove(wait);
     return error;
+}
+
+int Reactor::add(FdWait& wait, OwnedFd& owned, Interest interest) noexcept {
+    const int fd = owned.fd_;
+    if (const int error = impl_->enlist(wait, fd, interest)) return error;
+    FdState& state = *impl_->find(fd);
+    const bool current = owned.reactor_ == id_ && state.number == owned.number_;
+    const std::uint32_t wanted = interest == Interest::read ? EPOLLIN | EPOLLPRI | EPOLLRDHUP : std::uint32_t{EPOLLOUT};
+    if (current && (state.watched & wanted)) return 0;
+    const std::uint32_t watched = wanted | state.wanted() | (current ? state.watched : 0);
+    if (const int error = impl_->control(state, fd, watched | EPOLLET)) {
+        remove(wait);
+        return error;
+    }
+    state.lasting = true;
+    state.watched = watched;
+    state.seen = 0;  // what is there will be reported now
+    owned.number_ = state.number;
+    owned.reactor_ = id_;
+    owned.readiness_ = &state;
+    return 0;
 }
 
 void Reactor::remove(FdWait& wait) noexcept {
@@ -268,11 +318,32 @@ void Reactor::forget(int fd) noexcept {
     if (state->known) epoll_ctl(impl_->epoll_fd, EPOLL_CTL_DEL, fd, nullptr);
     state->known = false;
     state->armed = 0;
+    ++state->number;  // an owner that comes back registers anew
+    state->lasting = false;
     Waits closing;
     if (impl_->firing_fd == fd) Impl::move_all(impl_->firing, closing);
     Impl::move_all(state->readers, closing);
     Impl::move_all(state->writers, closing);
     impl_->fire_all(closing, Ready::closed);
+}
+
+void Reactor::abandon(int fd, std::uint32_t opening) noexcept {
+    FdState* state = impl_->find(fd);
+    if (!state) return;
+    Waits closing;
+    for (Waits* waits : {&state->readers, &state->writers}) {
+        Waits all;
+        Impl::move_all(*waits, all);
+        while (FdWait* wait = all.pop_front()) {
+            // Openings are counted round: the difference tells which came first.
+            const bool before = static_cast<std::int32_t>(wait->opening - opening) < 0;
+            Waits& to = before ? closing : *waits;
+            to.push_back(*wait);
+            wait->home_ = &to;
+        }
+    }
+    impl_->fire_all(closing, Ready::closed);
+    if (state->wanted() == 0) state->armed = 0;
 }
 
 }  // namespace smarm

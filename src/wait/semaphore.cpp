@@ -7,7 +7,8 @@ namespace smarm {
 
 // What one actor has of one semaphore.
 struct Semaphore::Permits final : HeldResource {
-    explicit Permits(Semaphore& semaphore) noexcept : HeldResource(&semaphore), home(Ref<Semaphore>::share(&semaphore)) {}
+    explicit Permits(Semaphore& semaphore) noexcept
+        : HeldResource(&semaphore), home(Ref<Semaphore>::share(&semaphore)) {}
     void owner_ended(Actor&) noexcept override {
         for (; count; --count) home->put_back();
         delete this;

@@ -11,10 +11,8 @@ import importlib.abc
 import importlib.util
 import io
 import logging
-import os
 import queue
 import random
-import subprocess
 import sys
 import textwrap
 import threading
@@ -52,13 +50,6 @@ def start_thread(function):
 
     threading.Thread(target=body, daemon=True).start()
     return lambda: future.result(timeout=PATIENCE)
-
-
-def yield_until(condition):
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline
-        smarm.yield_now()
 
 
 # ---- the plain lock --------------------------------------------------------------------------------------------------
@@ -653,12 +644,12 @@ def test_a_thread_that_sleeps_with_the_lock_does_not_starve_an_actor(make):
     assert smarm.run(main, workers=1) < 2
 
 
-def test_threads_started_by_actors_are_threads():
+def test_threads_started_by_actors_are_threads(wait_until):
     def body():
         seen = []
         thread = threading.Thread(target=lambda: seen.append(threading.current_thread()))
         thread.start()
-        yield_until(lambda: seen)
+        wait_until(lambda: seen)
         assert seen == [thread]
         with concurrent.futures.ThreadPoolExecutor(2) as pool:
             return sum(pool.map(abs, range(-10, 0)))
@@ -782,6 +773,141 @@ def test_an_actor_that_exits_out_of_a_condition_holds_its_lock_until_the_block_e
     smarm.run(main, workers=1)
     assert ended == [True, "exit"] * 3
     assert condition.acquire(False)
+
+
+@pytest.mark.parametrize("make", [threading.Lock, threading.RLock])
+def test_a_wake_up_that_a_killed_actor_does_not_use_goes_to_the_next(make, wait_until_parked):
+    lock = make()
+
+    def wait():
+        with lock:
+            return True
+
+    def main():
+        lock.acquire()
+        first, second = (smarm.spawn(wait, on="local") for _ in range(2))
+        wait_until_parked(second.pid, "a lock")
+        lock.release()
+        smarm.kill(first.pid)
+        assert second.join(timeout=PATIENCE)
+        with pytest.raises(smarm.ActorKilled):
+            first.join(timeout=PATIENCE)
+
+    smarm.run(main, workers=1)
+
+
+@pytest.mark.parametrize("make", [threading.Lock, threading.RLock])
+def test_a_killed_actor_takes_the_lock_of_its_condition_before_it_releases_it(make, wait_until_parked):
+    condition = threading.Condition(make())
+
+    def wait():
+        with condition:
+            condition.wait()
+
+    def main():
+        handle = smarm.spawn(wait, on="local")
+        wait_until_parked(handle.pid, "a lock")
+        with condition:
+            smarm.kill(handle.pid)
+            for _ in range(5):
+                smarm.yield_now()
+            assert not start_thread(lambda: condition.acquire(False))()
+        with pytest.raises(smarm.ActorKilled):
+            handle.join(timeout=PATIENCE)
+        assert condition.acquire(False)
+        condition.release()
+
+    smarm.run(main, workers=1)
+
+
+def test_condition_takes_its_rlock_again_however_often_the_actor_is_asked_to_exit(wait_until_parked):
+    condition = threading.Condition()
+    ended = []
+
+    def wait():
+        with condition:
+            try:
+                condition.wait()
+            finally:
+                ended.append(condition._is_owned())
+
+    def main():
+        handle = smarm.spawn(wait, on="local")
+        wait_until_parked(handle.pid, "a lock")
+        with condition:
+            for reason in ("one", "two", "three"):
+                smarm.exit(handle.pid, reason)
+                smarm.yield_now()
+            assert not ended
+        with pytest.raises(smarm.ActorFailed):
+            handle.join(timeout=PATIENCE)
+
+    smarm.run(main, workers=1)
+    assert ended == [True]
+
+
+def test_a_killed_actor_whose_lock_never_comes_ends_all_the_same(wait_until_parked):
+    lock = threading.Lock()
+    lock.acquire()
+
+    def wait():
+        try:
+            lock.acquire()
+        finally:
+            lock.acquire()
+
+    def main():
+        handle = smarm.spawn(wait, on="local")
+        wait_until_parked(handle.pid, "a lock")
+        smarm.kill(handle.pid)
+        with pytest.raises(smarm.ActorKilled):
+            handle.join(timeout=PATIENCE)
+
+    smarm.run(main, workers=1)
+
+
+def test_a_shielded_actor_waits_for_its_lock_before_it_exits(wait_until_parked):
+    lock = threading.Lock()
+    seen = []
+
+    def wait():
+        with smarm.shield():
+            lock.acquire()
+            seen.append("lock")
+        seen.append("no exit")
+
+    def main():
+        lock.acquire()
+        handle = smarm.spawn(wait, on="local")
+        wait_until_parked(handle.pid, "a lock")
+        smarm.exit(handle.pid, "enough")
+        smarm.yield_now()
+        lock.release()
+        with pytest.raises(smarm.ActorFailed):
+            handle.join(timeout=PATIENCE)
+
+    smarm.run(main, workers=1)
+    assert seen == ["lock"]
+
+
+@pytest.mark.parametrize("make", [threading.Lock, threading.RLock])
+def test_a_timeout_scope_ends_a_wait_for_a_lock(make):
+    lock = make()
+    condition = threading.Condition(make())
+
+    def main():
+        holder = smarm.spawn(lambda: lock.acquire() and smarm.receive(), on="local")
+        smarm.yield_now()
+        for _ in range(2):
+            with pytest.raises(smarm.Timeout), smarm.timeout(0.01), lock:
+                pass
+        with pytest.raises(smarm.Timeout), smarm.timeout(0.01), condition:
+            condition.wait()
+        assert condition.acquire(False)
+        condition.release()
+        smarm.kill(holder.pid)
+
+    smarm.run(main, workers=1)
 
 
 # ---- identity --------------------------------------------------------------------------------------------------------
@@ -1025,18 +1151,8 @@ print("done")
 
 
 @pytest.mark.parametrize("jit", ["0", "1"])
-def test_code_that_was_hot_before_the_first_run_follows(jit, tmp_path):
-    script = tmp_path / "before.py"
-    script.write_text(BEFORE)
-    done = subprocess.run(
-        [sys.executable, script],
-        env={**os.environ, "PYTHON_JIT": jit},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert (done.stdout, done.stderr) == ("done\n", "")
+def test_code_that_was_hot_before_the_first_run_follows(jit, succeed):
+    assert succeed(BEFORE, env={"PYTHON_JIT": jit}) == "done\n"
 
 
 def test_without_a_runtime_everything_is_as_ever():

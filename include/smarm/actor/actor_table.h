@@ -61,6 +61,7 @@ private:
     struct Slot;
     Slot* slot(std::uint32_t index) const noexcept;
 
+    const std::uint32_t first_generation_;
     atomic<Slot*> segments_[kMaxSegments] = {};
     mutable SpinLock free_lock_;  // guards the two below
     std::vector<std::uint32_t> free_;

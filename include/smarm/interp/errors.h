@@ -15,4 +15,7 @@ PyObject* error_type(const char* name);
 // Sets smarm._errors.<name>(message), the message made as by PyErr_Format. Returns nullptr.
 PyObject* raise_error(const char* name, const char* format, ...);
 
+// Whether the exception that is set is an instance of smarm._errors.<name>; it stays set.
+bool current_error_is(const char* name);
+
 }  // namespace smarm

@@ -15,6 +15,7 @@
 
 namespace smarm {
 
+class BlockingPool;
 class StdlibLocks;
 
 // The heap types that are found by number: see bind/native_object.h.
@@ -26,12 +27,15 @@ struct InterpreterState {
 
     Codec codec;
     std::unique_ptr<StdlibLocks> locks;  // see interp/stdlib_locks.h
+    std::unique_ptr<BlockingPool> blocking;  // see interp/blocking_pool.h
     PyObject* names = nullptr;           // the module's dict, which owns this (borrowed)
     // Strong references.
     PyTypeObject* pid_type = nullptr;
     PyTypeObject* join_handle_type = nullptr;
     PyTypeObject* sender_type = nullptr;
     PyTypeObject* receiver_type = nullptr;
+    PyTypeObject* connection_type = nullptr;
+    PyTypeObject* listener_type = nullptr;
     PyTypeObject* native_types[static_cast<std::size_t>(NativeTypeIndex::count)] = {};
     PyObject* actor_exit = nullptr;      // the exception class
 };

@@ -55,7 +55,7 @@ private:
     Worker* home_ = nullptr;
     CancelScope scope_;  // of the owner's worker
     FailurePost failure_post_;
-    SpinLock lock_;      // guards the rest
+    SpinLock lock_;  // guards the rest
     std::size_t running_ = 0;
     bool cancelled_ = false;
     Pid first_failure_;

@@ -28,7 +28,8 @@ public:
     // Once: `message` may be a local object if the target lives on the worker that arms the timer.
     MessageTimer(Pid target, Message&& message) noexcept : MessageTimer(target, std::move(message), Duration::zero()) {}
     // Again and again, period above zero: `message` must be a parcel without attachments; each tick sends a copy.
-    MessageTimer(Pid target, OwnedParcel message, Duration period) noexcept : MessageTimer(target, Message(std::move(message)), period) {}
+    MessageTimer(Pid target, OwnedParcel message, Duration period) noexcept
+        : MessageTimer(target, Message(std::move(message)), period) {}
 
     // Starts it, on the running actor's worker.
     void arm(Instant first) noexcept;

@@ -98,6 +98,36 @@ TEST_CASE("a slot is used again, its pids never") {
     for (const std::uint64_t bits : seen) REQUIRE(table.find_home(Pid::from_bits(bits)) == ActorTable::kNobody);
 }
 
+TEST_CASE("a table does not use the pids of the tables before it") {
+    std::set<std::uint64_t> seen;
+    for (int i = 0; i < 10; ++i) {
+        ActorTable table;
+        for (const std::uint64_t bits : seen) CHECK(table.find_home(Pid::from_bits(bits)) == ActorTable::kNobody);
+        for (int life = 0; life <= i; ++life) {
+            IdleActor actor, other;
+            REQUIRE(table.allocate(actor));
+            REQUIRE(table.allocate(other, 0));
+            CHECK(seen.insert(actor.pid.bits()).second);
+            CHECK(seen.insert(other.pid.bits()).second);
+            end_life(table, actor);
+            if (life < i) table.release(other);
+        }
+    }
+}
+
+TEST_CASE("an actor that has its home from the start takes no early posts") {
+    ActorTable table;
+    IdleActor first, second;
+    for (IdleActor* actor : {&first, &second}) {  // in a fresh slot and in one that was used
+        REQUIRE(table.allocate(*actor, 2));
+        CHECK(table.find_home(actor->pid) == 2);
+        NumberedPost post(1);
+        CHECK(!table.post_early(actor->pid, post));
+        table.release(*actor);
+    }
+    CHECK(first.pid.index == second.pid.index);
+}
+
 TEST_CASE("actors of several segments are all found and visited once, in index order") {
     ActorTable table;
     const std::size_t count = 2 * ActorTable::kSegmentSlots + 10;

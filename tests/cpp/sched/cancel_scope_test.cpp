@@ -9,18 +9,14 @@ using namespace smarm::testing;
 using namespace std::chrono_literals;
 
 namespace {
-
 using Alone = TestScheduler<VirtualDriver>;
-
-Instant in(Duration duration) { return deadline_after(this_worker()->driver().now(), duration); }
-
 }  // namespace
 
 TEST_CASE("a deadline ends the park in progress, once") {
     Alone alone;
     alone.run([] {
         CancelScope scope;
-        scope.open(in(5ms));
+        scope.open(from_now(5ms));
         CHECK(park() == Wake::exit_requested);
         CHECK(this_actor()->scope_unwinds);
         CHECK(CancelScope::take_expired(*this_actor()) == scope.id());
@@ -40,7 +36,7 @@ TEST_CASE("an expiry that nobody took ends with the scope") {
         scope.close();
         CHECK_FALSE(this_actor()->scope_expired);
         CHECK(sleep_for(1ms) == Wake::timed_out);
-        scope.open(in(1h));  // it can be used again
+        scope.open(from_now(1h));  // it can be used again
         CHECK_FALSE(scope.cut_short());
         scope.close();
         CHECK_FALSE(this_actor()->held);
@@ -53,8 +49,8 @@ TEST_CASE("of expired scopes the outermost is taken, and with it those inside") 
         Actor& self = *this_actor();
         CancelScope outer;
         CancelScope inner;
-        outer.open(in(5ms));
-        inner.open(in(5ms));
+        outer.open(from_now(5ms));
+        inner.open(from_now(5ms));
         CHECK(park() == Wake::exit_requested);
         CHECK(CancelScope::take_expired(self) == outer.id());
         CHECK(CancelScope::take_expired(self) == 0);
@@ -70,8 +66,8 @@ TEST_CASE("an inner scope ends alone, an outer one also after the inner was left
         Actor& self = *this_actor();
         CancelScope outer;
         CancelScope inner;
-        outer.open(in(10ms));
-        inner.open(in(5ms));
+        outer.open(from_now(10ms));
+        inner.open(from_now(5ms));
         CHECK(park() == Wake::exit_requested);
         CHECK(CancelScope::take_expired(self) == inner.id());
         inner.close();
@@ -107,7 +103,7 @@ TEST_CASE("the end of its actor closes a scope, armed or not") {
     Alone alone;
     alone.run([] {
         CancelScope scope;
-        join(spawn_here([&] { scope.open(in(1h)); }));
+        join(spawn_here([&] { scope.open(from_now(1h)); }));
         CHECK_FALSE(scope.is_open());
         CHECK(this_worker()->timers().size() == 0);
     });

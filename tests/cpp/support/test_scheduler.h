@@ -33,6 +33,8 @@ inline Pid spawn_on(unsigned worker, std::function<void()> function) {
 
 inline Wake park(Instant deadline = kNever) { return this_worker()->park(WaitReason::sleep, deadline); }
 inline Wake sleep_for(Duration duration) { return park(deadline_after(this_worker()->driver().now(), duration)); }
+// A deadline. For calls that need one.
+inline Instant from_now(Duration duration) { return deadline_after(this_worker()->driver().now(), duration); }
 inline Wake pass_turn() { return this_worker()->yield(); }
 
 // Yields until the condition holds. For what other actors, of this worker or another, are about to do.

@@ -10,16 +10,12 @@ using namespace smarm;
 using namespace smarm::testing;
 using namespace std::chrono_literals;
 
-namespace {
-Instant in(Duration duration) { return deadline_after(this_worker()->driver().now(), duration); }
-}  // namespace
-
 TEST_CASE("one that gives up is not counted, and the others go on waiting") {
     TestScheduler<VirtualDriver> alone;
     alone.run([] {
         Barrier barrier(3);
         bool last = false;
-        CHECK(barrier.wait_all(in(5ms), &last) == Status::timed_out);
+        CHECK(barrier.wait_all(from_now(5ms), &last) == Status::timed_out);
         int opened = 0;
         const auto wait = [&] {
             bool its_last = false;
@@ -36,7 +32,7 @@ TEST_CASE("one that gives up is not counted, and the others go on waiting") {
         const Pid second = spawn_here(wait);
         pass_turn();
         CHECK(opened == 0);
-        CHECK(barrier.wait_all(in(-1s), &last) == Status::ok);
+        CHECK(barrier.wait_all(from_now(-1s), &last) == Status::ok);
         CHECK(last);
         join(first);
         join(second);

@@ -10,10 +10,6 @@ using namespace smarm;
 using namespace smarm::testing;
 using namespace std::chrono_literals;
 
-namespace {
-Instant in(Duration duration) { return deadline_after(this_worker()->driver().now(), duration); }
-}  // namespace
-
 TEST_CASE("a notification wakes the oldest waiter, and each holds the mutex again") {
     TestScheduler<VirtualDriver> alone;
     alone.run([] {
@@ -32,7 +28,7 @@ TEST_CASE("a notification wakes the oldest waiter, and each holds the mutex agai
         }
         pass_turn();
         REQUIRE(mutex->acquire(kNever) == Status::ok);
-        CHECK(condition.wait_notified(in(5ms)) == Status::timed_out);
+        CHECK(condition.wait_notified(from_now(5ms)) == Status::timed_out);
         CHECK(mutex->holder() == this_actor()->pid);
         condition.notify(1);
         mutex->release();
@@ -44,7 +40,8 @@ TEST_CASE("a notification wakes the oldest waiter, and each holds the mutex agai
     });
 }
 
-TEST_CASE("a notified actor that is asked to exit passes the notification on, and holds the mutex while it is unwound") {
+TEST_CASE(
+    "a notified actor that is asked to exit passes the notification on, and holds the mutex while it is unwound") {
     TestScheduler<VirtualDriver> alone;
     alone.run([] {
         auto mutex = make_shared_ref<Mutex>();

@@ -10,15 +10,11 @@ using namespace smarm;
 using namespace smarm::testing;
 using namespace std::chrono_literals;
 
-namespace {
-Instant in(Duration duration) { return deadline_after(this_worker()->driver().now(), duration); }
-}  // namespace
-
 TEST_CASE("set wakes everybody who waits and lets everybody pass until it is cleared") {
     TestScheduler<VirtualDriver> alone;
     alone.run([] {
         Event event;
-        CHECK(event.wait_set(in(5ms)) == Status::timed_out);
+        CHECK(event.wait_set(from_now(5ms)) == Status::timed_out);
         int woken = 0;
         std::vector<Pid> pids;
         for (int i = 0; i < 3; ++i) pids.push_back(spawn_here([&] { woken += event.wait_set(kNever) == Status::ok; }));
@@ -33,7 +29,7 @@ TEST_CASE("set wakes everybody who waits and lets everybody pass until it is cle
         CHECK(woken == 3);
         CHECK_FALSE(event.is_set());
         event.set();
-        CHECK(event.wait_set(in(-1s)) == Status::ok);
+        CHECK(event.wait_set(from_now(-1s)) == Status::ok);
     });
 }
 

@@ -14,13 +14,12 @@ namespace {
 
 using Alone = TestScheduler<VirtualDriver>;
 
-Instant in(Duration duration) { return deadline_after(this_worker()->driver().now(), duration); }
-
 // Parks until `count` actors of this worker wait for a lock.
 void wait_for_waiters(std::size_t count) {
     wait_until([count] {
         std::size_t waiting = 0;
-        scheduler().table().visit_all([&](Actor& actor, int) { waiting += actor.wait_reason.load() == WaitReason::lock; });
+        scheduler().table().visit_all(
+            [&](Actor& actor, int) { waiting += actor.wait_reason.load() == WaitReason::lock; });
         return waiting == count;
     });
 }
@@ -32,7 +31,7 @@ TEST_CASE("a free mutex is taken at once, and only its holder can release it") {
     alone.run([] {
         auto mutex = make_shared_ref<Mutex>();
         CHECK_FALSE(mutex->release());
-        CHECK(mutex->acquire(in(-1s)) == Status::ok);
+        CHECK(mutex->acquire(from_now(-1s)) == Status::ok);
         CHECK(mutex->holder() == this_actor()->pid);
         join(spawn_here([&] { CHECK_FALSE(mutex->release()); }));
         CHECK(mutex->release());
@@ -59,7 +58,7 @@ TEST_CASE("waiters get the mutex in the order in which they came") {
         wait_for_waiters(5);
         mutex->release();
         // Handed over: nobody can get in before those who waited.
-        CHECK(mutex->acquire(in(-1s)) == Status::timed_out);
+        CHECK(mutex->acquire(from_now(-1s)) == Status::timed_out);
         CHECK(mutex->acquire(kNever) == Status::ok);
         CHECK(order == std::vector<int>{0, 1, 2, 3, 4});
         mutex->release();
@@ -73,7 +72,7 @@ TEST_CASE("a timeout leaves the queue, and the others keep their turns") {
         auto mutex = make_shared_ref<Mutex>();
         REQUIRE(mutex->acquire(kNever) == Status::ok);
         int got = 0;
-        const Pid hurried = spawn_here([&] { CHECK(mutex->acquire(in(5ms)) == Status::timed_out); });
+        const Pid hurried = spawn_here([&] { CHECK(mutex->acquire(from_now(5ms)) == Status::timed_out); });
         const Pid patient = spawn_here([&] {
             got += mutex->acquire(kNever) == Status::ok;
             mutex->release();
@@ -112,7 +111,10 @@ TEST_CASE("the end of its holder poisons the mutex for those who wait and those 
     alone.run([] {
         auto mutex = make_shared_ref<Mutex>();
         atomic<bool> go{false};
-        const Pid holder = spawn_here([&] { REQUIRE(mutex->acquire(kNever) == Status::ok); wait_until([&] { return go.load(); }); });
+        const Pid holder = spawn_here([&] {
+            REQUIRE(mutex->acquire(kNever) == Status::ok);
+            wait_until([&] { return go.load(); });
+        });
         wait_until([&] { return mutex->holder() == holder; });
         std::vector<Status> statuses;
         std::vector<Pid> waiters;
@@ -128,7 +130,7 @@ TEST_CASE("the end of its holder poisons the mutex for those who wait and those 
         CHECK(statuses == std::vector<Status>(3, Status::closed));
         join(repairer);
         CHECK_FALSE(mutex->sealed_by());
-        CHECK(mutex->acquire(in(-1s)) == Status::ok);
+        CHECK(mutex->acquire(from_now(-1s)) == Status::ok);
         mutex->release();
     });
 }
@@ -198,7 +200,8 @@ TEST_CASE("timeouts, exits and deaths of holders on several workers lose no wake
         for (unsigned i = 0; i < kActors; ++i) {
             pids.push_back(spawn_on(i % 3, [&done, mutex, i] {
                 for (int round = 0; round < 50; ++round) {
-                    const Status status = mutex->acquire(i % 4 == 0 ? in(Duration(round * 1000)) : kNever, i % 4 == 1);
+                    const Status status =
+                        mutex->acquire(i % 4 == 0 ? from_now(Duration(round * 1000)) : kNever, i % 4 == 1);
                     if (status == Status::exit_requested) break;
                     if (status != Status::ok) continue;
                     if (round == 25 && i % 8 == 2) break;  // dies with it

@@ -12,7 +12,6 @@ using namespace std::chrono_literals;
 
 namespace {
 using Alone = TestScheduler<VirtualDriver>;
-Instant in(Duration duration) { return deadline_after(this_worker()->driver().now(), duration); }
 }  // namespace
 
 TEST_CASE("permits run out, come back, and only their owner can give them back") {
@@ -22,7 +21,7 @@ TEST_CASE("permits run out, come back, and only their owner can give them back")
         CHECK_FALSE(semaphore->release());
         CHECK(semaphore->acquire(kNever) == Status::ok);
         CHECK(semaphore->acquire(kNever) == Status::ok);
-        CHECK(semaphore->acquire(in(5ms)) == Status::timed_out);
+        CHECK(semaphore->acquire(from_now(5ms)) == Status::timed_out);
         join(spawn_here([&] { CHECK_FALSE(semaphore->release()); }));
         CHECK(semaphore->release());
         CHECK(semaphore->available() == 1);
@@ -87,7 +86,7 @@ TEST_CASE("on several workers there are never more inside than permits") {
         for (unsigned i = 0; i < 12; ++i) {
             pids.push_back(spawn_on(i % 3, [&] {
                 for (int round = 0; round < 300; ++round) {
-                    if (semaphore->acquire(round % 7 ? kNever : in(1us)) != Status::ok) continue;
+                    if (semaphore->acquire(round % 7 ? kNever : from_now(1us)) != Status::ok) continue;
                     const int now = ++inside;
                     if (now > most) most = now;
                     if (round % 10 == 0) pass_turn();

@@ -14,17 +14,15 @@ namespace {
 
 using Alone = TestScheduler<VirtualDriver>;
 
-Instant in(Duration duration) { return deadline_after(this_worker()->driver().now(), duration); }
-
 Ref<MessageTimer> once(Pid target, std::uint64_t number, Duration delay) {
     auto timer = make_shared_ref<MessageTimer>(target, Message(number_parcel(number)));
-    timer->arm(in(delay));
+    timer->arm(from_now(delay));
     return timer;
 }
 
 Ref<MessageTimer> every(Duration period, Pid target, std::uint64_t number) {
     auto timer = make_shared_ref<MessageTimer>(target, number_parcel(number), period);
-    timer->arm(in(period));
+    timer->arm(from_now(period));
     return timer;
 }
 

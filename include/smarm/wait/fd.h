@@ -1,0 +1,55 @@
+// fd.h: waiting for file descriptors, and closing them under those who wait.
+//
+// What:    wait_fd parks the running actor until the fd can be read or written, hangs up or fails (as poll(2) tells it);
+//          read_fd and write_fd transfer without ever blocking the worker on a pipe, socket or terminal; close_fd closes the
+//          fd and ends the waits of all workers' actors with `closed`.
+// Opening: every number has a count in a process-wide table that close_fd moves on: odd while it is being closed. A wait
+//          belongs to one opening, so that a close which is still on its way to another worker never ends a wait on the
+//          file that got the number next. Closing an fd in any other way wakes nobody.
+// Files:   regular files and block devices are always ready, and reading them may wait for the disk: that holds the worker up.
+// Deadline: kNever: none. In the past: tries once, then timed_out.
+// Threads: all but close_fd: the running actor of a worker whose driver is a Reactor. close_fd: any.
+// Errors:  in FdEnd; errno EBADF for what is no open fd. SIGPIPE must be ignored, as Python does.
+// Allocates: the table's part for 1024 numbers, once (ENOMEM). Throws: no.
+// See:     tests/cpp/wait/fd_test.cpp, docs/explanation/internals/reactor.md
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include <poll.h>
+
+#include "smarm/base/clock.h"
+#include "smarm/wait/reactor.h"
+
+namespace smarm {
+
+class Scheduler;
+
+enum class FdStatus : std::uint8_t { ready, closed, timed_out, exit_requested, failed };
+
+struct FdEnd {
+    FdStatus status = FdStatus::ready;
+    int error = 0;  // errno, when failed
+};
+
+// Parks until `fd` is ready; returns at once when it is already.
+FdEnd wait_fd(int fd, Interest interest, Instant deadline) noexcept;
+// As above for an owner whose last try was refused: see Reactor::add. Parks without asking the kernel first.
+FdEnd wait_fd(OwnedFd& fd, Interest interest, Instant deadline) noexcept;
+// As poll(2), with `count` its result. POLLPRI alone is looked for 20 times a second.
+FdEnd wait_any_fd(pollfd* fds, std::size_t size, Instant deadline, int& count) noexcept;
+
+// Reads at most `size` bytes, as soon as there are any. got: 0 at the end of the file.
+FdEnd read_fd(int fd, void* data, std::size_t size, Instant deadline, std::size_t& got) noexcept;
+// Writes all of it; `written` says how far it came.
+FdEnd write_fd(int fd, const void* data, std::size_t size, Instant deadline, std::size_t& written) noexcept;
+
+// Ends all waits on `fd` with `closed`, then closes it. The actors of other workers are woken through their inboxes
+// (scheduler: nullptr when no runtime runs). Returns 0 or errno: EBADF when
+// it is closed already. Of two closers at once one waits for the other, in close(2).
+int close_fd(int fd, Scheduler* scheduler) noexcept;
+// As close_fd, but only ends the waits: for an fd that others close right after.
+void abandon_fd(int fd, Scheduler* scheduler) noexcept;
+
+}  // namespace smarm

@@ -1,0 +1,197 @@
+"""Servers: an actor with state that answers calls, one at a time.  OTP's gen_server."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
+
+from smarm import _core, _starting
+from smarm._errors import ActorExit, Timeout
+from smarm._signals import Call, Exit
+
+if TYPE_CHECKING:
+    from smarm._core import Pid
+
+
+class Cast(NamedTuple):
+    """A message for handle_cast."""
+
+    message: Any
+
+
+class ServerRef(NamedTuple):
+    """Names a server by its Pid or by its registered name; sendable.
+
+    ``ServerRef("db")`` finds whoever has that name when it is used: it stays good when a supervisor restarts the
+    server.
+    """
+
+    address: Pid | str
+
+    @property
+    def pid(self) -> Pid | None:
+        """The server's Pid; None when nobody has the name now."""
+        pid: Pid | None = _core.whereis(self.address) if isinstance(self.address, str) else self.address
+        return pid
+
+    def call(self, request: object, timeout: float | None = 5.0) -> Any:
+        """Return what the server's handle_call answers.  Parks; raises as ``smarm.call``."""
+        return _core.call(self.address, request, timeout=timeout)
+
+    def cast(self, message: object) -> None:
+        """Send a message for handle_cast; never waits.  Raises NotRegistered, NotSendable."""
+        _core.send(self.address, Cast(message))
+
+    def stop(self, reason: object = "normal", timeout: float | None = None) -> None:
+        """Ask the server to end after what is in its mailbox, and wait until it has called terminate and ended.
+
+        Raises ProcessDown when it had ended or ends for another reason, Timeout, NotRegistered.
+        """
+        _starting.stop(self.address, reason, timeout)
+
+
+class Server:
+    """Base class of servers.  Override what the server needs; the state is in ``self``.
+
+    Callbacks run in the server's actor, one after the other.  An exception that leaves one ends the server:
+    ``terminate`` is called, callers that wait get ProcessDown with that reason, and a supervisor restarts it.  ``raise
+    smarm.ActorExit(reason)`` ends it on purpose, ``self.stop(reason)`` does so after the callback has returned.
+    """
+
+    NO_REPLY: ClassVar[Final] = object()
+    """Returned by handle_call to answer later: ``smarm.reply(caller, value)``, from any actor."""
+
+    idle_timeout: float | None = None
+    """Seconds without a message after which handle_timeout is called."""
+
+    _stop: _starting.Stop | None = None
+    _continuation: tuple[Any] | None = None
+
+    @classmethod
+    def start(
+        cls,
+        *args: Any,
+        name: str | None = None,
+        on: str | int | None = None,
+        link: bool = False,
+        timeout: float | None = None,
+    ) -> ServerRef:
+        """Start a server, wait until its ``init(*args)`` has returned, and return its ServerRef.
+
+        ``name`` registers it before init.  ``on`` chooses its worker and ``link`` links it to the caller, as for spawn.
+        Raises ActorFailed with init's exception as its cause, ActorKilled, Timeout (it is killed), NotSendable.
+        """
+        birth = _starting.Birth(_core.self(), link, True, True, name, _starting.ancestors())
+        handle = _starting.spawn(birth, cls, args, on=on, label=name or cls.__name__, monitor=True)
+        _starting.wait_until_started(handle, timeout)
+        return ServerRef(handle.pid)
+
+    # ---- callbacks ---------------------------------------------------------------------------------------------------
+
+    def init(self, *args: Any) -> None:
+        """Set the server up; its starter waits.  An exception here is raised in the starter."""
+        if args:
+            raise TypeError(f"{type(self).__qualname__}.init takes no arguments; {len(args)} were given")
+
+    def handle_call(self, request: Any, caller: Call) -> Any:
+        """Return the answer to a call, or NO_REPLY."""
+        raise NotImplementedError(f"{type(self).__qualname__} has no handle_call")
+
+    def handle_cast(self, message: Any) -> None:
+        """Take what ``cast`` sent."""
+        raise NotImplementedError(f"{type(self).__qualname__} has no handle_cast")
+
+    def handle_info(self, message: Any) -> None:
+        """Take any other message: what ``smarm.send`` sent, Down, Exit of an actor that is not the parent."""
+        import logging
+
+        logging.getLogger("smarm.server").warning(
+            "%s got a message that it does not expect: %r", self._label(), message
+        )
+
+    def handle_timeout(self) -> None:
+        """Called when no message came for ``idle_timeout`` seconds."""
+
+    def handle_continue(self, value: Any) -> None:
+        """Called before the next message with what ``proceed`` was given."""
+
+    def terminate(self, reason: Any) -> None:
+        """Clean up: the server ends.  ``reason`` is the exit reason, or the exception that a callback raised.
+
+        Not called when init failed.  In a killed server the first call that parks raises ActorExit again.
+        """
+
+    # ---- for callbacks -----------------------------------------------------------------------------------------------
+
+    def stop(self, reason: object = "normal") -> None:
+        """End the server when the running callback has returned (and its answer has been sent)."""
+        self._stop = _starting.Stop(reason)
+
+    def proceed(self, value: object = None) -> None:
+        """Call ``handle_continue(value)`` after the running callback, before any message: for the slow part of init."""
+        self._continuation = (value,)
+
+    # ---- the loop ----------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def _run_as_actor(cls, *args: Any) -> None:
+        server = cls()
+        server.init(*args)
+        server._run()
+
+    def _run(self) -> None:
+        parent = _starting.parent()
+        try:
+            _starting.started()  # from here on terminate is called, whenever an exit signal comes
+            while self._stop is None:
+                self._step(parent)
+        except BaseException as error:
+            self.terminate(error.reason if isinstance(error, ActorExit) else error)
+            raise
+        self._end(self._stop.reason)
+
+    def _end(self, reason: object) -> None:
+        self.terminate(reason)
+        if reason != "normal":
+            raise ActorExit(reason)
+
+    def _step(self, parent: Pid | None) -> None:
+        if self._continuation is not None:
+            (value,), self._continuation = self._continuation, None
+            self.handle_continue(value)
+            return
+        try:
+            message = _core.receive(timeout=self.idle_timeout)
+        except Timeout:
+            self.handle_timeout()
+            return
+        try:
+            self._dispatch(message, parent)
+        except Exception as error:
+            error.add_note(f"{self._label()} was handling {_shorten(message)}")
+            raise
+
+    def _dispatch(self, message: Any, parent: Pid | None) -> None:
+        kind = type(message)
+        if kind is Call:
+            answer = self.handle_call(message.request, message)
+            if answer is not Server.NO_REPLY:
+                _core.reply(message, answer)
+        elif kind is Cast:
+            self.handle_cast(message.message)
+        elif kind is _starting.Stop:
+            self._stop = message
+        elif kind is Exit and message.pid == parent:
+            self._stop = _starting.Stop(message.reason)
+        else:
+            self.handle_info(message)
+
+    def _label(self) -> str:
+        return f"server {type(self).__qualname__} {_core.self()}"
+
+
+def _shorten(message: object) -> str:
+    try:
+        text = repr(message)
+    except Exception:  # of a user's class
+        return f"<{type(message).__qualname__}, whose repr failed>"
+    return text if len(text) <= 500 else text[:500] + "..."

@@ -1,0 +1,248 @@
+"""Stream sockets for actors: TCP, Unix and TLS, plain blocking calls that park.
+
+An address is ``(host, port)`` for TCP, or a path (str, bytes, PathLike; a leading NUL makes it abstract) for a Unix
+socket.  Every timeout is in seconds, for the whole call; None means no limit.
+"""
+
+from __future__ import annotations
+
+import errno
+import functools
+import os
+import socket
+from collections.abc import Callable
+from typing import Any
+
+from smarm import _core
+from smarm._core import Connection as Connection
+from smarm._core import Listener as Listener
+from smarm._core import block_on_io, spawn
+from smarm._core import sleep as _sleep
+from smarm._deadline import Deadline
+from smarm._errors import ConfigError, Timeout
+from smarm.io import wait_writable
+
+# ssl is imported where it is needed: that takes as long as all the rest.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import ssl
+
+    from smarm._tls import TlsConnection as TlsConnection
+
+type Address = tuple[str, int] | tuple[str, int, int, int] | str | bytes | os.PathLike[str]
+
+__all__ = [
+    "Address",
+    "Connection",
+    "Listener",
+    "TlsConnection",
+    "connect",
+    "connect_tls",
+    "listen",
+    "serve",
+    "wrap_tls",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "TlsConnection":
+        from smarm._tls import TlsConnection
+
+        return TlsConnection
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def _is_path(address: Address) -> bool:
+    return isinstance(address, (str, bytes, os.PathLike))
+
+
+def _resolve(address: Address, deadline: Deadline, flags: int = 0) -> list[tuple[int, Any]]:
+    """Return (family, address) pairs to try; names are looked up on a thread of the worker's pool."""
+    if isinstance(address, (str, bytes, os.PathLike)):
+        return [(socket.AF_UNIX, os.fspath(address))]
+    if not isinstance(address, tuple) or len(address) not in (2, 4):
+        raise TypeError(f"an address is (host, port) or the path of a Unix socket, not {address!r}")
+    host, port = address[:2]
+    look_up = functools.partial(socket.getaddrinfo, host or None, port, type=socket.SOCK_STREAM)
+    try:
+        found = look_up(flags=flags | socket.AI_NUMERICHOST)
+    except socket.gaierror:
+        found = block_on_io(functools.partial(look_up, flags=flags), timeout=deadline.left())
+    # getaddrinfo takes no flow and scope.
+    return [
+        (family, where[:2] + address[2:] if len(where) == 4 and len(address) == 4 else where)
+        for family, _, _, _, where in found
+    ]
+
+
+def listen(address: Address, *, backlog: int = 1024, reuse_port: bool = False) -> Listener:
+    """Listen on a TCP or Unix address; port 0 takes a free one, see ``Listener.address``.
+
+    ``reuse_port`` lets several workers (or processes) listen on the same port: the kernel spreads connections over
+    them.  Raises OSError, TypeError.
+    """
+    problem: OSError | None = None
+    for family, where in _resolve(address, Deadline(None), socket.AI_PASSIVE):
+        try:
+            with socket.socket(family, socket.SOCK_STREAM) as sock:
+                if family != socket.AF_UNIX:
+                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # accepted sockets inherit it
+                if reuse_port:
+                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+                sock.bind(where)
+                sock.listen(backlog)
+                return _own(Listener, sock)
+        except OSError as error:
+            problem = problem or error
+    raise problem or OSError(errno.EADDRNOTAVAIL, f"{address!r} names no address")
+
+
+def connect(address: Address, *, timeout: float | None = None) -> Connection:
+    """Connect to a TCP or Unix address, trying all addresses of a host name in turn.
+
+    Raises Timeout, OSError (ConnectionRefusedError, socket.gaierror ...), TypeError.
+    """
+    deadline = Deadline(timeout)
+    problem: OSError | None = None
+    for family, where in _resolve(address, deadline):
+        try:
+            with socket.socket(family, socket.SOCK_STREAM) as sock:
+                if family != socket.AF_UNIX:
+                    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                _connect(sock, where, deadline)
+                return _own(Connection, sock)
+        except Timeout:
+            raise
+        except OSError as error:
+            problem = problem or error
+    raise problem or OSError(errno.EADDRNOTAVAIL, f"{address!r} names no address")
+
+
+def _own[T: (Listener, Connection)](kind: Callable[[int], T], sock: socket.socket) -> T:
+    made = kind(sock.fileno())
+    sock.detach()
+    return made
+
+
+def _connect(sock: socket.socket, where: Any, deadline: Deadline) -> None:
+    sock.setblocking(False)
+    while (
+        code := sock.connect_ex(where)
+    ) == errno.EAGAIN:  # a Unix socket whose backlog is full; nothing tells when it is not
+        if deadline.left() == 0:
+            raise Timeout("the peer did not accept the connection before the timeout")
+        _sleep(0.001)
+    if code == errno.EINPROGRESS:
+        try:
+            wait_writable(sock, timeout=deadline.left())
+        except Timeout:
+            raise Timeout("the connection was not made before the timeout") from None
+        code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    if code:
+        raise OSError(code, os.strerror(code))
+
+
+# ---- TLS -------------------------------------------------------------------------------------------------------------
+
+
+def wrap_tls(
+    connection: Connection,
+    context: ssl.SSLContext,
+    *,
+    server_side: bool = False,
+    server_name: str | None = None,
+    timeout: float | None = None,
+) -> TlsConnection:
+    """Speak TLS on a connection from here on: do the handshake and return the TlsConnection, which owns the connection.
+
+    When the handshake fails the connection is closed.  Raises ssl.SSLError, Timeout, OSError.
+    """
+    from smarm._tls import TlsConnection
+
+    try:
+        wrapped = TlsConnection(connection, context, server_side, server_name)
+        wrapped.do_handshake(timeout)
+    except BaseException:
+        connection.close()
+        raise
+    return wrapped
+
+
+def connect_tls(
+    address: Address,
+    *,
+    context: ssl.SSLContext | None = None,
+    server_name: str | None = None,
+    timeout: float | None = None,
+) -> TlsConnection:
+    """Connect and do the TLS handshake.
+
+    ``context`` defaults to ``ssl.create_default_context()``; ``server_name``, which the certificate must have, to the
+    host of the address.  Raises ssl.SSLError, Timeout, OSError.
+    """
+    import ssl
+
+    deadline = Deadline(timeout)
+    if context is None:
+        context = ssl.create_default_context()
+    if server_name is None and isinstance(address, tuple):
+        server_name = address[0]
+    return wrap_tls(
+        connect(address, timeout=deadline.left()), context, server_name=server_name, timeout=deadline.left()
+    )
+
+
+# ---- serving ---------------------------------------------------------------------------------------------------------
+
+
+def serve(
+    handler: Callable[[Connection], object],
+    address: Address,
+    *,
+    workers: int = 1,
+    backlog: int = 1024,
+    ready: Callable[[Any], object] | None = None,
+) -> None:
+    """Accept connections for ever; each gets an actor of its own that runs ``handler(connection)``.
+
+    That actor is on the worker that accepted.  The connection is closed when the handler ends; an exception ends that
+    actor only and is reported.  ``workers`` beyond 1 makes others accept on the same TCP port, too, by actors that are
+    linked to this one: ``handler`` must then be a function of a module.  ``ready`` is called with the address when
+    connections are taken.  Raises OSError when the address cannot be had, ConfigError.
+    """
+    most = _core._statistics()["max_workers"]
+    if not isinstance(workers, int) or not 1 <= workers <= most:
+        raise ConfigError(f"workers must be from 1 to {most}, the workers of this runtime, not {workers!r}")
+    if workers > 1 and _is_path(address):
+        raise ConfigError("a Unix socket has one listener: workers must be 1")
+    listener = listen(address, backlog=backlog, reuse_port=workers > 1)
+    own = _core.worker_index()
+    others = [index for index in range(most) if index != own][: workers - 1]
+    for index in others:
+        _core.link(spawn(_serve_here, handler, listener.address, backlog, on=index, name=f"acceptor {index}").pid)
+    if ready is not None:
+        ready(listener.address)
+    _accept_all(handler, listener)
+
+
+def _serve_here(handler: Callable[[Connection], object], address: Address, backlog: int) -> None:
+    _accept_all(handler, listen(address, backlog=backlog, reuse_port=True))
+
+
+def _accept_all(handler: Callable[[Connection], object], listener: Listener) -> None:
+    with listener:
+        while True:
+            try:
+                connection = listener.accept()
+            except OSError as error:
+                if error.errno not in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
+                    raise
+                _sleep(0.05)  # until some connections have ended
+                continue
+
+            def handle(connection: Connection = connection) -> None:
+                with connection:
+                    handler(connection)
+
+            spawn(handle, on="local")

@@ -1,0 +1,98 @@
+"""The layers of the C++ code: includes go strictly downwards, and each public header stands alone."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sysconfig
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+LAYERS = ["base", "fiber", "msg", "actor", "sched", "wait", "interp", "runtime", "bind", "host"]
+PYTHON_FROM = LAYERS.index("interp")
+INCLUDE = re.compile(r'^\s*#\s*include\s+([<"])([^>"]+)[>"]', re.MULTILINE)
+HEADERS = sorted((ROOT / "include").rglob("*.h"))
+SOURCES = sorted(path for folder in ("src", "host") for path in (ROOT / folder).rglob("*") if path.suffix in {".h", ".cpp", ".c", ".S"})
+
+
+def layer_of(path: pathlib.Path) -> int:
+    """Return the layer of a file of the tree."""
+    parts = path.relative_to(ROOT).parts
+    name = {"include": 2, "src": 1, "host": 0}[parts[0]]
+    return LAYERS.index(parts[name])
+
+
+def layer_of_include(name: str) -> int | None:
+    """Return the layer of what is included, None for what is not ours."""
+    parts = name.split("/")
+    if parts[0] == "smarm":
+        return LAYERS.index(parts[1])
+    return LAYERS.index(parts[0]) if parts[0] in LAYERS and len(parts) > 1 else None
+
+
+def includes(path: pathlib.Path) -> list[tuple[str, str]]:
+    return INCLUDE.findall(path.read_text())
+
+
+def name_of(path: pathlib.Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("path", HEADERS + SOURCES, ids=name_of)
+def test_includes_go_downwards(path: pathlib.Path) -> None:
+    own = layer_of(path)
+    for _, included in includes(path):
+        layer = layer_of_include(included)
+        assert layer is None or layer <= own, f"{LAYERS[own]} must not include {included}"
+        if "Python.h" in included or included.startswith(("pybind11/", "internal/pycore")):
+            assert own >= PYTHON_FROM, f"{LAYERS[own]} must not know Python"
+        if included.startswith("pybind11/"):
+            assert LAYERS[own] == "bind"
+
+
+@pytest.mark.parametrize("path", HEADERS, ids=name_of)
+def test_a_public_header_does_not_include_private_ones(path: pathlib.Path) -> None:
+    for quote, included in includes(path):
+        assert quote == "<" or included.startswith("smarm/"), included
+        assert not included.startswith("internal/")
+
+
+def test_only_the_compatibility_files_look_behind_cpythons_api() -> None:
+    allowed = {"src/interp/py_compat.h", "src/interp/py_compat.c"}
+    for path in HEADERS + SOURCES:
+        if name_of(path) in allowed:
+            continue
+        text = path.read_text()
+        assert "PY_VERSION_HEX" not in text, f"{name_of(path)}: version tests belong into py_compat"
+        assert not re.search(r"internal/pycore|Py_BUILD_CORE", text), f"{name_of(path)}: belongs into py_compat"
+
+
+def test_every_header_is_on_the_map() -> None:
+    text = (ROOT / "include/smarm/README.md").read_text()
+    missing = [name_of(path) for path in HEADERS if str(path.relative_to(ROOT / "include/smarm")) not in text and path.name not in text]
+    assert missing == []
+
+
+def test_public_headers_compile_alone(tmp_path: pathlib.Path) -> None:
+    compiler = next((found for name in (os.environ.get("CXX"), "c++", "g++", "clang++") if name and (found := shutil.which(name))), None)
+    if compiler is None:
+        pytest.skip("there is no C++ compiler")
+    options = ["-std=c++20", "-fsyntax-only", "-Wall", "-Wextra", "-Werror", f"-I{ROOT / 'include'}"]
+
+    def compile_alone(header: pathlib.Path) -> str:
+        # Twice: without #pragma once the second would fail.
+        source = tmp_path / (name_of(header).replace("/", "_") + ".cpp")
+        line = f'#include "{header.relative_to(ROOT / "include")}"\n'
+        source.write_text(line * 2)
+        python = [f"-isystem{sysconfig.get_path('include')}"] if layer_of(header) >= PYTHON_FROM else []
+        done = subprocess.run([compiler, *options, *python, str(source)], capture_output=True, text=True)
+        return "" if done.returncode == 0 else f"{name_of(header)}:\n{done.stderr}"
+
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        failures = [failure for failure in pool.map(compile_alone, HEADERS) if failure]
+    assert not failures, "\n".join(failures)

@@ -1,0 +1,99 @@
+"""Functions and classes that tests use in actors of any worker: a module that every interpreter can import."""
+
+from __future__ import annotations
+
+import os
+import threading
+from dataclasses import dataclass
+from typing import Any
+
+import smarm
+
+
+def where(*_: object) -> int | None:
+    return smarm.worker_index()
+
+
+def native_thread(*_: object) -> int:
+    return threading.get_native_id()
+
+
+def identity(value: Any) -> Any:
+    return value
+
+
+def add(left: int, right: int) -> int:
+    return left + right
+
+
+def fail(message: str) -> None:
+    raise ValueError(message)
+
+
+def echo(requests: smarm.Receiver, replies: smarm.Sender) -> int:
+    """Send back what comes until the channel is closed; return how many that were."""
+    count = 0
+    for value in requests:
+        replies.send(value)
+        count += 1
+    return count
+
+
+def count_to(replies: smarm.Sender, last: int) -> None:
+    for number in range(last):
+        replies.send(number)
+
+
+def collect(requests: smarm.Receiver) -> list[Any]:
+    return list(requests)
+
+
+def reply_to(pid: smarm.Pid) -> None:
+    """Send each message back to the actor `pid`, up to None."""
+    while (message := smarm.receive()) is not None:
+        smarm.send(pid, message)
+
+
+def park() -> None:
+    smarm.receive()
+
+
+def tell_and_park(tx: smarm.Sender) -> None:
+    tx.send(smarm.self())
+    smarm.receive()
+
+
+def write_byte(descriptor: int) -> int | None:
+    """Tell somebody who blocks in a read, without smarm."""
+    os.write(descriptor, b"x")
+    return smarm.worker_index()
+
+
+def spawn_and_join(function: Any, *arguments: Any) -> Any:
+    return smarm.spawn(function, *arguments, on="local").join()
+
+
+def import_module(name: str) -> str:
+    return __import__(name).__name__
+
+
+@dataclass
+class Point:
+    x: int
+    y: int
+
+
+class Unpicklable(Exception):
+    """An exception that cannot travel: it holds a lock."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.lock = threading.Lock()
+
+
+def fail_with_lock(message: str) -> None:
+    raise Unpicklable(message)
+
+
+def unsendable() -> object:
+    return {"rows": [1, threading.Lock()]}

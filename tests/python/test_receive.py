@@ -1,0 +1,165 @@
+"""Selective receive, call and reply."""
+
+import pytest
+
+import smarm
+
+
+def run(main, *args):
+    return smarm.run(main, *args, workers=2)
+
+
+def post(*messages):
+    for message in messages:
+        smarm.send(smarm.self(), message)
+
+
+def test_the_first_match_is_taken_and_the_others_keep_their_order():
+    def main():
+        post(1, "a", 2.0, [3], "b", {"k": 4})
+        assert smarm.receive(str) == "a"
+        assert smarm.receive(lambda message: isinstance(message, dict)) == {"k": 4}
+        assert smarm.receive((list, float)) == 2.0
+        return [smarm.receive() for _ in range(3)]
+
+    assert run(main) == [1, [3], "b"]
+
+
+def test_nothing_matches_before_the_timeout():
+    def main():
+        post("a", "b")
+        with pytest.raises(smarm.Timeout):
+            smarm.receive(int, timeout=0)
+        with pytest.raises(smarm.Timeout):
+            smarm.receive(int, timeout=0.01)
+        return [smarm.receive(), smarm.receive()]
+
+    assert run(main) == ["a", "b"]
+
+
+def test_a_match_may_come_later_from_another_worker():
+    def main():
+        post("noise")
+        smarm.spawn(sends_number, smarm.self(), on=1)
+        return smarm.receive(int), smarm.receive()
+
+    assert run(main) == (7, "noise")
+
+
+def sends_number(pid):
+    smarm.send(pid, "first")
+    smarm.send(pid, 7)
+
+
+def test_a_predicate_that_raises_leaves_the_messages_where_they_are():
+    def main():
+        post(1, 2)
+        with pytest.raises(ZeroDivisionError):
+            smarm.receive(lambda message: 1 / 0)
+        return [smarm.receive(), smarm.receive()]
+
+    assert run(main) == [1, 2]
+
+
+def test_a_predicate_may_park_and_receive_itself():
+    def main():
+        post(1, 2, 3)
+
+        def greedy(message):
+            smarm.yield_now()
+            return message == 2
+
+        return smarm.receive(greedy), smarm.receive(), smarm.receive()
+
+    assert run(main) == (2, 1, 3)
+
+
+def test_what_cannot_match_is_named():
+    def main():
+        with pytest.raises(TypeError, match="type, a predicate or a Ref"):
+            smarm.receive("text")
+        with pytest.raises(TypeError):
+            smarm.receive(int, 1, 2)
+        with pytest.raises(ValueError, match="timeout"):
+            smarm.receive(int, timeout=-1)
+        with pytest.raises(ValueError, match="timeout"):
+            smarm.receive(timeout=float("nan"))
+
+    run(main)
+
+
+def doubler():
+    while True:
+        call = smarm.receive(smarm.Call)
+        if call.request == "crash":
+            raise ValueError("no")
+        if call.request == "late":
+            smarm.receive("go".__eq__)
+        smarm.reply(call, call.request * 2)
+
+
+@pytest.mark.parametrize("on", ["local", 1])
+def test_call_returns_the_answer(on):
+    def main(on):
+        handle = smarm.spawn(doubler, on=on)
+        assert smarm.call(handle.pid, [1, 2]) == [1, 2, 1, 2]
+        return [smarm.call(handle.pid, number) for number in range(5)]
+
+    assert run(main, on) == [0, 2, 4, 6, 8]
+
+
+@pytest.mark.parametrize("on", ["local", 1])
+def test_a_late_answer_is_never_seen(on):
+    def main(on):
+        handle = smarm.spawn(doubler, on=on)
+        with pytest.raises(smarm.Timeout):
+            smarm.call(handle.pid, "late", timeout=0.01)
+        smarm.send(handle.pid, "go")
+        assert smarm.call(handle.pid, 3) == 6  # answered after the late one
+        with pytest.raises(smarm.Timeout):
+            smarm.receive(timeout=0)
+
+    run(main, on)
+
+
+@pytest.mark.parametrize("on", ["local", 1])
+def test_a_server_that_dies_or_is_dead_fails_the_call_at_once(on):
+    def main(on):
+        handle = smarm.spawn(doubler, on=on, monitor=True)
+        with pytest.raises(smarm.ProcessDown) as caught:
+            smarm.call(handle.pid, "crash", timeout=None)
+        assert isinstance(caught.value.reason, smarm.ActorFailed)
+        smarm.receive(handle.monitor)
+        with pytest.raises(smarm.ProcessDown, match="noproc"):
+            smarm.call(handle.pid, 1, timeout=None)
+        with pytest.raises(smarm.ActorFailed):
+            handle.join()
+
+    run(main, on)
+
+
+def test_call_does_not_disturb_other_mail():
+    def main():
+        handle = smarm.spawn(doubler, on="local")
+        post(*range(1000))
+        assert smarm.call(handle.pid, "x") == "xx"
+        return [smarm.receive() for _ in range(1000)] == list(range(1000))
+
+    assert run(main)
+
+
+def test_an_actor_cannot_call_itself():
+    def main():
+        with pytest.raises(RuntimeError, match="itself"):
+            smarm.call(smarm.self(), 1)
+
+    run(main)
+
+
+def test_reply_takes_a_call():
+    def main():
+        for wrong in (1, (1, 2, 3), None):
+            with pytest.raises(TypeError, match="Call"):
+                smarm.reply(wrong, 1)
+
+    run(main)

@@ -1,0 +1,454 @@
+"""The end: signals, actors that clean up, actors that refuse, and the exit status."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+PARKED = """
+def work(tx):
+    try:
+        tx.send("ready")
+        smarm.receive()
+    finally:
+        print("unwound", flush=True)
+"""
+BUSY = """
+def work(tx):
+    try:
+        tx.send("ready")
+        n = 0
+        while True:
+            n += 1
+    finally:
+        print("unwound", flush=True)
+"""
+ALLOCATING = """
+def work(tx):
+    try:
+        tx.send("ready")
+        while True:
+            [dict(a=[n]) for n in range(100)]
+    finally:
+        print("unwound", flush=True)
+"""
+REFUSING = """
+def work(tx):
+    tx.send("ready")
+    while True:
+        try:
+            smarm.receive()
+        except BaseException:
+            pass
+"""
+BLOCKED = """
+def work(tx):
+    import os
+    read, write = os.pipe()
+    tx.send("ready")
+    os.read(read, 1)
+"""
+
+PROGRAM = """
+import smarm, sys
+{work}
+def main():
+    try:
+        tx, rx = smarm.channel()
+        for index in range({count}):
+            smarm.spawn(work, tx, on=index % {workers})
+        for _ in range({count}):
+            rx.recv()
+        print("ready", flush=True)
+        {wait}
+    finally:
+        print("main unwound", flush=True)
+smarm.run(main, workers={workers}, shutdown_timeout={timeout})
+print("not reached")
+"""
+
+
+def program(work, *, wait="smarm.receive()", count=6, workers=3, timeout=60.0):
+    return PROGRAM.format(work=work, wait=wait, count=count, workers=workers, timeout=timeout)
+
+
+def run_and_send(start, tmp_path, text, number):
+    (tmp_path / "app.py").write_text(text)
+    running = start("app.py")
+    running.wait_for("ready")
+    running.send(number)
+    return running.finish()
+
+
+# ---- signals ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("work", [PARKED, BUSY, ALLOCATING], ids=["parked", "busy", "allocating"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_unwinds_every_actor_and_ends_the_process_by_it(start, tmp_path, work, number):
+    result = run_and_send(start, tmp_path, program(work), number)
+    assert result.code == -number
+    lines = result.out.splitlines()
+    assert lines.count("unwound") == 6
+    assert lines.count("main unwound") == 1
+    assert "not reached" not in lines
+    if number == signal.SIGINT:
+        assert result.err.endswith("KeyboardInterrupt\n")
+        assert "in main" in result.err
+    else:
+        assert result.err == ""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_reaches_a_busy_main(start, tmp_path, number):
+    text = program(PARKED, wait="while True: pass")
+    result = run_and_send(start, tmp_path, text, number)
+    assert result.code == -number
+    assert result.out.splitlines().count("unwound") == 6
+    assert result.out.splitlines().count("main unwound") == 1
+
+
+@pytest.mark.parametrize("wait", ["import time; time.sleep(1000)", "smarm.sleep(1000)", "import threading; threading.Event().wait()"])
+def test_ctrl_c_reaches_a_sleeping_main(start, tmp_path, wait):
+    result = run_and_send(start, tmp_path, program(PARKED, wait=wait), signal.SIGINT)
+    assert result.code == -signal.SIGINT
+    assert result.out.splitlines().count("unwound") == 6
+
+
+def test_main_may_handle_ctrl_c_and_return(start, tmp_path):
+    text = """
+import smarm
+def main():
+    print("ready", flush=True)
+    try:
+        smarm.receive()
+    except KeyboardInterrupt:
+        print("handled")
+    return smarm.spawn(abs, -1).join()
+print(smarm.run(main, workers=2))
+"""
+    result = run_and_send(start, tmp_path, text, signal.SIGINT)
+    assert (result.code, result.out, result.err) == (0, "ready\nhandled\n1\n", "")
+
+
+def test_refusing_actors_are_given_up_within_the_timeout_and_the_process_ends(start, tmp_path):
+    result = run_and_send(start, tmp_path, program(REFUSING, timeout=0.5), signal.SIGTERM)
+    assert result.code == -signal.SIGTERM
+    assert "gave up 6 actors" in result.err
+    assert result.out.splitlines().count("main unwound") == 1
+
+
+def test_actors_blocked_in_c_code_are_given_up_and_the_process_ends(start, tmp_path):
+    # Not on the main lane, which runs main itself.
+    text = program(BLOCKED.replace("def work(tx):", "def work(tx):\n    assert smarm.worker_index()"), count=2, timeout=0.5)
+    text = text.replace("on=index % 3", "on=1 + index")
+    result = run_and_send(start, tmp_path, text, signal.SIGTERM)
+    assert result.code == -signal.SIGTERM
+    assert "gave up 2 actors" in result.err
+
+
+def test_ctrl_c_with_refusing_actors_still_exits_by_the_signal(start, tmp_path):
+    result = run_and_send(start, tmp_path, program(REFUSING, timeout=0.5), signal.SIGINT)
+    assert result.code == -signal.SIGINT
+    assert "gave up 6 actors" in result.err
+
+
+def test_a_second_ctrl_c_ends_the_process_at_once(start, tmp_path):
+    text = """
+import smarm
+def stubborn():
+    while True:
+        try:
+            smarm.receive()
+        except BaseException:
+            print("asked", flush=True)
+def main():
+    smarm.spawn(stubborn)
+    smarm.yield_now()
+    print("ready", flush=True)
+    smarm.receive()
+smarm.run(main, workers=1, shutdown_timeout=3000)
+"""
+    (tmp_path / "app.py").write_text(text)
+    running = start("app.py")
+    running.wait_for("ready")
+    running.send(signal.SIGINT)
+    running.wait_for("asked")
+    running.send(signal.SIGINT)
+    assert running.finish().code in (130, -signal.SIGINT)
+
+
+def test_handlers_of_the_program_are_left_alone(start, tmp_path):
+    text = """
+import signal, smarm
+def main():
+    caught = []
+    signal.signal(signal.SIGTERM, lambda number, frame: caught.append(number))
+    print("ready", flush=True)
+    while not caught:
+        smarm.sleep(0.001)
+    print("caught", caught[0] == signal.SIGTERM)
+signal.signal(signal.SIGTERM, lambda *_: None)
+smarm.run(main, workers=2)
+"""
+    result = run_and_send(start, tmp_path, text, signal.SIGTERM)
+    assert (result.code, result.out, result.err) == (0, "ready\ncaught True\n", "")
+
+
+def test_a_handler_of_the_program_runs_while_main_is_busy(start, tmp_path):
+    text = """
+import signal, smarm
+caught = []
+signal.signal(signal.SIGUSR1, lambda number, frame: caught.append(number))
+def main():
+    print("ready", flush=True)
+    while not caught:
+        pass
+    print("caught")
+smarm.run(main, workers=2)
+"""
+    result = run_and_send(start, tmp_path, text, signal.SIGUSR1)
+    assert (result.code, result.out, result.err) == (0, "ready\ncaught\n", "")
+
+
+# ---- actors that clean up ------------------------------------------------------------------------------------------------
+
+
+def test_cleaning_up_may_park_send_and_join(succeed):
+    out = succeed("""
+        import smarm
+        def logger(rx):
+            for line in rx:
+                print("log", line, flush=True)
+        def work(tx):
+            try:
+                smarm.receive()
+            finally:
+                smarm.sleep(0.001)
+                tx.send("closing")
+        def main():
+            tx, rx = smarm.channel()
+            smarm.spawn(work, tx, on=1)
+            smarm.spawn(logger, rx, on=1)
+            smarm.sleep(0.05)
+        smarm.run(main, workers=2)
+    """)
+    assert out in ("log closing\n", "")  # the logger is asked to end at the same time
+
+
+def test_every_kind_of_wait_is_unwound(succeed):
+    out = succeed("""
+        import smarm, threading, queue, time
+        tx, rx = None, None
+        def main():
+            full, never = smarm.channel(1)
+            full.send(1)
+            empty_tx, empty = smarm.channel()
+            lock = threading.Lock()
+            lock.acquire()
+            target = smarm.spawn(smarm.receive)
+            waits = {
+                "receive": smarm.receive,
+                "receive with timeout": lambda: smarm.receive(timeout=1000),
+                "recv": empty.recv,
+                "send": lambda: full.send(2),
+                "join": lambda: target.join(),
+                "sleep": lambda: smarm.sleep(1000),
+                "lock": lock.acquire,
+                "event": threading.Event().wait,
+                "queue": queue.Queue().get,
+                "time": lambda: time.sleep(1000),
+            }
+            unwound = []
+            def wait(name):
+                try:
+                    waits[name]()
+                finally:
+                    unwound.append(name)
+            handles = [smarm.spawn(lambda name=name: wait(name)) for name in waits]
+            while any(smarm.process_info(handle.pid).state != "parked" for handle in handles):
+                smarm.yield_now()
+            return unwound, set(waits), (never, empty_tx)
+        unwound, waits, _ = smarm.run(main, workers=1)
+        print(sorted(waits - set(unwound)))
+    """)
+    assert out == "[]\n"
+
+
+def test_a_generator_and_a_context_manager_are_closed_on_the_way(succeed):
+    out = succeed("""
+        import contextlib, smarm
+        events = []
+        @contextlib.contextmanager
+        def resource():
+            try:
+                yield
+            finally:
+                events.append("released")
+        def numbers():
+            try:
+                while True:
+                    smarm.receive()
+                    yield 1
+            finally:
+                events.append("generator closed")
+        def work():
+            with resource():
+                for _ in numbers():
+                    pass
+        def main():
+            smarm.spawn(work, on="local")
+            smarm.yield_now()
+        smarm.run(main, workers=1)
+        print(events)
+    """)
+    assert out == "['generator closed', 'released']\n"
+
+
+def test_an_exception_while_unwinding_is_reported_and_the_others_end(run_app):
+    result = run_app("""
+        import smarm
+        def work():
+            try:
+                smarm.receive()
+            finally:
+                raise ValueError("while closing")
+        def main():
+            smarm.spawn(work, on="local")
+            smarm.yield_now()
+        smarm.run(main, workers=1)
+        print("ended")
+    """)
+    assert (result.code, result.out) == (0, "ended\n")
+    assert result.err.count("ValueError: while closing") == 1
+    assert "nobody joined it" in result.err
+
+
+def test_an_actor_that_swallows_the_first_request_is_asked_again(succeed):
+    out = succeed("""
+        import smarm
+        asked = 0
+        def stubborn():
+            global asked
+            while asked < 2:
+                try:
+                    smarm.receive()
+                except smarm.ActorExit:
+                    asked += 1
+        def main():
+            smarm.spawn(stubborn, on="local")
+            smarm.yield_now()
+        smarm.run(main, workers=1, shutdown_timeout=0.3)
+        print(asked)
+    """)
+    assert out == "2\n"
+
+
+def test_a_refusing_actor_is_given_up_and_run_returns(run_app):
+    result = run_app("""
+        import smarm
+        def stubborn():
+            while True:
+                try:
+                    smarm.receive()
+                except smarm.ActorExit:
+                    pass
+        def main():
+            for index in (0, 1):
+                smarm.spawn(stubborn, on=index)
+            smarm.sleep(0.1)
+            return "value"
+        print(smarm.run(main, workers=2, shutdown_timeout=0.3), flush=True)
+    """)
+    assert (result.code, result.out) == (0, "value\n")
+    assert "gave up 2 actors that did not end" in result.err
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_no_time_to_shut_down_is_no_crash(run_app, workers):
+    result = run_app(f"""
+        import smarm
+        def main():
+            for index in range({workers}):
+                smarm.spawn(smarm.receive, on=index)
+            smarm.sleep(0.02)
+            return "value"
+        print(smarm.run(main, workers={workers}, shutdown_timeout=0))
+    """)
+    assert (result.code, result.out) == (0, "value\n")
+
+
+def test_what_workers_print_last_is_flushed(start, write):
+    write("""
+        import smarm
+        def work(n):
+            print("line", n, end="")
+            print("!" * 5000)
+        def main():
+            for n in range(6):
+                smarm.spawn(work, n, on=n % 3).join()
+        smarm.run(main, workers=3)
+    """)
+    result = start("app.py").finish()
+    assert result.code == 0
+    assert sorted(result.out.splitlines()) == [f"line {n}" + "!" * 5000 for n in range(6)]
+
+
+def test_atexit_handlers_of_the_program_and_of_workers_run(succeed):
+    out = succeed("""
+        import atexit, smarm
+        atexit.register(print, "bye from main", flush=True)
+        def work():
+            atexit.register(print, "bye from worker", flush=True)
+        def main():
+            smarm.spawn(work, on=1).join()
+        if __name__ == "__main__":
+            smarm.run(main, workers=2)
+            print("after run", flush=True)
+    """)
+    assert out.splitlines()[:1] != ["bye from main"]
+    assert out.splitlines()[-2:] == ["after run", "bye from main"]
+    assert "bye from worker" in out
+
+
+def test_daemon_threads_and_pools_that_are_left_do_not_crash_the_end(run_app):
+    result = run_app("""
+        import smarm, threading
+        def work():
+            threading.Thread(target=threading.Event().wait, daemon=True).start()
+        def main():
+            smarm.spawn(work, on="main").join()
+            try:
+                smarm.spawn(work, on=1).join()
+            except smarm.ActorFailed as error:
+                print(type(error.__cause__).__name__)
+        smarm.run(main, workers=2)
+    """)
+    assert (result.code, result.out) == (0, "RuntimeError\n"), result.err
+
+
+def test_a_plain_thread_of_a_worker_is_waited_for(succeed):
+    out = succeed("""
+        import smarm, threading, time
+        def late():
+            time.sleep(0.05)
+            print("late", flush=True)
+        def work():
+            threading.Thread(target=late).start()
+        def main():
+            smarm.spawn(work, on=1).join()
+        smarm.run(main, workers=2)
+        print("end")
+    """)
+    assert out == "late\nend\n"
+
+
+def test_os_exit_and_abort_in_an_actor_are_the_processes(run_app):
+    result = run_app("""
+        import os, smarm
+        def main():
+            smarm.spawn(os._exit, 9, on=1).join()
+        smarm.run(main, workers=2)
+    """)
+    assert result.code == 9
