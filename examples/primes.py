@@ -4,6 +4,7 @@ Prints which worker ran how many of the actors, and the time on one worker, on a
 """
 
 import multiprocessing
+import os
 import sys
 import time
 
@@ -51,7 +52,7 @@ def timed(function, *args):
 if __name__ == "__main__":
     limit = int(sys.argv[1]) if len(sys.argv) > 1 else 2_000_000
     actors = int(sys.argv[2]) if len(sys.argv) > 2 else 64
-    cpus = len(multiprocessing.os.sched_getaffinity(0))
+    cpus = len(os.sched_getaffinity(0))
     (count, _), alone = timed(lambda: smarm.run(main, limit, actors, workers=1))
     print(f"{count} primes below {limit}; one worker: {alone:.2f} s")
     (count, per_worker), together = timed(lambda: smarm.run(main, limit, actors, workers=cpus))

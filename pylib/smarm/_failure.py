@@ -24,8 +24,22 @@ class Failure(NamedTuple):
     exception: BaseException | None
 
 
+def _add_hint(exception: BaseException) -> None:
+    """Say what to do about an extension module that refuses the worker's interpreter."""
+    cause: BaseException | None = exception
+    for _ in range(10):  # some packages wrap the refusal in an ImportError of their own
+        if cause is None:
+            return
+        if isinstance(cause, ImportError) and "does not support loading in subinterpreters" in str(cause.msg):
+            exception.add_note('This extension module loads in the main interpreter only: spawn the actor with on="main".')
+            return
+        cause = cause.__cause__ or cause.__context__
+
+
 def describe(exception: BaseException, pid: Pid, name: str | None, file: str | None, line: int) -> tuple[object, ...]:
     """Return the fields of a Failure, as a plain tuple."""
+    if isinstance(exception, ImportError):
+        _add_hint(exception)
     try:
         text = "".join(traceback.format_exception(exception))
     except Exception:  # formatting runs user code (__str__, __repr__), which may fail in any way
@@ -42,10 +56,15 @@ def _title(failure: Failure) -> str:
     return label + (f", spawned at {failure.file}:{failure.line}," if failure.file else "")
 
 
-def to_exception(fields: tuple[object, ...] | None) -> ActorFailed:
-    """Return the failure as an ActorFailed, with the original exception as its cause where that could travel."""
+def to_exception(fields: tuple[object, ...] | str | None) -> ActorFailed:
+    """Return the failure as an ActorFailed, with the original exception as its cause where that could travel.
+
+    ``fields`` is None when it could not be described, or says why it could not be decoded.
+    """
     if fields is None:
         return ActorFailed("the actor failed, and its exception could not be described")
+    if isinstance(fields, str):
+        return ActorFailed(f"the actor failed: {fields}")
     failure = Failure(*fields)  # type: ignore[arg-type]
     error = ActorFailed(f"{_title(failure)} failed: {failure.summary}", failure.pid, failure.name, failure.traceback_text)
     error.add_note("Traceback in the failed actor:\n" + failure.traceback_text.rstrip())

@@ -188,17 +188,35 @@ void report_failure(const ExitReason& reason) {
     PyErr_SetRaisedException(raised);
 }
 
+// What is told instead of a reason that cannot be decoded here (its class is missing or refuses): the end of an actor must
+// reach its links and monitors whatever the reason is. Takes the exception that is set.
+static PyObject* undecodable(const char* what) {
+    if (PyErr_ExceptionMatches(PyExc_MemoryError)) return nullptr;
+    PyObject* error = PyErr_GetRaisedException();
+    PyObject* text = PyUnicode_FromFormat("<%s that cannot be decoded here: %R>", what, error);
+    if (!text && !PyErr_ExceptionMatches(PyExc_MemoryError)) {  // its repr fails, too
+        PyErr_Clear();
+        text = PyUnicode_FromFormat("<%s that cannot be decoded here: %s>", what, Py_TYPE(error)->tp_name);
+    }
+    Py_DECREF(error);
+    return text;
+}
+
 PyObject* reason_to_python(const ExitReason& reason) {
     switch (reason.kind()) {
         case ExitKind::normal: return PyUnicode_FromString("normal");
         case ExitKind::shutdown: return PyUnicode_FromString("shutdown");
         case ExitKind::killed: return PyUnicode_FromString("killed");
         case ExitKind::noproc: return PyUnicode_FromString("noproc");
-        case ExitKind::value: return interpreter_state()->codec.decode(*reason.parcel());
+        case ExitKind::value: {
+            PyObject* value = interpreter_state()->codec.decode(*reason.parcel());
+            return value ? value : undecodable("reason");
+        }
         case ExitKind::failed: break;
     }
     PyObject* fields = reason.parcel() ? interpreter_state()->codec.decode(*reason.parcel()) : Py_NewRef(Py_None);
-    return fields ? call_failure_helper("to_exception", Py_BuildValue("(N)", fields)) : nullptr;
+    if (!fields && !(fields = undecodable("exception"))) return nullptr;
+    return call_failure_helper("to_exception", Py_BuildValue("(N)", fields));
 }
 
 Ref<ExitReason> reason_from_python(PyObject* value) {

@@ -34,7 +34,7 @@ public:
 
 PyObject* lock_acquire(const Call& call) {
     Actor* actor = calling_actor();
-    if (!actor) return acquire_natively(call, Method::lock_acquire);
+    if (!actor) return call.original();
     Patience patience;
     if (!call.bare() && !read_patience(call, patience)) return nullptr;
     const int taken = try_original(Method::lock_acquire, call.self);
@@ -56,7 +56,6 @@ PyObject* lock_at_fork_reinit(const Call& call) {
     PyObject* result = call.original();
     LockEntry* entry = result ? find_entry(call.self) : nullptr;
     if (!entry) return result;
-    entry->native_waiters = 0;  // threads do not survive a fork
     entry->wake_first();
     lock_table()->drop_if_unused(*entry);
     return result;

@@ -119,6 +119,28 @@ PyObject* refuse_to_wait() {
     return nullptr;
 }
 
+// Calls the original acquire on behalf of a thread that is no actor. A wait is counted, so that lock_for cannot collide with it.
+// Not noexcept: CPython 3.13 ends threads that wait for a GIL at shutdown with pthread_exit, which unwinds through here.
+PyObject* acquire_natively(const Call& call) {
+    LockTable* table = lock_table();
+    if (!table || is_plain_try(call)) return call.original();
+    if (call.bare()) {
+        const int taken = try_original(Method::rlock_acquire, call.self);
+        if (taken != 0) return taken < 0 ? nullptr : Py_NewRef(Py_True);
+    }
+    LockEntry* entry = table->get(call.self);
+    if (!entry) return PyErr_NoMemory();
+    ++entry->native_waiters;
+    PyObject* result = call.original();
+    // The GIL was free meanwhile: at shutdown the table may have gone, after a fork the count.
+    table = lock_table();
+    entry = table ? table->find(call.self) : nullptr;
+    if (!entry || entry->native_waiters == 0) return result;
+    --entry->native_waiters;
+    table->drop_if_unused(*entry);
+    return result;
+}
+
 // Reads (count, owner), made by _release_save. False: it is none, no exception is set.
 bool read_saved(PyObject* state, unsigned long& count) {
     PyObject* pair = PySequence_Tuple(state);
@@ -135,7 +157,7 @@ bool read_saved(PyObject* state, unsigned long& count) {
 
 PyObject* rlock_acquire(const Call& call) {
     Actor* actor = calling_actor();
-    if (!actor && !is_held_below(call.self)) return acquire_natively(call, Method::rlock_acquire);
+    if (!actor && !is_held_below(call.self)) return acquire_natively(call);
     Patience patience;
     if (!call.bare() && !read_patience(call, patience)) return nullptr;
     if (actor) return as_result(take(call.self, *actor, patience));
@@ -193,7 +215,7 @@ PyObject* rlock_release_save(const Call& call) {
 
 PyObject* rlock_acquire_restore(const Call& call) {
     Actor* actor = calling_actor();
-    if (!actor) return is_held_below(call.self) ? refuse_to_wait() : acquire_natively(call, Method::rlock_acquire);
+    if (!actor) return is_held_below(call.self) ? refuse_to_wait() : acquire_natively(call);
     unsigned long count = 0;
     if (call.count != 1 || !read_saved(call.values[0], count)) return call.original();  // which says what is wrong
     // As in CPython this cannot be interrupted: Condition.wait() must return with the lock whatever happened.

@@ -43,7 +43,7 @@ struct LockEntry {
     OwnerId owner = 0;              // RLock: the actor that owns it
     unsigned long count = 0;        // RLock: how often it took it; 0 without owner
     List<LockWaiter> waiters;       // parked actors, in the order in which they came
-    unsigned native_waiters = 0;    // threads that wait inside the original
+    unsigned native_waiters = 0;    // RLock: threads that wait inside the original
     LockEntry* next_spare = nullptr;
 
     bool unused() const noexcept { return owner == 0 && waiters.empty() && native_waiters == 0; }

@@ -78,24 +78,4 @@ PyObject* as_result(Taken taken) {
     Py_UNREACHABLE();
 }
 
-PyObject* acquire_natively(const Call& call, Method try_method) {
-    LockTable* table = lock_table();
-    if (!table || is_plain_try(call)) return call.original();
-    if (call.bare()) {
-        const int taken = try_original(try_method, call.self);
-        if (taken != 0) return taken < 0 ? nullptr : Py_NewRef(Py_True);
-    }
-    LockEntry* entry = table->get(call.self);
-    if (!entry) return call.original();  // no memory: it waits uncounted
-    ++entry->native_waiters;
-    PyObject* result = call.original();
-    // The GIL was free meanwhile, and at shutdown the table may have gone.
-    table = lock_table();
-    entry = table ? table->find(call.self) : nullptr;
-    if (!entry || entry->native_waiters == 0) return result;
-    --entry->native_waiters;
-    table->drop_if_unused(*entry);
-    return result;
-}
-
 }  // namespace smarm::stdlib_locks

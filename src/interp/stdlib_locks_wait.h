@@ -1,18 +1,16 @@
-// stdlib_locks_wait.h: who calls, and how an actor or a thread waits for a lock.
+// stdlib_locks_wait.h: who calls, and how an actor waits for a lock.
 //
-// What:    wait_for_lock parks the calling actor in the lock's entry until it has the lock, runs out of time or is asked to
-//          exit; acquire_natively lets any other thread wait inside the original, counted, so that others know of it.
-// Threads: the interpreter's GIL is held; acquire_natively gives it away while it waits. Throws: no C++ exceptions of its
-//          own, but acquire_natively must not be noexcept: CPython 3.13 ends threads that wait for a GIL at shutdown with
-//          pthread_exit, which unwinds through it.
+// What:    calling_actor says whether an actor makes this call; wait_for_lock parks it in the lock's entry until it has the
+//          lock, runs out of time or is asked to exit.
+// Threads: the actor's worker, attached.
 #pragma once
 
 #include <Python.h>
 
-#include "smarm/interp/interpreter_state.h"
-#include "smarm/sched/worker.h"
 #include "interp/stdlib_locks_methods.h"
 #include "interp/stdlib_locks_table.h"
+#include "smarm/interp/interpreter_state.h"
+#include "smarm/sched/worker.h"
 
 namespace smarm::stdlib_locks {
 
@@ -54,8 +52,5 @@ Taken wait_for_lock(LockTable& table, LockEntry& entry, Actor& actor, const Pati
 
 // The result of an acquire method: True, False, or nullptr with an exception set (ActorExit when asked to exit).
 PyObject* as_result(Taken taken);
-
-// Calls the original acquire on behalf of a thread that is no actor; `try_method` is the kind's acquire.
-PyObject* acquire_natively(const Call& call, Method try_method);
 
 }  // namespace smarm::stdlib_locks

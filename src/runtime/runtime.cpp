@@ -13,6 +13,7 @@
 #include "smarm/interp/py_actor.h"
 #include "smarm/interp/py_rider.h"
 #include "smarm/interp/spawn_site.h"
+#include "smarm/interp/stdlib_fork.h"
 #include "smarm/interp/stdlib_locks.h"
 #include "smarm/interp/stdlib_sleep.h"
 #include "smarm/interp/stdlib_socket.h"
@@ -108,7 +109,7 @@ bool Runtime::prepare() {
     interpreter_state()->codec.set_main_by_value(config_.main_by_value);
     Message::set_local_release([](void* object) { Py_DECREF(static_cast<PyObject*>(object)); });
     install_data_stack_hook();
-    if (!install_stdlib_locks() || !install_stdlib_sleep() || !install_stdlib_sockets()) return false;
+    if (!install_stdlib_locks() || !install_stdlib_sleep() || !install_stdlib_sockets() || !install_stdlib_fork()) return false;
     SchedulerOptions options;
     options.workers = config_.workers;
     options.stacks.stack_bytes = config_.stack_bytes;

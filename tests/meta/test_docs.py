@@ -20,7 +20,7 @@ def programs():
             yield pytest.param(match[1], id=f"{page.relative_to(ROOT)}-{number}")
 
 
-@pytest.mark.parametrize("program", programs())
+@pytest.mark.parametrize("program", list(programs()))
 def test_every_program_in_the_docs_runs(program, tmp_path):
     script = tmp_path / "program.py"
     script.write_text(program)

@@ -132,6 +132,27 @@ def which_worker(boss):
     obey()
 
 
+def refuse_to_decode():
+    raise ValueError("this cannot be decoded")
+
+
+class Unwelcome:
+    """Can be sent, but not received."""
+
+    def __reduce__(self):
+        return refuse_to_decode, ()
+
+
+def ends_unspeakably(boss, how):
+    smarm.send(boss, ("up", "a", smarm.self()))
+    smarm.receive()
+    if how == "exit":
+        raise smarm.ActorExit(Unwelcome())
+    error = Crash("told to")
+    error.detail = Unwelcome()
+    raise error
+
+
 class Counter(smarm.Server):
     """Counts; terminates with a message to its boss."""
 

@@ -11,7 +11,10 @@ import textwrap
 def start(tmp_path, program):
     script = tmp_path / "program.py"
     script.write_text(textwrap.dedent(program))
-    return subprocess.Popen([sys.executable, "-u", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("SMARM_")}
+    return subprocess.Popen(
+        [sys.executable, "-u", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    )
 
 
 def read_until(stream, pattern):

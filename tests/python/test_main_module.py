@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 import pytest
 
 BODY = """
@@ -13,22 +15,25 @@ BODY = """
             return type(other) is Point and other.x == self.x
     def move(point):
         assert type(point) is Point and isinstance(point, Point)
-        assert sys.modules["__main__"].Point is Point
         assert Point.__module__ == move.__module__ == "__main__"
+        {loaded}
         return Point(point.x + 1), smarm.worker_index()
     def main():
         point, worker = smarm.spawn(move, Point(1), on=1).join()
         assert type(point) is Point
         print(point == Point(2), worker)
 """
-GUARDED = BODY + """
+LOADED = BODY.replace("{loaded}", 'assert sys.modules["__main__"].Point is Point')
+GUARDED = LOADED + """
     if __name__ == "__main__":
         smarm.run(main, workers=2)
 """
-BARE = BODY + """
+AFTER = """
     smarm.run(main, workers=2)
     print("after")
 """
+BARE = LOADED + AFTER
+BY_VALUE = textwrap.dedent(BODY.replace("{loaded}", "") + AFTER)
 
 
 # ---- with and without guard ------------------------------------------------------------------------------------------
@@ -43,7 +48,7 @@ def test_a_script_without_guard_works_and_goes_on_after_run_once(succeed):
 
 
 def test_a_runtime_object_ends_the_load_as_run_does(succeed):
-    out = succeed(BODY + """
+    out = succeed(LOADED + """
     smarm.Runtime(workers=2).run(main)
     print("after")
     """)
@@ -59,17 +64,13 @@ def test_a_module_run_with_m_works(start, write):
 
 
 def test_a_command_is_shipped_by_value(start):
-    import textwrap
-
-    result = start("-c", textwrap.dedent(BARE)).finish()
+    result = start("-c", BY_VALUE).finish()
     assert (result.code, result.err) == (0, "")
     assert result.out == "True 1\nafter\n"
 
 
 def test_a_program_from_standard_input_is_shipped_by_value(start):
-    import textwrap
-
-    result = start("-", stdin=textwrap.dedent(BARE)).finish()
+    result = start("-", stdin=BY_VALUE).finish()
     assert (result.code, result.err) == (0, "")
     assert result.out == "True 1\nafter\n"
 

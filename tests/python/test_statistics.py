@@ -101,7 +101,7 @@ def test_every_state_is_told(alone, wait_until_parked):
         handles = {
             "a message": smarm.spawn(smarm.receive, name="m"),
             "time": smarm.spawn(smarm.sleep, 1000),
-            "a channel's value": smarm.spawn(lambda: smarm.channel()[1] and empty_rx.recv()),
+            "a channel's value": smarm.spawn(lambda: empty_rx.recv()),
             "room in a channel": smarm.spawn(lambda: tx.send("more")),
             "another actor's end": smarm.spawn(lambda: handles["a message"].join()),
         }
@@ -165,21 +165,28 @@ def test_process_info_needs_a_pid(alone, pid):
 def test_looking_at_actors_that_come_and_go_is_safe(succeed):
     out = succeed("""
         import smarm
-        def churn(count):
-            for _ in range(count):
+        def churn(stop):
+            lives = 0
+            while True:
                 for handle in [smarm.spawn(abs, -1, on="local") for _ in range(10)]:
-                    handle.join()
+                    lives += handle.join()
+                try:
+                    stop.recv(timeout=0)
+                except smarm.Timeout:
+                    continue
+                except smarm.Closed:
+                    return lives
         def main():
-            handles = [smarm.spawn(churn, 100, on=index) for index in range(3)]
-            looks = 0
-            while any(smarm.process_info(handle.pid) for handle in handles):
+            tx, stop = smarm.channel()
+            handles = [smarm.spawn(churn, stop, on=index) for index in range(3)]
+            for _ in range(100):
                 for pid in smarm.processes():
                     info = smarm.process_info(pid)
                     assert info is None or info.pid == pid
-                    looks += 1
                 smarm.statistics()
                 smarm.yield_now()
-            print(looks > 0)
+            tx.close()
+            print(all(handle.join() > 0 for handle in handles))
         smarm.run(main, workers=3)
     """)
     assert out == "True\n"

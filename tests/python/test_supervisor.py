@@ -622,7 +622,7 @@ def test_an_unexpected_or_undecodable_message_does_not_end_a_supervisor(run):
         supervisor = Supervisor([child("a")]).start()
         expect_up("a")
         smarm.send(supervisor.pid, "what is this?")
-        smarm.send(supervisor.pid, Unwelcome())
+        smarm.send(supervisor.pid, supervised.Unwelcome())
         assert supervisor.count_children().active == 1
         supervisor.stop()
         expect_down("a")
@@ -630,13 +630,16 @@ def test_an_unexpected_or_undecodable_message_does_not_end_a_supervisor(run):
     run(main)
 
 
-class Unwelcome:
-    def __reduce__(self):
-        return refuse_to_decode, ()
+@pytest.mark.parametrize("how", ["exit", "crash"])
+def test_a_child_whose_reason_cannot_be_decoded_is_restarted(run, reports, how):
+    def main():
+        supervisor = Supervisor([Child("a", supervised.ends_unspeakably, (smarm.self(), how))]).start()
+        smarm.send(expect_up("a"), "end")
+        expect_up("a")
+        supervisor.stop()
 
-
-def refuse_to_decode():
-    raise ValueError("this message cannot be decoded")
+    run(main)
+    assert reports() == [("a", "restarting it")]
 
 
 # ---- trees -----------------------------------------------------------------------------------------------------------
