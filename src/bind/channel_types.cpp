@@ -70,14 +70,16 @@ Ref<Shared> share_end(PyObject* self) {
     return Ref<End>::share(object.end);
 }
 
-PyObject* wrap_sender(Ref<Shared> native) {
-    return wrap_end<SenderEnd>(interpreter_state()->sender_type, Ref<SenderEnd>::adopt(static_cast<SenderEnd*>(native.release())));
+template <class End>
+PyObject* wrap_shared(PyTypeObject* type, Ref<Shared> native) {
+    auto* end = dynamic_cast<End*>(native.get());
+    if (!end) return raise_error("DecodeError", "a message names something as a channel end that is none");
+    return wrap_end(type, Ref<End>::share(end));
 }
 
-PyObject* wrap_receiver(Ref<Shared> native) {
-    return wrap_end<ReceiverEnd>(interpreter_state()->receiver_type,
-                                 Ref<ReceiverEnd>::adopt(static_cast<ReceiverEnd*>(native.release())));
-}
+PyObject* wrap_sender(Ref<Shared> native) { return wrap_shared<SenderEnd>(interpreter_state()->sender_type, std::move(native)); }
+
+PyObject* wrap_receiver(Ref<Shared> native) { return wrap_shared<ReceiverEnd>(interpreter_state()->receiver_type, std::move(native)); }
 
 // ---- Sender ----------------------------------------------------------------------------------------------------------
 
@@ -93,9 +95,11 @@ PyObject* sender_send(PyObject* self, PyObject* const* arguments, Py_ssize_t cou
     Channel& channel = *as_end<SenderEnd>(self).channel;
     Message message;
     if (!make_message(*interpreter_state(), arguments[0], !channel.shared(), message)) return nullptr;
-    // Encoding can run code that shares the channel; a local object made before that must not get in.
-    if (channel.shared() && !message.is_parcel() && !to_parcel(message)) return nullptr;
-    const Status status = channel.send(message, deadline);
+    Status status = channel.send(message, deadline);
+    while (status == Status::must_convert) {
+        if (!to_parcel(message)) return nullptr;
+        status = channel.send(message, deadline);
+    }
     if (__builtin_expect(status != Status::ok, 0))
         return raise_status(status, "the channel had no room before the timeout",
                             "the channel is closed: it has no receiver any more, or its sender was closed");

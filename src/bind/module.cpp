@@ -16,6 +16,7 @@
 #include "bind/task_types.h"
 #include "bind/timer_functions.h"
 #include "smarm/interp/blocking_pool.h"
+#include "smarm/interp/codec_functions.h"
 #include "smarm/interp/errors.h"
 #include "smarm/interp/interpreter_state.h"
 #include "smarm/interp/pid_type.h"
@@ -97,32 +98,6 @@ PyObject* end_load(PyObject*, PyObject*) {
     Py_RETURN_NONE;
 }
 
-// ---- the codec, for tests and tools --------------------------------------------------------------------------------
-
-PyObject* encode_value(PyObject*, PyObject* value) {
-    OwnedParcel parcel = interpreter_state()->codec.encode(value, "value");
-    if (!parcel) return nullptr;
-    return PyBytes_FromStringAndSize(reinterpret_cast<const char*>(parcel->data()), static_cast<Py_ssize_t>(parcel->size()));
-}
-
-PyObject* decode_value(PyObject*, PyObject* bytes) {
-    char* data = nullptr;
-    Py_ssize_t size = 0;
-    if (PyBytes_AsStringAndSize(bytes, &data, &size) != 0) return nullptr;
-    try {
-        ParcelBuilder builder;
-        std::memcpy(builder.append(static_cast<std::size_t>(size)), data, static_cast<std::size_t>(size));
-        return interpreter_state()->codec.decode(*builder.finish());
-    } catch (const std::bad_alloc&) {
-        return PyErr_NoMemory();
-    }
-}
-
-PyObject* round_trip(PyObject*, PyObject* value) {
-    OwnedParcel parcel = interpreter_state()->codec.encode(value, "value");
-    return parcel ? interpreter_state()->codec.decode(*parcel) : nullptr;
-}
-
 PyMethodDef module_functions[] = {
     {"_run", run, METH_VARARGS, nullptr},
     {"_is_main_actor", is_main_actor, METH_NOARGS, nullptr},
@@ -131,9 +106,6 @@ PyMethodDef module_functions[] = {
     {"_begin_load", begin_load, METH_NOARGS, nullptr},
     {"_loading", is_loading, METH_NOARGS, nullptr},
     {"_end_load", end_load, METH_NOARGS, nullptr},
-    {"_encode", encode_value, METH_O, nullptr},
-    {"_decode", decode_value, METH_O, nullptr},
-    {"_roundtrip", round_trip, METH_O, nullptr},
     {nullptr, nullptr, 0, nullptr},
 };
 
@@ -284,7 +256,7 @@ void fill_module(py::module_& module) {
     add_type(module, "JoinHandle", state.join_handle_type);
     add_type(module, "Sender", state.sender_type);
     add_type(module, "Receiver", state.receiver_type);
-    for (PyMethodDef* functions : {module_functions, actor_functions, channel_functions, spawn_functions, signal_functions, receive_functions})
+    for (PyMethodDef* functions : {module_functions, codec_functions, actor_functions, channel_functions, spawn_functions, signal_functions, receive_functions})
         check(PyModule_AddFunctions(module.ptr(), functions) == 0);
 
     module.attr("__version__") = SMARM_VERSION;

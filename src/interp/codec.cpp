@@ -58,7 +58,12 @@ bool Codec::is_immutable_at(PyObject* value, int depth) const noexcept {
         PyErr_Clear();
         return false;
     }
-    return type == &PyComplex_Type || type == &PyRange_Type || value == Py_Ellipsis;
+    if (type == &PyComplex_Type || type == &PyRange_Type || value == Py_Ellipsis) return true;
+    // Handles of native objects: every copy of one is the same.
+    for (const NativeType& native : impl_->natives) {
+        if (native.type == type) return !native.settle;
+    }
+    return false;
 }
 
 namespace codec {

@@ -77,6 +77,15 @@ const int* smarm_collecting_flag(PyInterpreterState* interpreter) { return &inte
 
 int smarm_import_lock_held(PyInterpreterState* interpreter) { return interpreter->imports.lock.mutex._bits != 0; }
 
+void smarm_forget_interpreter(PyInterpreterState* interpreter) {
+    struct pyinterpreters* all = &_PyRuntime.interpreters;
+    PyMutex_Lock(&all->mutex);
+    PyInterpreterState** link = &all->head;
+    while (*link && *link != interpreter) link = &(*link)->next;
+    if (*link) *link = interpreter->next;
+    PyMutex_Unlock(&all->mutex);
+}
+
 int smarm_needs_datetime_preload(void) {
 #if PY_VERSION_HEX < 0x030e0000
     return 1;

@@ -57,6 +57,11 @@ const int* smarm_collecting_flag(PyInterpreterState* interpreter);
 /* Whether somebody holds the import lock. */
 int smarm_import_lock_held(PyInterpreterState* interpreter);
 
+/* Takes a subinterpreter that is left behind out of the list of interpreters, so that Py_Finalize does not end it under the
+ * actors and threads that still use it (3.13: "Py_EndInterpreter: not the last thread", 3.14: a warning and worse). It is never
+ * ended, then. Private list: no public API leaves an interpreter alone. Attached or not. */
+void smarm_forget_interpreter(PyInterpreterState* interpreter);
+
 /* Whether worker interpreters need the main interpreter to import _datetime first (gh-136421: 3.13). */
 int smarm_needs_datetime_preload(void);
 

@@ -16,7 +16,7 @@ namespace {
 struct Target {
     const char* type;  // in module _thread; nullptr: a function of the module
     const char* name;
-    Handler handler;   // nullptr: looked up only
+    Handler handler;  // nullptr: looked up only
 };
 
 constexpr std::array<Target, kMethodCount> kTargets = {{
@@ -127,11 +127,12 @@ PyMethodDef* find_definition(PyObject* module, const Target& target) {
     PyMethodDef* definition = nullptr;
     if (found) {
         // SAFETY: the exact types say what the objects are; both hold a pointer to static data of the _thread module.
-        if (Py_IS_TYPE(found, &PyMethodDescr_Type)) definition = reinterpret_cast<PyMethodDescrObject*>(found)->d_method;
+        if (Py_IS_TYPE(found, &PyMethodDescr_Type))
+            definition = reinterpret_cast<PyMethodDescrObject*>(found)->d_method;
         else if (PyCFunction_CheckExact(found)) definition = reinterpret_cast<PyCFunctionObject*>(found)->m_ml;
         if (!definition)
-            PyErr_Format(PyExc_RuntimeError, "smarm cannot replace _thread's %s: it is not CPython's own but %R", target.name,
-                         found);
+            PyErr_Format(PyExc_RuntimeError, "smarm cannot replace _thread's %s: it is not CPython's own but %R",
+                         target.name, found);
     }
     Py_XDECREF(found);
     Py_XDECREF(owner);
@@ -146,9 +147,10 @@ bool find_originals(PyObject* module, std::array<PyCFunction, kMethodCount>& rep
         originals[i] = {definition, definition->ml_meth, definition->ml_flags};
         replacements[i] = kSelectors[i](definition->ml_flags);
         if (replacements[i]) continue;
-        PyErr_Format(PyExc_RuntimeError,
-                     "smarm does not know how this Python calls _thread's %s (flags 0x%x): it needs CPython 3.13 to 3.15",
-                     target.name, definition->ml_flags);
+        PyErr_Format(
+            PyExc_RuntimeError,
+            "smarm does not know how this Python calls _thread's %s (flags 0x%x): it needs CPython 3.13 to 3.15",
+            target.name, definition->ml_flags);
         return false;
     }
     return true;
@@ -185,7 +187,8 @@ PyObject* call_original(Method method, PyObject* self, PyObject* argument) {
     }
     PyObject* tuple = !argument ? empty_tuple : argument == Py_False ? false_tuple : PyTuple_Pack(1, argument);
     if (!tuple) return nullptr;
-    PyObject* result = it.flags & METH_KEYWORDS ? as<VarArgsKeywords>(it)(self, tuple, nullptr) : as<VarArgs>(it)(self, tuple);
+    PyObject* result =
+        it.flags & METH_KEYWORDS ? as<VarArgsKeywords>(it)(self, tuple, nullptr) : as<VarArgs>(it)(self, tuple);
     if (tuple != empty_tuple && tuple != false_tuple) Py_DECREF(tuple);
     return result;
 }
@@ -210,14 +213,16 @@ bool replace_methods() {
         empty_tuple = PyTuple_New(0);
         false_tuple = PyTuple_Pack(1, Py_False);
         known = empty_tuple && false_tuple;
-        if (known) PyObject_GC_UnTrack(false_tuple);  // other interpreters use it: no collector may count its references
+        if (known)
+            PyObject_GC_UnTrack(false_tuple);  // other interpreters use it: no collector may count its references
     }
     if (!known) return false;
     for (std::size_t i = 0; i < kMethodCount; ++i) {
         if (!kTargets[i].handler) continue;
         // Release: a thread that reads the new pointer finds the originals. It reads through CPython's plain load, which on
         // x86-64 is as good as an acquire.
-        std::atomic_ref<PyCFunction>(originals[i].definition->ml_meth).store(replacements[i], std::memory_order_release);
+        std::atomic_ref<PyCFunction>(originals[i].definition->ml_meth)
+            .store(replacements[i], std::memory_order_release);
     }
     forget_traces();
     return true;

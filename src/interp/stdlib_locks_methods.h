@@ -41,11 +41,11 @@ inline constexpr std::size_t kMethodCount = static_cast<std::size_t>(Method::get
 struct Call {
     Method method;
     PyObject* self;
-    PyObject* const* values = nullptr;   // positional arguments
+    PyObject* const* values = nullptr;  // positional arguments
     Py_ssize_t count = 0;
-    PyObject* tuple = nullptr;           // the positional arguments, where the convention has a tuple
-    PyObject* keyword_dict = nullptr;    // keyword arguments: a dict or nullptr ...
-    PyObject* keyword_names = nullptr;   // ... or the names of those that follow in values, or nullptr
+    PyObject* tuple = nullptr;          // the positional arguments, where the convention has a tuple
+    PyObject* keyword_dict = nullptr;   // keyword arguments: a dict or nullptr ...
+    PyObject* keyword_names = nullptr;  // ... or the names of those that follow in values, or nullptr
 
     bool bare() const noexcept { return count == 0 && !keyword_dict && !keyword_names; }
     // Makes the same call on the function that was there before.
@@ -67,7 +67,7 @@ int try_original(Method acquire, PyObject* self);
 struct Patience {
     bool waits = true;
     bool forever = true;
-    Duration timeout{};       // when waits and not forever
+    Duration timeout{};         // when waits and not forever
     bool ignores_exit = false;  // an exit request is put off until the lock is there
 };
 

@@ -207,7 +207,8 @@ PyObject* rlock_release_save(const Call& call) {
     }
     if (!entry || entry->owner != id) return raise_not_owner();
     PyObject* state = Py_BuildValue("(kk)", entry->count, PyThread_get_thread_ident());
-    PyObject* done = state ? pass_on(*entry, [&call] { return call_original(Method::rlock_release, call.self); }) : nullptr;
+    PyObject* done =
+        state ? pass_on(*entry, [&call] { return call_original(Method::rlock_release, call.self); }) : nullptr;
     if (!done) Py_CLEAR(state);
     Py_XDECREF(done);
     return state;

@@ -33,17 +33,17 @@ struct LockWaiter : ListNode<LockWaiter> {
     Actor& actor;
     const OwnerId id;
     const unsigned long thread_ident;  // of its worker's OS thread
-    bool woken = false;       // the lock was released for it to try, and it has not tried yet
-    bool passed_over = false;  // it tried, and somebody else had been faster
-    bool has_lock = false;    // the lock was handed over to it, and it is in no list
+    bool woken = false;                // the lock was released for it to try, and it has not tried yet
+    bool passed_over = false;          // it tried, and somebody else had been faster
+    bool has_lock = false;             // the lock was handed over to it, and it is in no list
 };
 
 struct LockEntry {
-    PyObject* lock = nullptr;       // strong
-    OwnerId owner = 0;              // RLock: the actor that owns it
-    unsigned long count = 0;        // RLock: how often it took it; 0 without owner
-    List<LockWaiter> waiters;       // parked actors, in the order in which they came
-    unsigned native_waiters = 0;    // RLock: threads that wait inside the original
+    PyObject* lock = nullptr;     // strong
+    OwnerId owner = 0;            // RLock: the actor that owns it
+    unsigned long count = 0;      // RLock: how often it took it; 0 without owner
+    List<LockWaiter> waiters;     // parked actors, in the order in which they came
+    unsigned native_waiters = 0;  // RLock: threads that wait inside the original
     LockEntry* next_spare = nullptr;
 
     bool unused() const noexcept { return owner == 0 && waiters.empty() && native_waiters == 0; }

@@ -13,7 +13,9 @@ namespace {
 // `with` block that lost its lock on the way out (Condition.wait takes it again) would release it under its new owner.
 constexpr Duration kUnwindingPatience = std::chrono::seconds(1);
 
-bool is_unwinding(const Actor& actor) noexcept { return actor.killed && !actor.exit_requested && actor.shield_depth == 0; }
+bool is_unwinding(const Actor& actor) noexcept {
+    return actor.killed && !actor.exit_requested && actor.shield_depth == 0;
+}
 
 // Takes the waiter out without the lock. A wake-up that it has not used goes to the next one.
 void give_up(LockTable& table, LockEntry& entry, LockWaiter& waiter) {

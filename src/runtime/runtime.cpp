@@ -172,6 +172,7 @@ PyObject* Runtime::run_main(PyObject* main, PyObject* arguments) {
                         [this](int number) { on_signal(number); });
     }
     scheduler_->run_main();
+    forget_stuck_workers();
     signals.restore();
     stop_blocking_calls(config_.shutdown_timeout);
     worker.set_rider(nullptr);
@@ -192,11 +193,25 @@ PyObject* Runtime::run_main(PyObject* main, PyObject* arguments) {
         std::signal(SIGTERM, SIG_DFL);
         std::raise(SIGTERM);
     }
+    if (!exception && join->kind() != OutcomeKind::returned) {  // asked to exit before its first turn
+        if (!interrupted_.load(memory_order_acquire)) return raise_error("ActorKilled", "the main actor was stopped before it began");
+        PyErr_SetNone(PyExc_KeyboardInterrupt);
+        return nullptr;
+    }
     if (exception) {
         PyErr_SetRaisedException(exception);
         return nullptr;
     }
     return Py_XNewRef(static_cast<PyObject*>(join->value().local_object()));
+}
+
+// Workers that never came back keep their interpreters; the main one must be able to end without them.
+void Runtime::forget_stuck_workers() {
+    for (unsigned i = 1; i < config_.workers; ++i) {
+        Worker* worker = scheduler_->worker(i);
+        if (worker && worker->left_behind() && worker->rider())
+            smarm_forget_interpreter(static_cast<PyRider*>(worker->rider())->interpreter());
+    }
 }
 
 void Runtime::on_signal(int number) {
@@ -207,6 +222,7 @@ void Runtime::on_signal(int number) {
     scheduler_->table().pinned(main_pid_, [number](Actor& actor, int) {
         if (number == SIGINT) static_cast<PyActor&>(actor).set_exit_exception(PyExc_KeyboardInterrupt);
     });
+    if (number == SIGINT) interrupted_.store(true, memory_order_release);
     scheduler_->request_exit(main_pid_);
 }
 
@@ -236,8 +252,13 @@ void Runtime::enter_worker(Worker& worker) {
     }
     forget_spawn_sites();
     // An actor that was given up keeps its thread state; ending the interpreter under it would crash.
-    if (worker.live_count() == 0 && calls_ended) end_interpreter(own);
-    else PyEval_SaveThread();
+    if (worker.live_count() == 0 && calls_ended) {
+        end_interpreter(own);
+        return;
+    }
+    PyInterpreterState* interpreter = PyThreadState_GetInterpreter(own);
+    PyEval_SaveThread();
+    smarm_forget_interpreter(interpreter);
 }
 
 }  // namespace smarm

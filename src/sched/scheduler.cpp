@@ -1,5 +1,6 @@
 #include "smarm/sched/scheduler.h"
 
+#include <algorithm>
 #include <mutex>
 #include <new>
 #include <system_error>
@@ -200,23 +201,29 @@ void Scheduler::run_main() noexcept {
     if (main->rider()) main->rider()->after_wait();
 }
 
-// Waits for the other workers, but not for one whose actor neither parks nor reaches a safe point.
+// Waits for the other workers, but not for one whose actor neither parks nor reaches a safe point. Workers that are past
+// run() are waited for however long it takes: they end their interpreters, with the threads that the program started there.
 void Scheduler::join_workers() noexcept {
     std::unique_lock guard(start_mutex_);
-    const auto deadline = monotonic_now() + options_.stop_timeout + options_.stop_timeout / 2;
-    workers_ended_.wait_until(guard, deadline, [this] { return ended_ == threads_.size(); });
-    const bool all_ended = ended_ == threads_.size();
+    // A worker without actors is gone at once; a short time or none at all is meant for actors, not for its thread.
+    const Duration patience = std::max<Duration>(options_.stop_timeout + options_.stop_timeout / 2, std::chrono::seconds(1));
+    const auto all_but = [this](std::size_t left) { return ended_ + left == threads_.size(); };
+    workers_ended_.wait_until(guard, deadline_after(monotonic_now(), patience), [&] { return all_but(0); });
+    std::size_t left = 0;
+    for (unsigned i = 1; i < options_.workers; ++i) {
+        Worker* it = worker(i);
+        if (!it || !it->leave_behind()) continue;
+        ++left;
+        count_abandoned(it->live_count());
+    }
+    workers_ended_.wait(guard, [&] { return all_but(left); });
+    stuck_ = left != 0;
     std::vector<std::thread> threads = std::move(threads_);
     threads_.clear();
     guard.unlock();
     for (auto& thread : threads) {
-        if (all_ended) thread.join();
-        else thread.detach();
-    }
-    if (all_ended) return;
-    stuck_ = true;
-    for (unsigned i = 1; i < options_.workers; ++i) {
-        if (Worker* it = worker(i)) count_abandoned(it->live_count());
+        if (stuck_) thread.detach();
+        else thread.join();
     }
 }
 

@@ -4,6 +4,8 @@
 #include <mutex>
 #include <utility>
 
+#include <unistd.h>
+
 #include "smarm/sched/scheduler.h"
 #include "smarm/sched/signals.h"
 
@@ -403,7 +405,16 @@ void Worker::run() noexcept {
     }
     closing_ = true;
     timers_.expire(kNever);  // nobody waits any more: what is left frees what it has
+    end_run();
+}
+
+// Only waits for the end of the process when the scheduler has stopped waiting for this worker: it is leaked, and what
+// else belongs to the worker (an interpreter) may be going away.
+void Worker::end_run() noexcept {
     detail::this_worker = nullptr;
+    if (end_life(Life::ended)) return;
+    if (rider_) rider_->before_wait();
+    for (;;) pause();
 }
 
 void Worker::refuse() noexcept {
@@ -421,7 +432,7 @@ void Worker::refuse() noexcept {
         if (inbox_.empty() && !stop_requested_.load(memory_order_seq_cst)) driver_->wait(kNever);
         sleeping_.store(false, memory_order_seq_cst);
     }
-    detail::this_worker = nullptr;
+    end_run();
 }
 
 }  // namespace smarm

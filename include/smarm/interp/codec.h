@@ -78,7 +78,7 @@ public:
     PyObject* decode(const Parcel& parcel);
 
     // Whether `value` may be shared by reference inside one interpreter: exact None, bool, int, float, complex, str,
-    // bytes, Ellipsis, range, pid, and tuples and frozensets of these (looked into to a small depth; false when in
+    // bytes, Ellipsis, range, pid, native handles that are not moved, and tuples and frozensets of these (looked into to a small depth; false when in
     // doubt). Runs no Python code, sets no exception.
     bool is_immutable(PyObject* value) const noexcept { return is_scalar(value) || is_immutable_at(value, 4); }
 

@@ -55,12 +55,14 @@ private:
     PyObject* run_main(PyObject* main, PyObject* arguments);
     void enter_worker(Worker& worker);
     void on_signal(int number);
+    void forget_stuck_workers();
 
     RuntimeConfig config_;
     MainSnapshot snapshot_;
     bool ready_for_workers_ = false;  // written by the main lane before it starts another worker
     std::unique_ptr<Scheduler> scheduler_;
     Pid main_pid_;
+    atomic<bool> interrupted_{false};  // SIGINT came
 };
 
 }  // namespace smarm

@@ -106,6 +106,11 @@ public:
     // The last timers fire, but nothing more is done for actors: see run().
     bool closing() const noexcept { return closing_; }
 
+    // ---- for the scheduler ---------------------------------------------------------------------------------------
+    // Gives the worker up if it is still in run(), which then never returns. Returns whether it was.
+    bool leave_behind() noexcept { return end_life(Life::left_behind); }
+    bool left_behind() const noexcept { return life_.load(memory_order_acquire) == Life::left_behind; }
+
     // ---- from any thread -----------------------------------------------------------------------------------------
     // Puts the post into the inbox and wakes the worker if it sleeps.
     void post(Post& post) noexcept;
@@ -192,6 +197,14 @@ private:
     atomic<Instant::rep> next_timer_{kNever.time_since_epoch().count()};
     atomic<std::uint64_t> preempt_turn_{0};  // the turn that the monitor wants to end; 0: none
     bool closing_ = false;
+    // Acq_rel: whoever ends it decides, and sees what the other did before.
+    enum class Life : std::uint8_t { running, ended, left_behind };
+    bool end_life(Life how) noexcept {
+        Life was = Life::running;
+        return life_.compare_exchange_strong(was, how, memory_order_acq_rel);
+    }
+    void end_run() noexcept;
+    atomic<Life> life_{Life::running};
     std::uint32_t stop_tries_ = 0;
     std::uint32_t passes_ = 0;
     Duration spin_limit_;

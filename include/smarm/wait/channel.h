@@ -9,7 +9,8 @@
 //          first end leaves that worker, share() is called there; from then on every message must be a parcel.
 // Order:   first in, first out; of two parked receivers the one that came first is woken first.
 // Threads: see Gate (wait/wait_queue.h). send and receive park: actors only. close, size: any holder.
-// Errors:  in the Status. `no_memory` leaves the message with the caller, as every Status but `ok` does.
+// Errors:  in the Status. Every one but `ok` leaves the message with the caller. must_convert: the channel is shared, or became
+//          so while the sender waited, and the local object has to become a parcel first.
 #pragma once
 
 #include <cstddef>
@@ -53,6 +54,10 @@ public:
 private:
     friend class ReceiverEnd;
     Status enqueue(Message& message) noexcept {
+        if (__builtin_expect(gate_.shared() && !message.is_parcel(), 0)) {
+            gate_.unlock();
+            return Status::must_convert;
+        }
         const bool pushed = messages_.push(std::move(message));
         if (!receivers_.empty()) receivers_.wake_one();
         gate_.unlock();

@@ -17,7 +17,7 @@
 namespace smarm {
 
 // How an operation on an object that can be waited for ended.
-enum class Status : std::uint8_t { ok, closed, timed_out, exit_requested, no_memory };
+enum class Status : std::uint8_t { ok, closed, timed_out, exit_requested, no_memory, must_convert };
 
 class Gate {
 public:

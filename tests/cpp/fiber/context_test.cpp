@@ -48,7 +48,7 @@ private:
     }
 
     std::function<void(Flow&)> body_;
-    StackPool pool_;
+    StackPool pool_{{.slab_bytes = StackPoolOptions{}.stack_bytes}};
     Stack stack_;
     Context context_, owner_;
     bool done_ = false;
@@ -156,6 +156,25 @@ TEST_CASE("flows may switch to each other without going through their maker") {
     switch_context(around.root, around.contexts[0]);
     CHECK(around.trace == "abcabc");
     for (Stack stack : stacks) pool.give(stack);
+}
+
+TEST_CASE("many flows may be paused deep in calls at once") {
+    // More calls in all than TSan can record for one flow.
+    constexpr std::size_t kFlows = 400, kDepth = 400;
+    struct Diver {
+        [[gnu::noinline]] static std::size_t dive(Flow& flow, std::size_t depth) {
+            if (depth == 0) flow.pause();
+            return depth == 0 ? 0 : 1 + opaque(dive(flow, depth - 1));
+        }
+    };
+    std::size_t calls = 0;
+    std::vector<std::unique_ptr<Flow>> flows;
+    for (std::size_t i = 0; i < kFlows; ++i) {
+        flows.push_back(std::make_unique<Flow>([&](Flow& self) { calls += Diver::dive(self, kDepth); }));
+        flows.back()->resume();
+    }
+    run_interleaved(flows, 7);
+    CHECK(calls == kFlows * kDepth);
 }
 
 TEST_CASE("rounding modes belong to the flow, for SSE and for x87") {
