@@ -83,7 +83,8 @@ void walk_frames(const PyThreadState* state, int most, const std::function<void(
     PyThreadState copy;
     if (!state || !read_memory(state, &copy, sizeof copy)) return;
     const void* frame = copy.current_frame;
-    for (int depth = 0; frame && depth < most;) {
+    // The frames of a running actor change under our eyes and may even seem to go round in a circle: the steps are counted too.
+    for (int depth = 0, steps = 0; frame && depth < most && steps < 2 * most + 10; ++steps) {
         SmarmFrame seen;
         alignas(std::max_align_t) char bytes[SMARM_FRAME_BYTES];
         if (!read_memory(frame, bytes, sizeof bytes)) return;

@@ -59,11 +59,13 @@ bool has_default_handler(int number) {
     PyObject* handler = module ? PyObject_CallMethod(module, "getsignal", "i", number) : nullptr;
     PyObject* standard = handler ? PyObject_GetAttrString(module, number == SIGINT ? "default_int_handler" : "SIG_DFL") : nullptr;
     const int same = standard ? PyObject_RichCompareBool(handler, standard, Py_EQ) : 0;
+    // A shell starts background programs with SIGQUIT ignored; a dump is wanted of those all the more.
+    const bool ignored = number == SIGQUIT && handler && PyLong_Check(handler);
     PyErr_Clear();
     Py_XDECREF(standard);
     Py_XDECREF(handler);
     Py_XDECREF(module);
-    return same == 1;
+    return same == 1 || ignored;
 }
 
 bool on_process_main_thread() { return gettid() == getpid(); }

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 
 
 def start(tmp_path, program):
@@ -17,12 +18,15 @@ def start(tmp_path, program):
     )
 
 
-def read_until(stream, pattern):
+def read_until(process, pattern):
     text = ""
+    too_long = threading.Timer(60, process.kill)  # only a failure takes so long; then the output ends
+    too_long.start()
     while not re.search(pattern, text, re.DOTALL):
-        line = stream.readline()
+        line = process.stderr.readline()
         assert line, f"the output ended without {pattern!r}: {text}"
         text += line
+    too_long.cancel()
     return text
 
 
@@ -52,7 +56,7 @@ def test_sigquit_prints_every_actor_also_of_a_wedged_worker(tmp_path):
     try:
         assert process.stdout.readline() == "wedged\n"
         os.kill(process.pid, signal.SIGQUIT)
-        dump = read_until(process.stderr, r"in wedges\n")
+        dump = read_until(process, r"in wedges\n")
         assert re.search(r"<pid \d+\.1> 'main': parked, waits for another actor's end, worker 0\n.*in main\n", dump)
         assert re.search(r"'patient': parked, waits for a message, worker 0, .*spawned at .*program.py:13\n.*in waits\n", dump)
         assert re.search(r"'stubborn': running, worker 1, .*\n  File .*program.py\", line 10, in wedges\n", dump)
@@ -99,7 +103,7 @@ def test_a_program_that_nothing_can_wake_says_so_and_shows_who_waits_for_what(tm
         """,
     )
     try:
-        report = read_until(process.stderr, r"deadlock: .*in main\..*lambda")
+        report = read_until(process, r"deadlock: .*in main\..*lambda")
         assert "'main': parked, waits for a message" in report
         assert "'reader': parked, waits for a channel's value" in report
     finally:
