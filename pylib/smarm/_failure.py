@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from smarm._core import Pid
 
 
+MOST_FRAMES = 200  # of one traceback, the innermost: a runaway recursion has a million
+
+
 class Failure(NamedTuple):
     """One failure; the last field is the exception itself, or None where it cannot travel."""
 
@@ -41,7 +44,7 @@ def describe(exception: BaseException, pid: Pid, name: str | None, file: str | N
     if isinstance(exception, ImportError):
         _add_hint(exception)
     try:
-        text = "".join(traceback.format_exception(exception))
+        text = "".join(traceback.format_exception(exception, limit=-MOST_FRAMES))
     except Exception:  # formatting runs user code (__str__, __repr__), which may fail in any way
         text = f"{type(exception).__qualname__}: <its description could not be made>\n"
     try:
