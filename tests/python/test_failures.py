@@ -234,18 +234,6 @@ while smarm.process_info(handle.pid): smarm.yield_now()
     assert [report[3] for report in reports] == ["at the end"]
 
 
-def test_a_failure_is_printed_when_the_handle_lives_until_the_end_of_the_process(run_app):
-    reports = unobserved(
-        run_app,
-        """
-global handle
-handle = smarm.spawn(fail, "at the very end")
-while smarm.process_info(handle.pid): smarm.yield_now()
-""",
-    )
-    assert len(reports) <= 1
-
-
 def test_a_join_that_timed_out_has_not_seen_the_failure(run_app):
     reports = unobserved(
         run_app,
