@@ -90,9 +90,9 @@ def test_demonitor_ends_the_monitor_and_flush_takes_its_message(on):
         smarm.kill(handle.pid)
         third = smarm.receive(smarm.monitor(handle.pid))
         assert third.reason in ("killed", "noproc")
-        assert smarm.demonitor(second, flush=True) is False
+        smarm.demonitor(second, flush=True)  # its Down has come or is under way: either way it is never seen
         with pytest.raises(smarm.Timeout):
-            smarm.receive(timeout=0)
+            smarm.receive(timeout=0.01)
 
     run(main, on)
 
