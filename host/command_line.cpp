@@ -50,7 +50,10 @@ private:
                 case 'W':
                 case 'X': leave_to_python(last ? 2 : 1); return true;
                 case 'h':
-                case '?': line_.options.emplace_back("--help"); ++rest_; return true;
+                case '?':
+                    line_.options.emplace_back("--help");
+                    ++rest_;
+                    return true;
                 case 'V': line_.version = true; break;
                 default: break;
             }

@@ -15,7 +15,7 @@ struct CommandLine {
     std::vector<std::string> options;  // ours, each as "--name=value", or "--help"
     std::vector<char*> python;         // argv without them
     bool version = false;
-    std::string error;                 // empty: none
+    std::string error;  // empty: none
 };
 
 CommandLine split(int argc, char** argv);

@@ -29,7 +29,8 @@ fs::path find_on_path(const std::string& name) {
 // The python of the virtual environment whose bin directory this is, or nothing.
 fs::path environment_python(const fs::path& directory) {
     std::error_code ignored;
-    if (!fs::exists(directory.parent_path() / "pyvenv.cfg", ignored) && !fs::exists(directory / "pyvenv.cfg", ignored)) return {};
+    if (!fs::exists(directory.parent_path() / "pyvenv.cfg", ignored) && !fs::exists(directory / "pyvenv.cfg", ignored))
+        return {};
     fs::path python = directory / "python";
     return is_executable_file(python) ? python : fs::path();
 }

@@ -34,7 +34,8 @@ int open_source(const Program& program, PyObject* path, Source& source) {
     source.name = PyBytes_AS_STRING(encoded.get());
     source.stream = std::fopen(source.name.c_str(), "rbe");
     if (!source.stream) {
-        PySys_FormatStderr("%s: can't open file %R: [Errno %d] %s\n", program.launcher.c_str(), path, errno, std::strerror(errno));
+        PySys_FormatStderr("%s: can't open file %R: [Errno %d] %s\n", program.launcher.c_str(), path, errno,
+                           std::strerror(errno));
         return 2;
     }
     struct stat status;
@@ -71,14 +72,16 @@ PyObject* import_launcher_module() {
     PyObject* module = PyImport_ImportModule("smarm._host");
     if (module || !PyErr_ExceptionMatches(PyExc_ModuleNotFoundError)) return module;
     PyErr_Clear();
-    PySys_FormatStderr("smarm-host: %S has no package smarm: install smarm there, or start the smarm-host of another environment\n",
-                       PySys_GetObject("executable"));
+    PySys_FormatStderr(
+        "smarm-host: %S has no package smarm: install smarm there, or start the smarm-host of another environment\n",
+        PySys_GetObject("executable"));
     return nullptr;
 }
 
 // The code of -c is compiled by our module, but python shows no frame below an error in it.
 void show_as_error_of_command() {
-    if (PyErr_ExceptionMatches(PyExc_UnicodeError)) PySys_WriteStderr("Unable to decode the command from the command line:\n");
+    if (PyErr_ExceptionMatches(PyExc_UnicodeError))
+        PySys_WriteStderr("Unable to decode the command from the command line:\n");
     PyObject* exception = PyErr_GetRaisedException();
     PyException_SetTraceback(exception, Py_None);
     PyErr_SetRaisedException(exception);
@@ -133,8 +136,9 @@ Outcome run_program(Program& program, const std::vector<std::string>& options) {
     Handle run_source_function(capsule ? PyCFunction_New(&run_source_definition, capsule.get()) : nullptr);
     if (!run_source_function) return report_exception();
     // The arguments of smarm._core._run. It is called from here, so that no frame of ours is below the program's.
-    Handle arguments(PyObject_CallMethod(module.get(), "prepare", "sOOOO", kind_names[static_cast<int>(program.kind)], text.get(),
-                                         run_source_function.get(), values.get(), program.inspect ? Py_True : Py_False));
+    Handle arguments(PyObject_CallMethod(module.get(), "prepare", "sOOOO", kind_names[static_cast<int>(program.kind)],
+                                         text.get(), run_source_function.get(), values.get(),
+                                         program.inspect ? Py_True : Py_False));
     if (!arguments && program.kind == ProgramKind::command) show_as_error_of_command();
     Handle core(arguments ? PyImport_ImportModule("smarm._core") : nullptr);
     Handle run(core ? PyObject_GetAttrString(core.get(), "_run") : nullptr);

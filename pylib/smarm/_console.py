@@ -50,7 +50,7 @@ def _interact(names: dict[str, Any]) -> None:
     if hook is not None:
         hook()
     if os.isatty(0) and (sys.flags.ignore_environment or not os.environ.get("PYTHON_BASIC_REPL")):
-        from _pyrepl import main
+        from _pyrepl import main  # type: ignore[import-not-found]
 
         if main.CAN_USE_PYREPL:
             main.interactive_console(sys.modules["__main__"])

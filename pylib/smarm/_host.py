@@ -96,7 +96,9 @@ def prepare(kind: str, text: str, run_source: Callable[[], object], values: Valu
     return *_find_top_level(kind, text, run_source), values, by_value
 
 
-def _find_top_level(kind: str, text: str, run_source: Callable[[], object]) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+def _find_top_level(
+    kind: str, text: str, run_source: Callable[[], object]
+) -> tuple[Callable[..., Any], tuple[Any, ...]]:
     """Return the function that runs the program's top level, and its arguments."""
     match kind:
         case "command":
@@ -110,16 +112,23 @@ def _find_top_level(kind: str, text: str, run_source: Callable[[], object]) -> t
 
             compiled = text.endswith(".pyc")
             loader = (machinery.SourcelessFileLoader if compiled else machinery.SourceFileLoader)("__main__", text)
-            _main_names().update(__file__=text, __cached__=None, __loader__=loader)
+            _set_file(text)
+            _main_names()["__loader__"] = loader
             if compiled:
                 return exec, (loader.get_code("__main__"), _main_names())
         case _:
-            _main_names().update(__file__="<stdin>", __cached__=None)
+            _set_file("<stdin>")
     return run_source, ()
 
 
 def _main_names() -> dict[str, Any]:
     return sys.modules["__main__"].__dict__
+
+
+def _set_file(name: str) -> None:
+    _main_names()["__file__"] = name
+    if sys.version_info < (3, 15):
+        _main_names()["__cached__"] = None
 
 
 def _run_module() -> Callable[..., object]:
@@ -137,7 +146,7 @@ def _add_path(kind: str, text: str) -> None:
     elif sys.flags.safe_path:
         return
     elif kind == "module":
-        try:
+        try:  # noqa: SIM105 - contextlib takes longer to import than all of this
             sys.path.insert(0, os.getcwd())
         except OSError:  # it was removed
             pass
@@ -153,7 +162,7 @@ def _compile(command: str) -> CodeType:
     code = compile(command, "<string>", "exec", dont_inherit=True)
     import linecache
 
-    # What python does for -c, so that tracebacks show the lines; early releases of 3.13 look for them by the file's name.
+    # What python does for -c, so that tracebacks show the lines. Early releases of 3.13 find them by the file's name.
     key = code if hasattr(linecache, "_interactive_cache") else code.co_filename
     linecache._register_code(key, command, code.co_filename)  # type: ignore[attr-defined]
     return code
@@ -172,7 +181,7 @@ def finish() -> None:
             stream.flush()
 
 
-# ---- smarm.run in the program's top level ------------------------------------------------------------------------------
+# ---- smarm.run in the program's top level ----------------------------------------------------------------------------
 
 
 def top_level_is_free() -> bool:
@@ -201,7 +210,8 @@ def _reconfigure(wanted: dict[str, int | float]) -> None:
     names = ("workers", "shutdown_timeout", "spin")
     if late.intersection(names):
         values = [wanted.get(name, _options[name]) for name in names]
-        if _core._reconfigure(*values):
+        workers, shutdown_timeout, spin = values
+        if _core._reconfigure(int(workers), shutdown_timeout, spin):
             _options.update(zip(names, values, strict=True))
             late.difference_update(names)
     if late:
@@ -228,4 +238,6 @@ def _stop_others() -> None:
     left = len(_core.processes()) - 1
     if left:
         seconds = _options["shutdown_timeout"]
-        print(f"smarm: after run(), {left} actor(s) did not end within {seconds:g} s of being asked to", file=sys.stderr)
+        print(
+            f"smarm: after run(), {left} actor(s) did not end within {seconds:g} s of being asked to", file=sys.stderr
+        )

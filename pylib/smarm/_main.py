@@ -1,8 +1,8 @@
 """The program's ``__main__`` in workers: which functions of it can be found there, and how.
 
 A script is loaded once per worker as a real module, so that its classes keep their identity there.  The load runs the
-script's top level under the name ``__smarm_main__`` (an ``if __name__ == "__main__":`` block is skipped) and ends where it
-reaches ``smarm.run`` or another call that needs a running actor.
+script's top level under the name ``__smarm_main__`` (an ``if __name__ == "__main__":`` block is skipped) and ends where
+it reaches ``smarm.run`` or another call that needs a running actor.
 """
 
 from __future__ import annotations
@@ -54,7 +54,8 @@ def remember(description: dict[str, Any]) -> None:
 
 def is_shipped_by_value() -> bool:
     """Whether functions of ``__main__`` must travel by value, because no worker can load it."""
-    return describe()["kind"] == "none"
+    kind: str = describe()["kind"]
+    return kind == "none"
 
 
 def load() -> types.ModuleType:
@@ -75,13 +76,15 @@ def _load() -> types.ModuleType:
     module = types.ModuleType(LOAD_NAME)
     kind = _description["kind"]
     if kind == "none":
-        raise ImportError("this program's __main__ is not a file, so workers cannot load it: put the function into a module")
+        raise ImportError(
+            "this program's __main__ is not a file, so workers cannot load it: put the function into a module"
+        )
     code = _find_code(module, kind)
     previous = sys.modules["__main__"]
     sys.modules["__main__"] = sys.modules[LOAD_NAME] = _loading = module
     _core._begin_load()
     try:
-        exec(code, module.__dict__)  # noqa: S102 - this is what loading a script is
+        exec(code, module.__dict__)
     except EndOfLoad as end:
         _explain_missing(module, end)
     except BaseException as error:
@@ -109,8 +112,8 @@ def _explain_missing(module: types.ModuleType, end: BaseException) -> None:
 
     def missing(name: str) -> Any:
         raise AttributeError(
-            f"a worker does not find {name!r} in the program's __main__, which it has loaded up to line {line}, where the "
-            "program starts to use actors: define above that line what actors on other workers need"
+            f"a worker does not find {name!r} in the program's __main__, which it has loaded up to line {line}, where "
+            "the program starts to use actors: define above that line what actors on other workers need"
         )
 
     module.__dict__.setdefault("__getattr__", missing)

@@ -1,4 +1,4 @@
-"""``typing.NamedTuple`` for modules that every program imports: typing takes longer to import than the rest of smarm."""
+"""``typing.NamedTuple`` for modules that every program imports: typing takes longer to import than all of smarm."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ class NamedTuple(tuple):  # type: ignore[type-arg]
     _fields: tuple[str, ...] = ()
 
     def __init_subclass__(cls) -> None:
-        cls._fields = cls.__match_args__ = tuple(cls.__annotations__)
+        cls._fields = tuple(cls.__annotations__)
+        cls.__match_args__ = cls._fields  # type: ignore[attr-defined, misc]
         for index, name in enumerate(cls._fields):
             setattr(cls, name, property(itemgetter(index)))
 

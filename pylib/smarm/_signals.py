@@ -47,7 +47,10 @@ class Call(NamedTuple):
 
 
 class shield:
-    """``with smarm.shield():`` holds exit requests and kill back until the block ends; nests.  For cleanup that has to park."""
+    """``with smarm.shield():`` holds exit requests and kill back until the block ends; nests.
+
+    For cleanup that has to park.
+    """
 
     __slots__ = ()
 

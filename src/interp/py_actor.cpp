@@ -75,11 +75,6 @@ void PyActor::detach() noexcept {
     PyThreadState_Delete(static_cast<PyThreadState*>(rider_state));
 }
 
-PyObject* PyActor::exit_exception() const noexcept {
-    PyObject* type = exit_exception_.load(memory_order_acquire);
-    return type ? type : interpreter_state()->actor_exit;
-}
-
 PyObject* PyActor::call() {
     Codec& codec = interpreter_state()->codec;
     if (OwnedParcel parcel = std::move(start_.encoded_callable)) {
@@ -97,6 +92,7 @@ void PyActor::body() noexcept {
     else finish_with_error();
     Py_CLEAR(start_.callable);
     Py_CLEAR(start_.arguments);
+    Py_CLEAR(exit_exception_);
     join_ = nullptr;
     // Runs destructors of thread-local objects, which may park: it must be here, on the actor's own stack.
     PyThreadState_Clear(static_cast<PyThreadState*>(rider_state));
@@ -162,6 +158,7 @@ void PyActor::cancelled(bool out_of_memory) noexcept {
     Py_CLEAR(start_.arguments);
     start_.encoded_callable = nullptr;
     start_.encoded_arguments = nullptr;
+    if (main_exception_) *main_exception_ = take_exit_exception();
     if (!out_of_memory) {
         finish(OutcomeKind::killed, Message());
     } else if (!PyThreadState_GetUnchecked()) {

@@ -58,7 +58,12 @@ void PyRider::before_wait() noexcept { PyEval_SaveThread(); }
 
 void PyRider::after_wait() noexcept {
     PyEval_RestoreThread(own_);
-    if (after_wait_hook) after_wait_hook();
+    if (check_signals) check_signals();
+}
+
+void PyRider::notice_signals() noexcept {
+    signalled_.store(true, memory_order_release);  // pairs with the exchange in safe_point
+    request_attention();
 }
 
 void PyRider::request_attention() noexcept {
@@ -77,11 +82,15 @@ int PyRider::safe_point(void* argument) {
     }
     auto* actor = static_cast<PyActor*>(rider.worker_.current());
     PyThreadState* state = PyThreadState_GetUnchecked();
-    if (!actor || state != actor->rider_state) return 0;
-    if (!rider.may_switch(state)) {
-        if (actor->exit_requested || actor->scope_expired) rider.request_attention();
+    if (!actor || state != actor->rider_state) {
+        if (rider.signalled_.load(memory_order_relaxed)) rider.request_attention();
         return 0;
     }
+    if (!rider.may_switch(state)) {
+        if (actor->exit_requested || actor->scope_expired || rider.signalled_.load(memory_order_relaxed)) rider.request_attention();
+        return 0;
+    }
+    if (rider.signalled_.exchange(false, memory_order_acquire) && !rider.check_signals()) return -1;
     if (rider.worker_.at_safe_point(actor->preemptible()) == Wake::woken) return 0;
     raise_exit();
     return -1;
@@ -100,14 +109,13 @@ static PyObject* raise_cancelled(PyActor& actor) {
 PyObject* raise_exit() {
     auto* actor = static_cast<PyActor*>(this_actor());
     if (std::exchange(actor->scope_unwinds, false)) return raise_cancelled(*actor);
-    PyObject* type = actor->exit_exception();
-    if (type != interpreter_state()->actor_exit) {
-        PyErr_SetNone(type);
+    if (PyObject* exception = actor->take_exit_exception()) {
+        PyErr_SetRaisedException(exception);
         return nullptr;
     }
     PyObject* reason = actor->exit_cause ? reason_to_python(*actor->exit_cause) : PyUnicode_FromString("killed");
     if (!reason) return nullptr;
-    PyErr_SetObject(type, reason);
+    PyErr_SetObject(interpreter_state()->actor_exit, reason);
     Py_DECREF(reason);
     return nullptr;
 }

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "interp/py_compat.h"
+#include "runtime/python_signals.h"
 #include "smarm/interp/blocking_pool.h"
 #include "smarm/interp/data_stack.h"
 #include "smarm/interp/errors.h"
@@ -38,10 +39,28 @@ void stop_running() {
     Runtime::current()->scheduler().stop();
 }
 
-// The main interpreter's Python-level signal handlers, on the main lane, outside of actors.
-void run_signal_handlers() {
-    if (PyErr_CheckSignals() != 0) PyErr_WriteUnraisable(nullptr);
+// Python's handlers of signals that have come, on the main lane. What they raise goes to the main actor. Returns false with that
+// exception set when it is the one that runs.
+bool run_signal_handlers() {
+    SignalWatch::handled();
+    return PyErr_CheckSignals() == 0 || Runtime::current()->raise_in_main(PyErr_GetRaisedException());
 }
+
+// Python's handler of SIGINT and SIGTERM: (number, frame). Also called in the middle of a blocking call of any actor of the lane.
+PyObject* handle_signal(PyObject*, PyObject* arguments) {
+    int number = 0;
+    PyObject* frame = nullptr;
+    if (!PyArg_ParseTuple(arguments, "iO", &number, &frame)) return nullptr;
+    SignalWatch::handled();
+    PyObject* exception = PyObject_CallNoArgs(number == SIGINT ? PyExc_KeyboardInterrupt : interpreter_state()->actor_exit);
+    Runtime* runtime = Runtime::current();
+    if (!exception) return nullptr;
+    if (!runtime) PyErr_SetRaisedException(exception);
+    else if (runtime->raise_in_main(exception)) Py_RETURN_NONE;
+    return nullptr;
+}
+
+PyMethodDef handle_signal_definition = {"smarm_signal_handler", handle_signal, METH_VARARGS, nullptr};
 
 void report_stall(Worker& worker, Duration lasted) {
     std::fputs(describe_stall(worker.scheduler(), worker, lasted).c_str(), stderr);
@@ -52,20 +71,6 @@ void report_deadlock(Scheduler& scheduler) {
     if (scheduler.table().alive() == 0 || has_foreign_threads(scheduler)) return;
     std::fputs("smarm: deadlock: every actor waits, and nothing that this program has left can wake one\n", stderr);
     dump_actors(scheduler, STDERR_FILENO);
-}
-
-bool has_default_handler(int number) {
-    PyObject* module = PyImport_ImportModule("_signal");  // signal itself makes enums, for milliseconds
-    PyObject* handler = module ? PyObject_CallMethod(module, "getsignal", "i", number) : nullptr;
-    PyObject* standard = handler ? PyObject_GetAttrString(module, number == SIGINT ? "default_int_handler" : "SIG_DFL") : nullptr;
-    const int same = standard ? PyObject_RichCompareBool(handler, standard, Py_EQ) : 0;
-    // A shell starts background programs with SIGQUIT ignored; a dump is wanted of those all the more.
-    const bool ignored = number == SIGQUIT && handler && PyLong_Check(handler);
-    PyErr_Clear();
-    Py_XDECREF(standard);
-    Py_XDECREF(handler);
-    Py_XDECREF(module);
-    return same == 1 || ignored;
 }
 
 bool on_process_main_thread() { return gettid() == getpid(); }
@@ -167,15 +172,14 @@ PyObject* Runtime::run_main(PyObject* main, PyObject* arguments) {
     main_pid_ = scheduler_->spawn(base, Scheduler::Place::on_worker, 0);
     SMARM_ASSERT(main_pid_, "a new scheduler refused its main actor");
 
+    PyObject* handler = on_process_main_thread() ? PyCFunction_New(&handle_signal_definition, nullptr) : nullptr;
     SignalWatch signals;
-    if (on_process_main_thread()) {
-        rider.after_wait_hook = run_signal_handlers;
-        signals.install({has_default_handler(SIGINT), has_default_handler(SIGTERM), has_default_handler(SIGQUIT)},
-                        [this](int number) { on_signal(number); });
-    }
+    if (handler) watch_signals(signals, handler, rider);
     scheduler_->run_main();
     forget_stuck_workers();
     signals.restore();
+    for (int number : {SIGINT, SIGTERM}) put_back_default_handler(number, handler);
+    Py_XDECREF(handler);
     stop_blocking_calls(config_.shutdown_timeout);
     worker.set_rider(nullptr);
     forget_spawn_sites();
@@ -195,11 +199,8 @@ PyObject* Runtime::run_main(PyObject* main, PyObject* arguments) {
         std::signal(SIGTERM, SIG_DFL);
         std::raise(SIGTERM);
     }
-    if (!exception && join->kind() != OutcomeKind::returned) {  // asked to exit before its first turn
-        if (!interrupted_.load(memory_order_acquire)) return raise_error("ActorKilled", "the main actor was stopped before it began");
-        PyErr_SetNone(PyExc_KeyboardInterrupt);
-        return nullptr;
-    }
+    if (!exception && join->kind() != OutcomeKind::returned)  // asked to exit before its first turn
+        return raise_error("ActorKilled", "the main actor was stopped before it began");
     if (exception) {
         PyErr_SetRaisedException(exception);
         return nullptr;
@@ -216,16 +217,30 @@ void Runtime::forget_stuck_workers() {
     }
 }
 
-void Runtime::on_signal(int number) {
-    if (number == SIGQUIT) {
-        dump_actors(*scheduler_, STDERR_FILENO);
-        return;
+void Runtime::watch_signals(SignalWatch& signals, PyObject* handler, PyRider& rider) {
+    rider.check_signals = run_signal_handlers;
+    const auto take = [handler](int number) { return has_default_handler(number) && replace_default_handler(number, handler); };
+    const auto look = [this, &rider] {
+        rider.notice_signals();
+        scheduler_->worker(0)->nudge();
+    };
+    signals.install({take(SIGINT), take(SIGTERM), has_default_handler(SIGQUIT), look,
+                     [this] { dump_actors(*scheduler_, STDERR_FILENO); }});
+}
+
+bool Runtime::raise_in_main(PyObject* exception) {
+    auto* main = static_cast<PyActor*>(scheduler_->table().own(main_pid_));
+    if (!main) {
+        PyErr_SetRaisedException(exception);
+        PyErr_WriteUnraisable(nullptr);
+    } else if (main == this_actor() && main->shield_depth == 0) {
+        PyErr_SetRaisedException(exception);
+        return false;
+    } else {
+        main->set_exit_exception(exception);
+        scheduler_->request_exit(main_pid_);
     }
-    scheduler_->table().pinned(main_pid_, [number](Actor& actor, int) {
-        if (number == SIGINT) static_cast<PyActor&>(actor).set_exit_exception(PyExc_KeyboardInterrupt);
-    });
-    if (number == SIGINT) interrupted_.store(true, memory_order_release);
-    scheduler_->request_exit(main_pid_);
+    return true;
 }
 
 void Runtime::enter_worker(Worker& worker) {

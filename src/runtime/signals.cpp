@@ -1,84 +1,178 @@
 #include "smarm/runtime/signals.h"
 
+#include <Python.h>
+
+#include <algorithm>
 #include <csignal>
-#include <semaphore.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
 #include <system_error>
 #include <thread>
 #include <unistd.h>
+#include <utility>
 
+#include "runtime/python_signals.h"
+#include "smarm/base/clock.h"
 #include "smarm/base/sync.h"
 
 namespace smarm {
 namespace {
 
-constexpr int kSignals[] = {SIGINT, SIGTERM, SIGQUIT};
-constexpr unsigned kEnd = 1u << 31;  // not a signal: the watcher is to end
+using std::chrono::milliseconds;
 
-// Lock-free atomics and sem_post are what a signal handler may use. Release and acquire: the semaphore orders them anyway.
-atomic<unsigned> pending{0};  // bit n: signal n has come and was not taken
+constexpr unsigned char kEnd = 0;  // not a signal: the watcher is to end
+constexpr milliseconds kFirstKick{5};
+constexpr milliseconds kLastKick{500};
+
+struct Taken {
+    int number;
+    bool is_taken = false;
+    struct sigaction previous = {};
+};
+
+// Lock-free atomics, write and PyErr_SetInterruptEx are what a signal handler may use. Release and acquire: the pipe orders them
+// anyway.
+atomic<bool> unhandled{false};  // a signal has come since handled()
 atomic<bool> impatient{false};
 atomic<bool> got_terminate{false};
-sem_t arrived;
+int wake_up[2] = {-1, -1};  // a pipe of signal numbers
+int previous_wake_up = -1;
+pid_t owner = 0;
+pthread_t main_thread;
 std::thread watcher;
-struct sigaction previous[3];
-bool taken[3];
+Taken interrupt{SIGINT};
+Taken terminate{SIGTERM};
+Taken quit{SIGQUIT};
+Taken kick{SIGURG};
+
+void tell_watcher(unsigned char number) {
+    [[maybe_unused]] const auto written = write(wake_up[1], &number, 1);  // a full pipe wakes it up, too
+}
 
 void on_signal(int number) {
+    if (getpid() != owner) {  // a forked child: what the system does
+        std::signal(number, SIG_DFL);
+        std::raise(number);
+        return;
+    }
     if (number != SIGQUIT && impatient.load(memory_order_acquire)) _exit(128 + number);
     if (number == SIGTERM) {
         got_terminate.store(true, memory_order_release);
         impatient.store(true, memory_order_release);
     }
-    pending.fetch_or(1u << number, memory_order_release);
-    sem_post(&arrived);
+    if (number != SIGQUIT) PyErr_SetInterruptEx(number);
+    tell_watcher(static_cast<unsigned char>(number));
 }
 
-void watch(const SignalWatch::Request& request) {
-    for (;;) {
-        while (sem_wait(&arrived) != 0) {}
-        const unsigned now = pending.exchange(0, memory_order_acquire);
-        if (now & kEnd) return;
-        for (int number : kSignals)
-            if (now & 1u << number) request(number);
+void on_kick(int) {}  // that a system call was interrupted is all
+
+void take(Taken& signal, void (*handler)(int), int flags) {
+    struct sigaction ours = {};
+    ours.sa_handler = handler;
+    ours.sa_flags = flags;
+    sigemptyset(&ours.sa_mask);
+    signal.is_taken = sigaction(signal.number, &ours, &signal.previous) == 0;
+}
+
+// Leaves alone what the program has installed meanwhile.
+void give_back(Taken& signal, void (*handler)(int)) {
+    struct sigaction current = {};
+    if (std::exchange(signal.is_taken, false) && sigaction(signal.number, nullptr, &current) == 0 &&
+        current.sa_handler == handler)
+        sigaction(signal.number, &signal.previous, nullptr);
+}
+
+// Takes the numbers that came, waiting for one at most so long (negative: for ever). Returns how many.
+std::size_t read_numbers(unsigned char (&numbers)[64], milliseconds patience) {
+    pollfd readable{wake_up[0], POLLIN, 0};
+    if (poll(&readable, 1, static_cast<int>(patience.count())) <= 0) return 0;
+    const auto count = read(wake_up[0], numbers, sizeof numbers);
+    return count > 0 ? static_cast<std::size_t>(count) : 0;
+}
+
+void watch(const SignalWatch::Wanted& wanted) {
+    constexpr milliseconds kForEver{-1};
+    for (milliseconds patience = kForEver;;) {
+        unsigned char numbers[64];
+        const std::size_t count = read_numbers(numbers, patience);
+        bool look = false;
+        for (std::size_t i = 0; i < count; ++i) {
+            if (numbers[i] == kEnd) return;
+            if (numbers[i] == SIGQUIT) wanted.on_quit();
+            else look = true;
+        }
+        if (look) {
+            unhandled.store(true, memory_order_release);
+            wanted.look();
+            patience = kFirstKick;
+        } else if (!unhandled.load(memory_order_acquire) || patience > kLastKick) {
+            patience = kForEver;
+        } else if (count == 0) {
+            if (kick.is_taken) pthread_kill(main_thread, kick.number);
+            patience *= 2;
+        }
     }
+}
+
+bool open_pipe() {
+    if (pipe2(wake_up, O_CLOEXEC | O_NONBLOCK) == 0) return true;
+    wake_up[0] = wake_up[1] = -1;
+    return false;
+}
+
+void close_pipe() {
+    close(wake_up[0]);
+    close(wake_up[1]);
+}
+
+bool has_system_default(int number) {
+    struct sigaction current = {};
+    return sigaction(number, nullptr, &current) == 0 && current.sa_handler == SIG_DFL;
 }
 
 }  // namespace
 
-bool SignalWatch::install(Wanted wanted, Request request) {
-    const bool wants[] = {wanted.interrupt, wanted.terminate, wanted.quit};
-    pending.store(0, memory_order_relaxed);
+bool SignalWatch::install(Wanted wanted) {
+    unhandled.store(false, memory_order_relaxed);
     impatient.store(false, memory_order_relaxed);
     got_terminate.store(false, memory_order_relaxed);
-    sem_init(&arrived, 0, 0);
+    owner = getpid();
+    main_thread = pthread_self();
+    if (!open_pipe()) return false;
+    kick.is_taken = false;
+    if (has_system_default(kick.number)) take(kick, on_kick, 0);
+    const bool wants_interrupt = wanted.interrupt;
+    const bool wants_terminate = wanted.terminate;
+    const bool wants_quit = wanted.quit;
     try {
-        watcher = std::thread([request = std::move(request)] { watch(request); });
+        watcher = std::thread([wanted = std::move(wanted)] { watch(wanted); });
     } catch (const std::system_error&) {
-        sem_destroy(&arrived);
+        give_back(kick, on_kick);
+        close_pipe();
         return false;
     }
     installed_ = true;
-    for (int i = 0; i < 3; ++i) {
-        taken[i] = wants[i];
-        struct sigaction ours = {};
-        ours.sa_handler = on_signal;
-        ours.sa_flags = SA_RESTART;
-        sigemptyset(&ours.sa_mask);
-        if (taken[i]) sigaction(kSignals[i], &ours, &previous[i]);
-    }
+    previous_wake_up = replace_wake_up_descriptor(wake_up[1]);
+    // SIGINT and SIGTERM must interrupt a blocking call, so that Python looks.
+    if (wants_interrupt) take(interrupt, on_signal, 0);
+    if (wants_terminate) take(terminate, on_signal, 0);
+    if (wants_quit) take(quit, on_signal, SA_RESTART);
     return true;
 }
 
 void SignalWatch::restore() noexcept {
     if (!installed_) return;
     installed_ = false;
-    for (int i = 0; i < 3; ++i)
-        if (taken[i]) sigaction(kSignals[i], &previous[i], nullptr);
-    pending.fetch_or(kEnd, memory_order_release);
-    sem_post(&arrived);
+    for (Taken* signal : {&interrupt, &terminate, &quit}) give_back(*signal, on_signal);
+    put_back_wake_up_descriptor(wake_up[1], previous_wake_up);
+    tell_watcher(kEnd);
     watcher.join();
-    sem_destroy(&arrived);
+    give_back(kick, on_kick);
+    close_pipe();
 }
+
+void SignalWatch::handled() noexcept { unhandled.store(false, memory_order_release); }
 
 void SignalWatch::end_is_near() noexcept { impatient.store(true, memory_order_release); }
 

@@ -24,12 +24,13 @@ class Result(NamedTuple):
 
 
 def environment(**changes: str) -> dict[str, str]:
-    """Return a process environment without what changes Python's or smarm's behaviour."""
     kept = {name: value for name, value in os.environ.items() if not re.match(r"PYTHON|SMARM_|COLUMNS", name)}
     return kept | changes
 
 
-def run(executable: pathlib.Path | str, *arguments: str, stdin: str = "", env: dict[str, str] | None = None, **more: Any) -> Result:
+def run(
+    executable: pathlib.Path | str, *arguments: str, stdin: str = "", env: dict[str, str] | None = None, **more: Any
+) -> Result:
     """Run a program to its end."""
     done = subprocess.run(
         [executable, *arguments],
@@ -39,13 +40,21 @@ def run(executable: pathlib.Path | str, *arguments: str, stdin: str = "", env: d
         env=environment(**(env or {})),
         **more,
     )
-    return Result(done.returncode, done.stdout.decode(errors="backslashreplace"), done.stderr.decode(errors="backslashreplace"))
+    return Result(
+        done.returncode, done.stdout.decode(errors="backslashreplace"), done.stderr.decode(errors="backslashreplace")
+    )
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _installed() -> None:
     if not HOST.exists():
         pytest.skip("smarm-host is not installed (-Dhost=disabled)")
+
+
+@pytest.fixture
+def clean_environment() -> dict[str, str]:
+    """Return a process environment without what changes Python's or smarm's behaviour."""
+    return environment()
 
 
 @pytest.fixture

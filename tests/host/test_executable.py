@@ -12,11 +12,13 @@ from typing import Any
 
 import pytest
 
+Show = Callable[..., list[str]]
+
 SHOW = "import sys; print(sys.executable); print(sys.prefix); print(sys.base_prefix); print(sys._base_executable)"
 
 
 @pytest.fixture
-def show(tmp_path: pathlib.Path) -> Callable[..., list[str]]:
+def show(tmp_path: pathlib.Path) -> Show:
     """Start a launcher with this argv[0] and return what it says of itself."""
 
     def run(argv0: str, executable: pathlib.Path | str | None = None, **more: Any) -> list[str]:
@@ -47,39 +49,41 @@ def other(tmp_path: pathlib.Path) -> pathlib.Path:
     return tmp_path / "other" / "bin"
 
 
-def test_the_python_beside_it(show: Callable[..., list[str]], ours: list[str]) -> None:
+def test_the_python_beside_it(show: Show, ours: list[str]) -> None:
     assert ours[0] == str(BIN / "python")
     assert show(str(HOST)) == ours
 
 
-def test_found_on_the_path(show: Callable[..., list[str]], ours: list[str]) -> None:
+def test_found_on_the_path(show: Show, ours: list[str]) -> None:
     assert show("smarm-host", env=os.environ | {"PATH": f"/nowhere:{BIN}:{os.environ['PATH']}"}) == ours
 
 
-def test_named_relatively(show: Callable[..., list[str]], ours: list[str]) -> None:
+def test_named_relatively(show: Show, ours: list[str]) -> None:
     assert show("./smarm-host", HOST, cwd=BIN) == ours
 
 
-def test_through_links(show: Callable[..., list[str]], ours: list[str], tmp_path: pathlib.Path) -> None:
+def test_through_links(show: Show, ours: list[str], tmp_path: pathlib.Path) -> None:
     (tmp_path / "absolute").symlink_to(HOST)
     (tmp_path / "second").symlink_to("absolute")
     assert show(str(tmp_path / "second")) == ours
 
 
-def test_started_by_a_script_of_another_environment(show: Callable[..., list[str]], other: pathlib.Path, ours: list[str]) -> None:
+def test_started_by_a_script_of_another_environment(show: Show, other: pathlib.Path, ours: list[str]) -> None:
     """As an editable installation does: argv[0] says where, not the file that runs."""
     assert show(str(other / "smarm-host"), HOST) == [str(other / "python"), str(other.parent), *ours[2:]]
 
 
-def test_copied_into_another_environment(show: Callable[..., list[str]], other: pathlib.Path, ours: list[str]) -> None:
+def test_copied_into_another_environment(show: Show, other: pathlib.Path, ours: list[str]) -> None:
     shutil.copy(HOST, other / "smarm-host")
     assert show(str(other / "smarm-host")) == [str(other / "python"), str(other.parent), *ours[2:]]
 
 
-def test_outside_of_an_environment_it_is_the_base_python(show: Callable[..., list[str]], ours: list[str], tmp_path: pathlib.Path) -> None:
+def test_outside_of_an_environment_it_is_the_base_python(show: Show, ours: list[str], tmp_path: pathlib.Path) -> None:
     shutil.copy(HOST, tmp_path / "smarm-host")
     path = os.path.dirname(os.path.dirname(sys.modules["smarm"].__file__))
-    executable, prefix, base_prefix, base_executable = show(str(tmp_path / "smarm-host"), env=os.environ | {"PYTHONPATH": path})
+    executable, prefix, base_prefix, base_executable = show(
+        str(tmp_path / "smarm-host"), env=os.environ | {"PYTHONPATH": path}
+    )
     assert prefix == base_prefix == ours[2]
     assert executable == base_executable
     assert os.path.realpath(executable) == os.path.realpath(sys.executable)

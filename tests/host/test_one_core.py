@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 
+Run = Callable[..., Any]
+Write = Callable[..., str]
+
 EXTENSION = """
 import importlib.machinery, importlib.util, pathlib, sys, sysconfig
 path = str(pathlib.Path(sysconfig.get_path("platlib"), "smarm", "_core" + sysconfig.get_config_var("EXT_SUFFIX")))
@@ -19,7 +22,7 @@ def load(name):
 """
 
 
-def test_the_core_is_built_in_in_the_main_interpreter_and_in_workers(host: Callable[..., Any], script: Callable[..., str]) -> None:
+def test_the_core_is_built_in_in_the_main_interpreter_and_in_workers(host: Run, script: Write) -> None:
     script("""
 import smarm
 def origin(): return smarm._core.__spec__.origin
@@ -30,8 +33,10 @@ if __name__ == "__main__":
 
 
 @pytest.mark.parametrize("name", ["smarm._core", "another._core"])
-def test_the_extension_module_loaded_here_is_the_same_core(host: Callable[..., Any], script: Callable[..., str], name: str) -> None:
-    script(EXTENSION + f"""
+def test_the_extension_module_loaded_here_is_the_same_core(host: Run, script: Write, name: str) -> None:
+    script(
+        EXTENSION
+        + f"""
 import smarm
 second = load({name!r})
 print(second.self() == smarm.self(), second.processes() == smarm.processes(), second.Pid is smarm.Pid)
@@ -42,11 +47,12 @@ except smarm.AlreadyRunning:
 del second
 import gc; gc.collect()
 print(smarm.spawn(lambda: smarm.self() is not None).join())
-""")
+"""
+    )
     assert host("app.py") == (0, "True True True\nalready running\nTrue\n", "")
 
 
-def test_a_finder_in_front_of_all_others_does_not_bring_a_second_runtime(host: Callable[..., Any], script: Callable[..., str]) -> None:
+def test_a_finder_in_front_of_all_others_does_not_bring_a_second_runtime(host: Run, script: Write) -> None:
     """As the finder of an editable installation does, which every interpreter gets from a .pth file."""
     script(EXTENSION + """
 import importlib.abc
@@ -60,7 +66,9 @@ sys.meta_path.insert(0, Finder())
     script("import first", "sitecustomize.py")
     script("""
 import smarm
-def origin(): return smarm._core.__spec__.origin.rpartition("/")[2].partition(".")[0], smarm.worker_index(), smarm.self() in smarm.processes()
+def origin():
+    file = smarm._core.__spec__.origin.rpartition("/")[2]
+    return file.partition(".")[0], smarm.worker_index(), smarm.self() in smarm.processes()
 if __name__ == "__main__":
     print(origin(), smarm.spawn(origin, on=1).join())
 """)
@@ -68,7 +76,7 @@ if __name__ == "__main__":
     assert result == (0, "('_core', 0, True) ('_core', 1, True)\n", "")
 
 
-def test_the_launcher_needs_the_package(host: Callable[..., Any], tmp_path: pathlib.Path) -> None:
+def test_the_launcher_needs_the_package(host: Run, tmp_path: pathlib.Path) -> None:
     code, out, err = host("-S", "-c", "1")
     assert (code, out) == (1, "")
     assert err.startswith("smarm-host: ")

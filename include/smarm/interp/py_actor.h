@@ -32,10 +32,10 @@ public:
     void detach() noexcept override;
     void cancelled(bool out_of_memory) noexcept override;
 
-    // The exception class that an exit request raises (borrowed): ActorExit, unless set otherwise.
-    PyObject* exit_exception() const noexcept;
-    // From any thread that has the actor pinned. `type` must be immortal (a static type).
-    void set_exit_exception(PyObject* type) noexcept { exit_exception_.store(type, memory_order_release); }
+    // The exception that the next exit request raises instead of ActorExit. Takes a new reference, gives one back (nullptr: none).
+    // On the actor's worker.
+    void set_exit_exception(PyObject* exception) noexcept { Py_XSETREF(exit_exception_, exception); }
+    PyObject* take_exit_exception() noexcept { return std::exchange(exit_exception_, nullptr); }
 
     // no_preempt() sections nest.
     bool preemptible() const noexcept { return no_preempt_depth_ == 0; }
@@ -58,7 +58,7 @@ private:
 
     Start start_;
     Ref<JoinState> join_;
-    atomic<PyObject*> exit_exception_{nullptr};
+    PyObject* exit_exception_ = nullptr;
     PyObject** main_exception_ = nullptr;
     void (*on_main_end_)() = nullptr;
     unsigned no_preempt_depth_ = 0;

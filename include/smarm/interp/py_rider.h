@@ -29,9 +29,11 @@ public:
 
     PyInterpreterState* interpreter() const noexcept { return interpreter_; }
 
-    // Called with the worker's own state attached, outside of actors, after each wait: Python's signal handlers run here.
-    // Set on the main lane only.
-    void (*after_wait_hook)() = nullptr;
+    // Runs Python's signal handlers: after each wait, and in the running actor after notice_signals. False: it set an exception
+    // for that actor. Set on the main lane only.
+    bool (*check_signals)() = nullptr;
+    // Makes the lane call check_signals soon. Any thread.
+    void notice_signals() noexcept;
 
 private:
     static int safe_point(void* rider);
@@ -44,6 +46,7 @@ private:
     const int* collecting_;               // likewise
     PyThreadState* attached_;             // what switch_to made current last
     PyThreadState* collector_ = nullptr;  // switched away while it was collecting garbage (from a finaliser)
+    atomic<bool> signalled_{false};  // check_signals is to be called
     atomic<bool> attention_{false};  // a pending call is queued
     atomic<bool> ending_{false};     // the destructor waits for the last one
 };

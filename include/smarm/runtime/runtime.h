@@ -11,8 +11,9 @@
 //   5. signal handlers are put back; run returns main's value or raises its exception
 //   An actor that will not end is given up: its worker's interpreter and thread are left behind, stderr says so.
 // Signals: SIGINT raises KeyboardInterrupt in the main actor, SIGTERM ActorExit (then the process ends by SIGTERM after
-//          step 5). Once main has ended, another one ends the process at once. SIGQUIT dumps all actors to stderr. Only when run is called on the process's main thread and the
-//          program has not installed handlers of its own.
+//          step 5). Once main has ended, another one ends the process at once. SIGQUIT dumps all actors to stderr. Only
+//          when run is called on the process's main thread and the program has not installed handlers of its own; what
+//          those raise is raised in the main actor, too.
 // Threads: run: one at a time per process, attached to the main interpreter. current(): any.
 #pragma once
 
@@ -25,6 +26,9 @@
 #include "smarm/sched/scheduler.h"
 
 namespace smarm {
+
+class PyRider;
+class SignalWatch;
 
 class Runtime {
 public:
@@ -45,6 +49,10 @@ public:
     // Changes what can change while worker 0 is the only one. False: there are others already. Main lane only.
     bool reconfigure(unsigned workers, Duration shutdown_timeout, Duration spin);
 
+    // Raises the exception of a signal handler (a new reference) in the main actor: at once when it is the one that runs (then it
+    // is set and false returned), else at its next park or safe point. On the main lane.
+    bool raise_in_main(PyObject* exception);
+
     Scheduler& scheduler() noexcept { return *scheduler_; }
     const RuntimeConfig& config() const noexcept { return config_; }
     Pid main_pid() const noexcept { return main_pid_; }
@@ -54,7 +62,7 @@ private:
     bool prepare();
     PyObject* run_main(PyObject* main, PyObject* arguments);
     void enter_worker(Worker& worker);
-    void on_signal(int number);
+    void watch_signals(SignalWatch& signals, PyObject* handler, PyRider& rider);
     void forget_stuck_workers();
 
     RuntimeConfig config_;
@@ -62,7 +70,6 @@ private:
     bool ready_for_workers_ = false;  // written by the main lane before it starts another worker
     std::unique_ptr<Scheduler> scheduler_;
     Pid main_pid_;
-    atomic<bool> interrupted_{false};  // SIGINT came
 };
 
 }  // namespace smarm

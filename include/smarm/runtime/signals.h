@@ -1,10 +1,16 @@
-// signals.h: SIGINT, SIGTERM and SIGQUIT while a runtime runs.
+// signals.h: POSIX signals while a runtime runs.
 //
-// What:    C handlers that only set a bit and post a semaphore; a thread that takes it from there and calls `request(number)`
-//          outside of any signal context. Once end_is_near() was called, or after a SIGTERM, another SIGINT or SIGTERM ends
-//          the process at once (exit code 128 + number): whoever asks twice does not want to wait.
+// What:    C handlers of SIGINT, SIGTERM and SIGQUIT, and a thread that hears of them and of every other signal that the program
+//          handles in Python (through Python's wake-up descriptor). SIGINT and SIGTERM become Python signals; for SIGQUIT the
+//          thread calls `on_quit`, for all others `look`, which is to make the main thread call Python's handlers.
+// Kick:    a signal may come a moment before a blocking call, which it then does not interrupt: until `look` has been followed
+//          by handled(), the thread interrupts the main thread again, with growing pauses. It uses SIGURG for that, which
+//          does nothing by default; a program that handles SIGURG itself is not interrupted again.
+// Hurry:   once end_is_near() was called, or after a SIGTERM, another SIGINT or SIGTERM ends the process at once (exit code
+//          128 + number): whoever asks twice does not want to wait.
 // Life:    install() replaces the handlers of the signals asked for; restore() puts the old ones back.
-// Threads: install and restore on the process's main thread; request runs on the signal thread; the rest any.
+// Threads: install and restore on the process's main thread, attached to the main interpreter; the callbacks run on the signal
+//          thread, without a thread state; the rest any. A forked child has neither handlers nor thread.
 #pragma once
 
 #include <functional>
@@ -13,20 +19,23 @@ namespace smarm {
 
 class SignalWatch {
 public:
-    using Request = std::function<void(int number)>;
+    struct Wanted {
+        bool interrupt = false;
+        bool terminate = false;
+        bool quit = false;
+        std::function<void()> look;
+        std::function<void()> on_quit;
+    };
     SignalWatch() = default;
     ~SignalWatch() { restore(); }
     SignalWatch(const SignalWatch&) = delete;
     SignalWatch& operator=(const SignalWatch&) = delete;
 
-    struct Wanted {
-        bool interrupt = false;
-        bool terminate = false;
-        bool quit = false;
-    };
-    // False: the OS gives no thread; the signals then do what they did.
-    bool install(Wanted wanted, Request request);
+    // False: the OS gives no pipe or thread; the signals then do what they did.
+    bool install(Wanted wanted);
     void restore() noexcept;
+    // The main thread has called Python's handlers.
+    static void handled() noexcept;
     static void end_is_near() noexcept;
     // Whether SIGTERM has come since install().
     static bool terminated() noexcept;
