@@ -117,3 +117,6 @@ else:
             module = import_module(f"smarm.{_LATE.get(name, name)}")
             return module if name == "net" else getattr(module, name)
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+    def __dir__():
+        return sorted({*globals(), *_LATE, "net"} - {"TYPE_CHECKING"})

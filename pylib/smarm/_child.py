@@ -167,6 +167,7 @@ class RunningChild:
             raise StartFailed(f"child {spec.id!r} could not be spawned: {error}", spec.id, error) from error
         handle.observe()  # the supervisor reports how it ends
         if waited_for:
+            assert handle.monitor is not None
             self._wait_until_started(handle.pid, handle.monitor, parent)
         self.pid = handle.pid
         self.restarting = False
@@ -207,6 +208,7 @@ class RunningChild:
 
     def ask_to_end(self) -> None:
         """Send the exit signal of a shutdown."""
+        assert self.pid is not None
         if self.spec.shutdown == "brutal_kill":
             _core.kill(self.pid)
         else:

@@ -103,6 +103,7 @@ class DynamicSupervisorProcess(SupervisorProcess):
     def lose_patience(self, waiting: dict[Ref, RunningChild], ref: Ref, killed: bool) -> None:
         child = waiting[ref]
         if not killed:
+            assert child.pid is not None
             _core.kill(child.pid)
             return
         del waiting[ref]

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import sys
 import traceback
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from smarm._errors import ActorFailed, ActorKilled
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import TracebackType
+
     from smarm._core import Pid
 
 
@@ -34,9 +38,37 @@ def _add_hint(exception: BaseException) -> None:
         if cause is None:
             return
         if isinstance(cause, ImportError) and "does not support loading in subinterpreters" in str(cause.msg):
-            exception.add_note('This extension module loads in the main interpreter only: spawn the actor with on="main".')
+            exception.add_note(
+                'This extension module loads in the main interpreter only: spawn the actor with on="main".'
+            )
             return
         cause = cause.__cause__ or cause.__context__
+
+
+@contextmanager
+def _short_tracebacks(exception: BaseException) -> Iterator[None]:
+    """Cut the tracebacks of the exception and of those before it to their innermost frames, for a while.
+
+    ``limit=`` does not do: the traceback module takes up to a millisecond for each frame that it leaves out.
+    """
+    whole: list[tuple[BaseException, TracebackType | None]] = []
+    link: BaseException | None = exception
+    while link is not None and len(whole) < 100:
+        whole.append((link, link.__traceback__))
+        link = link.__cause__ or link.__context__
+    try:
+        for each, trace in whole:
+            length, frame = 0, trace
+            while frame is not None:
+                length, frame = length + 1, frame.tb_next
+            for _ in range(length - MOST_FRAMES):
+                assert trace is not None  # it is as long as counted
+                trace = trace.tb_next
+            each.__traceback__ = trace
+        yield
+    finally:
+        for each, trace in whole:
+            each.__traceback__ = trace
 
 
 def describe(exception: BaseException, pid: Pid, name: str | None, file: str | None, line: int) -> tuple[object, ...]:
@@ -44,7 +76,8 @@ def describe(exception: BaseException, pid: Pid, name: str | None, file: str | N
     if isinstance(exception, ImportError):
         _add_hint(exception)
     try:
-        text = "".join(traceback.format_exception(exception, limit=-MOST_FRAMES))
+        with _short_tracebacks(exception):
+            text = "".join(traceback.format_exception(exception))
     except Exception:  # formatting runs user code (__str__, __repr__), which may fail in any way
         text = f"{type(exception).__qualname__}: <its description could not be made>\n"
     try:
@@ -69,7 +102,9 @@ def to_exception(fields: tuple[object, ...] | str | None) -> ActorFailed:
     if isinstance(fields, str):
         return ActorFailed(f"the actor failed: {fields}")
     failure = Failure(*fields)  # type: ignore[arg-type]
-    error = ActorFailed(f"{_title(failure)} failed: {failure.summary}", failure.pid, failure.name, failure.traceback_text)
+    error = ActorFailed(
+        f"{_title(failure)} failed: {failure.summary}", failure.pid, failure.name, failure.traceback_text
+    )
     error.add_note("Traceback in the failed actor:\n" + failure.traceback_text.rstrip())
     error.__cause__ = failure.exception
     return error

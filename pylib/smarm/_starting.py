@@ -76,7 +76,9 @@ def ancestors() -> tuple[Any, ...]:
 
 def parent() -> Pid | None:
     """Return who spawned this actor."""
-    pid: Pid | None = _core._process_info(_core.self())["parent"]
+    info = _core._process_info(_core.self())
+    assert info is not None  # it is the running actor
+    pid: Pid | None = info["parent"]
     return pid
 
 
@@ -105,7 +107,7 @@ def _is_found_by_name(target: Any) -> bool:
 
 def spawn(
     birth: Birth, target: Callable[..., Any], args: tuple[Any, ...], *, on: Any, label: str | None, monitor: bool
-) -> JoinHandle:
+) -> JoinHandle[Any]:
     """Spawn an actor that boots ``target``."""
     if _is_found_by_name(target):
         return _core.spawn(boot, birth, target, *args, on=on, name=label, link=birth.linked, monitor=monitor)
@@ -128,12 +130,13 @@ def end_monitor(ref: Ref) -> None:
     _core.demonitor(ref, flush=True)
 
 
-def wait_until_started(handle: JoinHandle, timeout: float | None) -> None:
+def wait_until_started(handle: JoinHandle[Any], timeout: float | None) -> None:
     """Wait for an actor that was spawned with a monitor.
 
     Raises as ``join`` when it has ended, Timeout after ``timeout`` seconds (it is killed).
     """
     pid, ref = handle.pid, handle.monitor
+    assert ref is not None
 
     def concerns(message: Any) -> bool:
         kind = type(message)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import typing  # noqa: F401 - dataclass looks for it in sys.modules, where another actor's import may be half way
 from dataclasses import dataclass
 
 from smarm import _core

@@ -113,10 +113,11 @@ PyObject* sender_close(PyObject* self, PyObject*) {
 
 PyMethodDef sender_methods[] = {
     {"send", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(sender_send)), METH_FASTCALL | METH_KEYWORDS,
-     "send($self, value, timeout=None, /)\n--\n\nPut a value into the channel.\n\nParks the actor while a bounded channel is full, "
+     "send($self, value, /, timeout=None)\n--\n\nPut a value into the channel.\n\nParks the actor while a bounded channel is full, "
      "for at most timeout seconds.  A mutable value is copied.\nRaises Closed, Timeout, NotSendable."},
     {"close", sender_close, METH_NOARGS,
      "close($self, /)\n--\n\nClose the channel for every sender: receivers take what is left, then get Closed."},
+    {"__class_getitem__", Py_GenericAlias, METH_O | METH_CLASS, nullptr},  // for annotations: Sender[int]
     {nullptr, nullptr, 0, nullptr},
 };
 
@@ -169,9 +170,10 @@ PyObject* receiver_close(PyObject* self, PyObject*) {
 
 PyMethodDef receiver_methods[] = {
     {"recv", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(receiver_recv)), METH_FASTCALL | METH_KEYWORDS,
-     "recv($self, timeout=None, /)\n--\n\nTake the oldest value; park the actor until there is one.\n\nRaises Closed when the channel "
+     "recv($self, /, timeout=None)\n--\n\nTake the oldest value; park the actor until there is one.\n\nRaises Closed when the channel "
      "is empty and no sender is left, Timeout after timeout seconds."},
     {"close", receiver_close, METH_NOARGS, "close($self, /)\n--\n\nDrop what is queued; every sender gets Closed from now on."},
+    {"__class_getitem__", Py_GenericAlias, METH_O | METH_CLASS, nullptr},  // for annotations: Receiver[int]
     {nullptr, nullptr, 0, nullptr},
 };
 

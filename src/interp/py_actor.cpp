@@ -33,6 +33,13 @@ OwnedParcel encode_failure(PyObject* exception, const Actor& actor) {
     PyObject* description = call_failure_helper(
         "describe", Py_BuildValue("(ONNNi)", exception, make_pid(actor.pid), text_or_none(actor.name.get()),
                                   text_or_none(site ? &site->file : nullptr), site ? site->line : 0));
+    if (!description) {
+        // No room for the traceback, on a very small stack or without memory: the exception itself may still travel.
+        PyErr_Clear();
+        description = Py_BuildValue("(NNNissO)", make_pid(actor.pid), text_or_none(actor.name.get()),
+                                    text_or_none(site ? &site->file : nullptr), site ? site->line : 0,
+                                    Py_TYPE(exception)->tp_name, Py_TYPE(exception)->tp_name, exception);
+    }
     Py_DECREF(exception);
     if (!description) return nullptr;
     InterpreterState* state = interpreter_state();

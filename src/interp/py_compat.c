@@ -98,6 +98,6 @@ size_t smarm_default_stack_bytes(void) {
 #if PY_VERSION_HEX >= 0x030e0000
     return 256 * 1024; /* limits are addresses: all of the stack is usable */
 #else
-    return 512 * 1024; /* limits are counts of the worst case: more room for the usual one */
+    return 1024 * 1024; /* limits are counts of the worst case, and the parser's 4000 levels take up to 900 KiB */
 #endif
 }

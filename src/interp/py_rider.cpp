@@ -5,6 +5,7 @@
 #include "smarm/interp/errors.h"
 #include "smarm/interp/interpreter_state.h"
 #include "smarm/interp/py_actor.h"
+#include "smarm/interp/stdlib_locks.h"
 #include "smarm/sched/cancel_scope.h"
 
 namespace smarm {
@@ -72,6 +73,11 @@ void PyRider::request_attention() noexcept {
     if (smarm_add_pending_call(interpreter_, safe_point, this) != 0) attention_.store(false, memory_order_release);
 }
 
+// Whether something waits to be raised in the actor.
+bool PyRider::has_news_for(const Actor& actor) const noexcept {
+    return actor.exit_requested || actor.scope_expired || signalled_.load(memory_order_relaxed);
+}
+
 int PyRider::safe_point(void* argument) {
     auto& rider = *static_cast<PyRider*>(argument);
     rider.attention_.store(false, memory_order_release);
@@ -87,13 +93,17 @@ int PyRider::safe_point(void* argument) {
         return 0;
     }
     if (!rider.may_switch(state)) {
-        if (actor->exit_requested || actor->scope_expired || rider.signalled_.load(memory_order_relaxed)) rider.request_attention();
+        if (rider.has_news_for(*actor)) rider.request_attention();
         return 0;
     }
-    if (rider.signalled_.exchange(false, memory_order_acquire) && !rider.check_signals()) return -1;
-    if (rider.worker_.at_safe_point(actor->preemptible()) == Wake::woken) return 0;
-    raise_exit();
-    return -1;
+    const bool may_raise = !is_in_lock_code(state);
+    if (may_raise && rider.signalled_.exchange(false, memory_order_acquire) && !rider.check_signals()) return -1;
+    if (rider.worker_.at_safe_point(actor->preemptible(), may_raise) == Wake::exit_requested) {
+        raise_exit();
+        return -1;
+    }
+    if (!may_raise && rider.has_news_for(*actor)) rider.request_attention();
+    return 0;
 }
 
 // Ends the block of an expired scope: the exception names the scope, which turns it into what the block's user is to see.

@@ -9,7 +9,7 @@ namespace smarm {
 
 bool install_stdlib_locks() {
     static bool installed = false;  // guarded by the main interpreter's GIL
-    if (!installed) installed = stdlib_locks::replace_methods();
+    if (!installed) installed = stdlib_locks::find_library() && stdlib_locks::replace_methods();
     return installed;
 }
 

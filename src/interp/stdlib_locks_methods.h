@@ -83,6 +83,9 @@ inline bool is_plain_try(const Call& call) noexcept {
 // Finds all methods and replaces their functions. False with a Python exception set, and nothing replaced.
 bool replace_methods();
 
+// Finds out where the standard library is. False with a Python exception set.
+bool find_library();
+
 // The replacements, by file.
 PyObject* lock_acquire(const Call& call);
 PyObject* lock_release(const Call& call);

@@ -4,31 +4,18 @@
 namespace smarm::stdlib_locks {
 namespace {
 
-// Releases the lock: to the actor that must get it, or by release_natively() -> PyObject*, which also judges a release of a
-// lock that is not locked. Returns what release() returns.
-template <class ReleaseNatively>
-PyObject* release(PyObject* lock, ReleaseNatively release_natively) {
-    LockEntry* entry = find_entry(lock);
-    if (!entry) return release_natively();
-    const int locked = ask_original(Method::lock_locked, lock);
-    if (locked < 0) return nullptr;
-    if (LockWaiter* heir = locked ? entry->choose_heir() : nullptr) {
-        entry->hand_over(*heir);
-        lock_table()->drop_if_unused(*entry);
-        Py_RETURN_NONE;
-    }
-    PyObject* result = release_natively();
-    if (result) entry->wake_first();
-    return result;
-}
+int try_take(LockEntry& entry, Actor&) { return try_original(Method::lock_acquire, entry.lock); }
 
-class PlainLock final : public LockKind {
-public:
-    int try_take(LockEntry& entry, Actor&) override { return try_original(Method::lock_acquire, entry.lock); }
-    void give_back(PyObject* lock) override {
-        Py_XDECREF(release(lock, [lock] { return call_original(Method::lock_release, lock); }));
-    }
-};
+Taken take(PyObject* lock, Actor& actor, const Patience& patience) {
+    const int taken = try_original(Method::lock_acquire, lock);
+    if (taken != 0) return taken > 0 ? Taken::yes : Taken::error;
+    if (!patience.waits) return Taken::timed_out;
+    LockTable* table = lock_table();
+    LockEntry* entry = table ? table->get(lock) : nullptr;
+    if (entry) return wait_for_lock(*table, *entry, actor, patience, try_take);
+    PyErr_NoMemory();
+    return Taken::error;
+}
 
 }  // namespace
 
@@ -37,19 +24,22 @@ PyObject* lock_acquire(const Call& call) {
     if (!actor) return call.original();
     Patience patience;
     if (!call.bare() && !read_patience(call, patience)) return nullptr;
-    const int taken = try_original(Method::lock_acquire, call.self);
-    if (taken < 0) return nullptr;
-    if (taken > 0) Py_RETURN_TRUE;
-    if (!patience.waits) Py_RETURN_FALSE;
-    LockTable* table = lock_table();
-    LockEntry* entry = table ? table->get(call.self) : nullptr;
-    if (!entry) return PyErr_NoMemory();
-    PlainLock kind;
-    return as_result(wait_for_lock(*table, *entry, *actor, patience, kind));
+    return as_result(take(call.self, *actor, patience));
 }
 
 PyObject* lock_release(const Call& call) {
-    return release(call.self, [&call] { return call.original(); });
+    LockEntry* entry = find_entry(call.self);
+    if (!entry) return call.original();
+    const int locked = ask_original(Method::lock_locked, call.self);
+    if (locked < 0) return nullptr;
+    if (LockWaiter* heir = locked ? entry->choose_heir() : nullptr) {
+        entry->hand_over(*heir);
+        lock_table()->drop_if_unused(*entry);
+        Py_RETURN_NONE;
+    }
+    PyObject* result = call.original();
+    if (result) entry->wake_first();
+    return result;
 }
 
 PyObject* lock_at_fork_reinit(const Call& call) {

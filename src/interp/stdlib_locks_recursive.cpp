@@ -53,29 +53,21 @@ PyObject* pass_on(LockEntry& entry, ReleaseNatively release_natively) {
     return result;
 }
 
-class RecursiveLock final : public LockKind {
-public:
-    int try_take(LockEntry& entry, Actor& actor) override {
-        if (entry.owner != 0) return 0;
-        const OwnerId id = owner_id(actor);
-        if (id != 0) {
-            // This OS thread may have it itself: the main actor, or code that ran before the actors.
-            const int owned = ask_original(Method::rlock_is_owned, entry.lock);
-            if (owned != 0) return owned < 0 ? -1 : 0;
-        }
-        const int taken = try_original(Method::rlock_acquire, entry.lock);
-        if (taken > 0 && id != 0) {
-            entry.owner = id;
-            entry.count = 1;
-        }
-        return taken;
+int try_take(LockEntry& entry, Actor& actor) {
+    if (entry.owner != 0) return 0;
+    const OwnerId id = owner_id(actor);
+    if (id != 0) {
+        // This OS thread may have it itself: the main actor, or code that ran before the actors.
+        const int owned = ask_original(Method::rlock_is_owned, entry.lock);
+        if (owned != 0) return owned < 0 ? -1 : 0;
     }
-    void give_back(PyObject* lock) override {
-        const auto release_natively = [lock] { return call_original(Method::rlock_release, lock); };
-        LockEntry* entry = find_entry(lock);
-        Py_XDECREF(entry ? pass_on(*entry, release_natively) : release_natively());
+    const int taken = try_original(Method::rlock_acquire, entry.lock);
+    if (taken > 0 && id != 0) {
+        entry.owner = id;
+        entry.count = 1;
     }
-};
+    return taken;
+}
 
 // Takes the lock for the actor, once more if it has it.
 Taken take(PyObject* lock, Actor& actor, const Patience& patience) {
@@ -93,12 +85,11 @@ Taken take(PyObject* lock, Actor& actor, const Patience& patience) {
             return Taken::yes;
         }
     }
-    RecursiveLock kind;
-    const int taken = entry ? kind.try_take(*entry, actor) : try_original(Method::rlock_acquire, lock);
+    const int taken = entry ? try_take(*entry, actor) : try_original(Method::rlock_acquire, lock);
     if (taken > 0) return Taken::yes;
     if (taken == 0 && patience.waits) {
         if (!entry && table) entry = table->get(lock);
-        if (entry) return wait_for_lock(*table, *entry, actor, patience, kind);
+        if (entry) return wait_for_lock(*table, *entry, actor, patience, try_take);
         PyErr_NoMemory();
         return Taken::error;
     }

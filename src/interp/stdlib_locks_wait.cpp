@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <utility>
 
 #include "smarm/actor/shield.h"
 #include "smarm/interp/py_rider.h"
@@ -17,19 +18,18 @@ bool is_unwinding(const Actor& actor) noexcept {
     return actor.killed && !actor.exit_requested && actor.shield_depth == 0;
 }
 
-// Takes the waiter out without the lock. A wake-up that it has not used goes to the next one.
-void give_up(LockTable& table, LockEntry& entry, LockWaiter& waiter) {
-    entry.waiters.remove(waiter);
-    if (waiter.woken) entry.wake_first();
-    table.drop_if_unused(entry);
+// The actor got its lock at the moment at which it was asked to exit. It keeps it, or a Condition's notification that came
+// this way would be lost; the exit takes effect at its next park or safe point.
+void put_off_exit(Worker& worker, Actor& actor) {
+    if (!std::exchange(actor.scope_unwinds, false)) actor.exit_requested = true;
+    worker.request_attention();
 }
 
 }  // namespace
 
-Taken wait_for_lock(LockTable& table, LockEntry& entry, Actor& actor, const Patience& patience, LockKind& kind) {
+Taken wait_for_lock(LockTable& table, LockEntry& entry, Actor& actor, const Patience& patience, TryTake try_take) {
     Worker& worker = *this_worker();
     Instant deadline = patience.forever ? kNever : deadline_after(worker.driver().now(), patience.timeout);
-    PyObject* const lock = entry.lock;  // the caller's reference keeps it alive
     std::optional<Shield> shield;
     bool exits_at_deadline = false;
     if (patience.ignores_exit) {
@@ -44,35 +44,28 @@ Taken wait_for_lock(LockTable& table, LockEntry& entry, Actor& actor, const Pati
     entry.waiters.push_back(waiter);
     for (;;) {
         const Wake wake = worker.park(WaitReason::lock, deadline);
-        if (waiter.has_lock) {  // the entry may be gone
-            if (wake != Wake::exit_requested) return Taken::yes;
-            kind.give_back(lock);
-            return Taken::exit_requested;
+        int taken = waiter.has_lock;  // then the entry may be gone
+        if (!taken && (waiter.woken || wake == Wake::timed_out)) {
+            taken = try_take(entry, actor);
+            waiter.passed_over = waiter.woken;
+            waiter.woken = false;
         }
-        if (wake == Wake::exit_requested) {
-            give_up(table, entry, waiter);
-            return Taken::exit_requested;
-        }
-        if (!waiter.woken && wake != Wake::timed_out) continue;
-        const int taken = kind.try_take(entry, actor);
-        if (taken > 0) {
+        if (taken > 0 && wake == Wake::exit_requested) put_off_exit(worker, actor);
+        else if (shield && actor.exit_requested) worker.request_attention();  // once the shield is gone
+        if (taken == 0 && wake == Wake::woken) continue;
+        if (waiter.in_list()) {
             entry.waiters.remove(waiter);
+            if (taken < 0) entry.wake_first();  // what kept this actor from taking it need not keep the next
             table.drop_if_unused(entry);
-            return Taken::yes;
         }
-        if (taken < 0 || wake == Wake::timed_out) {
-            give_up(table, entry, waiter);
-            if (taken < 0) return Taken::error;
-            return exits_at_deadline ? Taken::exit_requested : Taken::timed_out;
-        }
-        waiter.woken = false;
-        waiter.passed_over = true;
+        if (taken != 0) return taken > 0 ? Taken::yes : Taken::error;
+        return wake == Wake::exit_requested || exits_at_deadline ? Taken::exit_requested : Taken::timed_out;
     }
 }
 
 PyObject* as_result(Taken taken) {
     switch (taken) {
-        case Taken::yes: Py_RETURN_TRUE;
+        case Taken::yes: note_acquired(); Py_RETURN_TRUE;
         case Taken::timed_out: Py_RETURN_FALSE;
         case Taken::exit_requested: return raise_exit();
         case Taken::error: return nullptr;

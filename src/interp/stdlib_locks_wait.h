@@ -35,22 +35,16 @@ inline LockEntry* find_entry(PyObject* lock) noexcept {
 
 enum class Taken { yes, timed_out, exit_requested, error };
 
-// What a wait needs to know about its kind of lock.
-class LockKind {
-public:
-    // Tries to take the lock for the calling actor. 1, 0, or -1 with a Python exception set. Must not end the entry.
-    virtual int try_take(LockEntry& entry, Actor& actor) = 0;
-    // Gives away a lock that was handed over to an actor that cannot use it.
-    virtual void give_back(PyObject* lock) = 0;
-
-protected:
-    ~LockKind() = default;
-};
+// Tries to take the lock for the calling actor. Returns 1, 0, or -1 with a Python exception set. Must not end the entry.
+using TryTake = int (*)(LockEntry& entry, Actor& actor);
 
 // Parks until the calling actor has the lock. Ends the entry if nothing is left in it. `patience.waits` must be set.
-Taken wait_for_lock(LockTable& table, LockEntry& entry, Actor& actor, const Patience& patience, LockKind& kind);
+Taken wait_for_lock(LockTable& table, LockEntry& entry, Actor& actor, const Patience& patience, TryTake try_take);
 
-// The result of an acquire method: True, False, or nullptr with an exception set (ActorExit when asked to exit).
+// Remembers that the running instruction of the calling actor took a lock: see is_in_lock_code().
+void note_acquired() noexcept;
+
+// The result of an actor's acquire: True, False, or nullptr with an exception set (ActorExit when asked to exit).
 PyObject* as_result(Taken taken);
 
 }  // namespace smarm::stdlib_locks

@@ -126,10 +126,10 @@ void Worker::request_preemption(std::uint64_t turn) noexcept {
     request_attention();
 }
 
-Wake Worker::at_safe_point(bool may_preempt) noexcept {
+Wake Worker::at_safe_point(bool may_preempt, bool may_exit) noexcept {
     if (!inbox_.empty()) drain_inbox();
     if (stop_requested_.load(memory_order_relaxed)) stop_step();
-    if (take_exit_request()) return Wake::exit_requested;
+    if (may_exit && take_exit_request()) return Wake::exit_requested;
     // A request for an earlier turn is stale: that actor has left the worker by itself.
     if (!may_preempt || preempt_turn_.exchange(0, memory_order_relaxed) != turn()) return Wake::woken;
     Actor& actor = *current();
@@ -138,7 +138,7 @@ Wake Worker::at_safe_point(bool may_preempt) noexcept {
     WorkerCounters::add(counters_.preemptions);
     switch_budget_ = 0;  // through the worker's own context: timers, fds and messages get their turn
     switch_away(actor);
-    return take_exit_request() ? Wake::exit_requested : Wake::woken;
+    return may_exit && take_exit_request() ? Wake::exit_requested : Wake::woken;
 }
 
 bool Worker::take_exit_request() noexcept {

@@ -19,7 +19,10 @@ def root() -> pathlib.Path:
 def tracked() -> list[pathlib.Path]:
     """Return every file of the project: what git has, and what it would take."""
     listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
     )
     if listed.returncode != 0:
         pytest.skip("not a git checkout")

@@ -8,7 +8,9 @@ import re
 import pytest
 
 # Places of somebody's machine. Written in pieces, so that this file does not find itself.
-MACHINE_PATHS = re.compile("|".join(["/" + "work/", "/" + "root/", "/" + "home/\\w+", "/" + "Users/\\w+", r"C:\\\\Users"]))
+MACHINE_PATHS = re.compile(
+    "|".join(["/" + "work/", "/" + "root/", "/" + "home/\\w+", "/" + "Users/\\w+", r"C:\\\\Users"])
+)
 # What a project's file may say all the same: homes inside of a tree made by the project's own tool.
 EXCEPTIONS = {("tools/pythons.sh", "HOME=/" + "root")}
 TEXT = {".py", ".pyi", ".h", ".cpp", ".c", ".S", ".md", ".toml", ".sh", ".build", ".options", ".txt", ".yml", ".in", ""}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import gc
 import os
@@ -55,10 +56,8 @@ def count_thread_states() -> int:
 def _links(directory: str) -> dict[str, str]:
     found = {}
     for name in os.listdir(directory):
-        try:
+        with contextlib.suppress(OSError):  # the descriptor of listdir itself
             found[name] = os.readlink(f"{directory}/{name}")
-        except OSError:  # the descriptor of listdir itself
-            pass
     return found
 
 
@@ -185,7 +184,9 @@ class Result(NamedTuple):
 class Program:
     """A running ``python``: its output can be awaited line by line, and it can be sent signals."""
 
-    def __init__(self, *arguments: str, env: dict[str, str] | None = None, stdin: str | None = None, **more: Any) -> None:
+    def __init__(
+        self, *arguments: str, env: dict[str, str] | None = None, stdin: str | None = None, **more: Any
+    ) -> None:
         self._process = subprocess.Popen(
             [sys.executable, "-X", "faulthandler", *arguments],
             stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,

@@ -1,5 +1,6 @@
 """What CPython keeps per thread is the actor's own: it survives every switch, and others do not see it."""
 
+# ruff: noqa: PT017 - what an except block sees while others run is the very point
 from __future__ import annotations
 
 import asyncio
@@ -261,7 +262,7 @@ def test_get_ident_is_the_actors_and_the_main_actors_is_the_threads(alone):
     assert alone(threading.current_thread) is threading.current_thread()
 
 
-# ---- asyncio ---------------------------------------------------------------------------------------------------------
+# ---- asyncio --------------------------------------------------------------------------------------------------------
 
 
 def test_asyncio_runs_inside_an_actor(alone):
@@ -313,7 +314,7 @@ def test_run_inside_a_coroutine_works():
     assert asyncio.run(work()) == 1
 
 
-# ---- threads and processes -------------------------------------------------------------------------------------------
+# ---- threads and processes ------------------------------------------------------------------------------------------
 
 
 def test_threads_started_in_an_actor_run_and_are_joined(alone):
@@ -362,7 +363,9 @@ def test_a_thread_is_not_an_actor_and_has_none_of_its_state(alone):
 
 def test_subprocesses_run_inside_actors(alone):
     def work(number):
-        done = subprocess.run([sys.executable, "-S", "-c", f"print({number} * 2)"], capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            [sys.executable, "-S", "-c", f"print({number} * 2)"], capture_output=True, text=True, check=True
+        )
         return int(done.stdout)
 
     def main():
@@ -401,21 +404,27 @@ FORK = """
 
 
 def test_os_fork_works_on_the_main_lane_while_it_is_alone(succeed):
-    out = succeed(FORK + """
+    out = succeed(
+        FORK
+        + """
     smarm.run(lambda: print(attempt("main")), workers=1)
-    """)
+    """
+    )
     assert out == "7\n"
 
 
 def test_os_fork_is_refused_where_the_child_would_crash(succeed):
-    out = succeed(FORK + """
+    out = succeed(
+        FORK
+        + """
     smarm.run(lambda: print(attempt(1), attempt("main")), workers=2)
-    """)
+    """
+    )
     # CPython cannot fork in a subinterpreter, nor (3.13) in a process that has one.
     assert out in ("RuntimeError RuntimeError\n", "RuntimeError 7\n")
 
 
-# ---- collection and finalisers -----------------------------------------------------------------------------------------
+# ---- collection and finalisers --------------------------------------------------------------------------------------
 
 
 def test_collecting_while_many_actors_are_parked_finds_only_garbage(alone, wait_until_parked):
@@ -510,7 +519,7 @@ def test_generators_that_outlive_their_actor_go_on(alone):
     assert alone(main) == list(range(1, 10))
 
 
-# ---- other process-wide state --------------------------------------------------------------------------------------------
+# ---- other process-wide state ---------------------------------------------------------------------------------------
 
 
 def test_logging_from_many_actors_is_whole(succeed):

@@ -65,9 +65,9 @@ def test_the_type_of_every_option_is_checked(option, bad):
 
 
 def test_a_whole_number_is_no_fraction():
-    with pytest.raises(smarm.ConfigError, match="workers must be a whole number, not 1.5"):
+    with pytest.raises(smarm.ConfigError, match=r"workers must be a whole number, not 1\.5"):
         smarm.Runtime(workers=1.5)
-    with pytest.raises(smarm.ConfigError, match="workers must be a whole number, not '1.5'"):
+    with pytest.raises(smarm.ConfigError, match=r"workers must be a whole number, not '1\.5'"):
         smarm.Runtime(workers="1.5")
 
 

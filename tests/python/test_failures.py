@@ -24,7 +24,9 @@ def test_a_failure_reaches_the_joiner_with_cause_and_remote_traceback(alone):
     pid, error = alone(main)
     assert isinstance(error, smarm.SmarmError)
     assert (error.pid, error.name) == (pid, "worker bee")
-    assert re.fullmatch(rf"actor {pid} 'worker bee', spawned at {re.escape(__file__)}:\d+, failed: ValueError: broken", str(error))
+    assert re.fullmatch(
+        rf"actor {pid} 'worker bee', spawned at {re.escape(__file__)}:\d+, failed: ValueError: broken", str(error)
+    )
     assert type(error.__cause__) is ValueError
     assert error.__cause__.args == ("broken",)
     assert error.remote_traceback.startswith("Traceback (most recent call last):\n")
@@ -232,6 +234,23 @@ while smarm.process_info(handle.pid): smarm.yield_now()
 """,
     )
     assert [report[3] for report in reports] == ["at the end"]
+
+
+def test_a_failure_whose_handle_lives_until_the_end_of_the_process_is_mentioned_once(run_app):
+    result = run_app("""
+        import smarm
+        def fail():
+            raise ValueError("at the very end")
+        def main():
+            global handle
+            handle = smarm.spawn(fail)
+            while smarm.process_info(handle.pid):
+                smarm.yield_now()
+        smarm.run(main, workers=1)
+    """)
+    # The modules that could tell more are gone by then.
+    assert result.code == 0
+    assert result.err.count("nobody joined it") == 1
 
 
 def test_a_join_that_timed_out_has_not_seen_the_failure(run_app):

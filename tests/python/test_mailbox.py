@@ -161,7 +161,7 @@ def test_send_takes_a_pid_and_a_message(alone, arguments):
 def test_receive_times_out(alone):
     def main():
         for timeout in (0, 0.0, 0.001):
-            with pytest.raises(smarm.Timeout, match="no .*message came"):
+            with pytest.raises(smarm.Timeout, match=r"no .*message came"):
                 smarm.receive(timeout=timeout)
         smarm.send(smarm.self(), "there")
         return smarm.receive(timeout=0)

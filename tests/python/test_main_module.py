@@ -24,10 +24,13 @@ BODY = """
         print(point == Point(2), worker)
 """
 LOADED = BODY.replace("{loaded}", 'assert sys.modules["__main__"].Point is Point')
-GUARDED = LOADED + """
+GUARDED = (
+    LOADED
+    + """
     if __name__ == "__main__":
         smarm.run(main, workers=2)
 """
+)
 AFTER = """
     smarm.run(main, workers=2)
     print("after")
@@ -48,10 +51,13 @@ def test_a_script_without_guard_works_and_goes_on_after_run_once(succeed):
 
 
 def test_a_runtime_object_ends_the_load_as_run_does(succeed):
-    out = succeed(LOADED + """
+    out = succeed(
+        LOADED
+        + """
     smarm.Runtime(workers=2).run(main)
     print("after")
-    """)
+    """
+    )
     assert out == "True 1\nafter\n"
 
 
@@ -76,7 +82,8 @@ def test_a_program_from_standard_input_is_shipped_by_value(start):
 
 
 def test_a_lambda_of_a_command_goes_to_another_worker(start):
-    program = "import smarm\nsmarm.run(lambda: print(smarm.spawn(lambda n: (n, smarm.worker_index()), 5, on=1).join()), workers=2)"
+    call = "smarm.spawn(lambda n: (n, smarm.worker_index()), 5, on=1)"
+    program = f"import smarm\nsmarm.run(lambda: print({call}.join()), workers=2)"
     result = start("-c", program).finish()
     assert (result.code, result.out, result.err) == (0, "(5, 1)\n", "")
 
@@ -261,7 +268,9 @@ def test_a_script_that_uses_actors_outside_of_run_says_so(run_app):
 
 @pytest.mark.parametrize("guard", [True, False])
 def test_the_quick_taste_runs_on_two_workers_whichever_way_it_is_written(succeed, guard):
-    last = 'if __name__ == "__main__":\n            smarm.run(main, workers=2)' if guard else "smarm.run(main, workers=2)"
+    last = (
+        'if __name__ == "__main__":\n            smarm.run(main, workers=2)' if guard else "smarm.run(main, workers=2)"
+    )
     out = succeed(f"""
         import smarm
         def worker(rx):

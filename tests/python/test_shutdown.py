@@ -81,7 +81,7 @@ def run_and_send(start, tmp_path, text, number):
     return running.finish()
 
 
-# ---- signals ---------------------------------------------------------------------------------------------------------
+# ---- signals --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("work", [PARKED, BUSY, ALLOCATING], ids=["parked", "busy", "allocating"])
@@ -109,7 +109,9 @@ def test_a_signal_reaches_a_busy_main(start, tmp_path, number):
     assert result.out.splitlines().count("main unwound") == 1
 
 
-@pytest.mark.parametrize("wait", ["import time; time.sleep(1000)", "smarm.sleep(1000)", "import threading; threading.Event().wait()"])
+@pytest.mark.parametrize(
+    "wait", ["import time; time.sleep(1000)", "smarm.sleep(1000)", "import threading; threading.Event().wait()"]
+)
 def test_ctrl_c_reaches_a_sleeping_main(start, tmp_path, wait):
     result = run_and_send(start, tmp_path, program(PARKED, wait=wait), signal.SIGINT)
     assert result.code == -signal.SIGINT
@@ -141,7 +143,9 @@ def test_refusing_actors_are_given_up_within_the_timeout_and_the_process_ends(st
 
 def test_actors_blocked_in_c_code_are_given_up_and_the_process_ends(start, tmp_path):
     # Not on the main lane, which runs main itself.
-    text = program(BLOCKED.replace("def work(tx):", "def work(tx):\n    assert smarm.worker_index()"), count=2, timeout=0.5)
+    text = program(
+        BLOCKED.replace("def work(tx):", "def work(tx):\n    assert smarm.worker_index()"), count=2, timeout=0.5
+    )
     text = text.replace("on=index % 3", "on=1 + index")
     result = run_and_send(start, tmp_path, text, signal.SIGTERM)
     assert result.code == -signal.SIGTERM
@@ -212,7 +216,7 @@ smarm.run(main, workers=2)
     assert (result.code, result.out, result.err) == (0, "ready\ncaught\n", "")
 
 
-# ---- actors that clean up ------------------------------------------------------------------------------------------------
+# ---- actors that clean up -------------------------------------------------------------------------------------------
 
 
 def test_cleaning_up_may_park_send_and_join(succeed):

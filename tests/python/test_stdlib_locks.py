@@ -494,14 +494,10 @@ def test_a_killed_actor_takes_the_lock_of_its_condition_before_it_releases_it(ma
 
 def test_condition_takes_its_rlock_again_however_often_the_actor_is_asked_to_exit(wait_until_parked):
     condition = threading.Condition()
-    ended = []
 
     def wait():
-        with condition:
-            try:
-                condition.wait()
-            finally:
-                ended.append(condition._is_owned())
+        with condition:  # ends with "cannot release un-acquired lock" if wait() came back without it
+            condition.wait()
 
     def main():
         handle = smarm.spawn(wait, on="local")
@@ -510,12 +506,13 @@ def test_condition_takes_its_rlock_again_however_often_the_actor_is_asked_to_exi
             for reason in ("one", "two", "three"):
                 smarm.exit(handle.pid, reason)
                 smarm.yield_now()
-            assert not ended
-        with pytest.raises(smarm.ActorFailed):
+            assert smarm.process_info(handle.pid).waiting_for == "a lock"
+        with pytest.raises(smarm.ActorFailed, match=r"one|two|three"):
             handle.join(timeout=PATIENCE)
 
     smarm.run(main, workers=1)
-    assert ended == [True]
+    assert condition.acquire(False)
+    condition.release()
 
 
 def test_a_killed_actor_whose_lock_never_comes_ends_all_the_same(wait_until_parked):

@@ -5,6 +5,7 @@
 //          safe_point() at its next eval-breaker check, where an exit request becomes an exception.
 // Guards:  safe_point does nothing (and asks again) unless it runs on the worker's OS thread, for the current actor, in an
 //          outermost pending-call loop, with the import lock free and no collection under way. See DESIGN, Traps 1 and 2.
+//          It raises nothing in code that would leave a lock behind (is_in_lock_code), but switches there.
 // Threads: the worker's own; request_attention from any.
 #pragma once
 
@@ -39,6 +40,7 @@ private:
     static int safe_point(void* rider);
     bool may_switch(PyThreadState* state) noexcept;
     void note_collector() noexcept;
+    bool has_news_for(const Actor& actor) const noexcept;
     Worker& worker_;
     PyThreadState* own_;
     PyInterpreterState* interpreter_;

@@ -13,8 +13,8 @@
 //          ended stays locked, as with threads.
 // Threads: the interpreter's GIL guards its StdlibLocks. Errors: install() false with a Python exception when this
 //          CPython's tables are not what we know. A lock with a timeout honours it; an actor asked to exit while it
-//          waits gets ActorExit, except in RLock._acquire_restore, which must return with the lock; a killed one that
-//          knows waits up to a second for what its finally blocks need.
+//          waits gets ActorExit, except in RLock._acquire_restore, which must return with the lock, and unless it got the
+//          lock at the same moment; a killed one that knows waits up to a second for what its finally blocks need.
 // Not:     other blocking calls of C modules (queue.SimpleQueue.get, Thread.join). Python code that runs on a worker outside
 //          of actors (signal handlers) must not wait for a lock that an actor holds: RLock says so with RuntimeError.
 #pragma once
@@ -27,6 +27,11 @@ namespace smarm {
 
 // Patches the process's method tables; later calls do nothing. The main interpreter must be attached.
 bool install_stdlib_locks();
+
+// Whether an exception raised from outside at this point would leave a lock, a count or a notification behind: right after
+// the instruction that took a lock, or in code of the standard library that keeps them by hand (threading, queue, importlib
+// and the like). Safe points must not raise here but come back; they may switch. `state` must be attached.
+bool is_in_lock_code(PyThreadState* state) noexcept;
 
 class StdlibLocks {
 public:

@@ -77,9 +77,9 @@ public:
     // Lets every other ready actor run first.
     Wake yield() noexcept;
     // Looks for requests from outside that cannot wait until the actor parks, and lets others run when the monitor asked
-    // for it in this turn and `may_preempt`. exit_requested: the actor must be unwound now (the request is consumed).
-    // Called where both are possible: see Rider::request_attention.
-    Wake at_safe_point(bool may_preempt) noexcept;
+    // for it in this turn and `may_preempt`. exit_requested: the actor must be unwound now (the request is consumed);
+    // without `may_exit` the request stays, and whoever calls has to come back. See Rider::request_attention.
+    Wake at_safe_point(bool may_preempt, bool may_exit = true) noexcept;
 
     // ---- for code on this worker ---------------------------------------------------------------------------------
     // Makes one of this worker's parked actors ready; does nothing when it is not parked.

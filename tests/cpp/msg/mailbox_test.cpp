@@ -103,7 +103,8 @@ TEST_CASE("taking from an empty mailbox is a bug that is reported") {
     CHECK(end.said("pop from an empty mailbox"));
 }
 
-#if !defined(SMARM_ADDRESS_SANITIZER) && !defined(SMARM_THREAD_SANITIZER)  // they need more address space than any limit
+#if !defined(SMARM_ADDRESS_SANITIZER) && \
+    !defined(SMARM_THREAD_SANITIZER)  // they need more address space than any limit
 TEST_CASE("without memory push leaves the message with the caller and the mailbox as it was") {
     const auto end = run_in_child([] {
         Mailbox mailbox;

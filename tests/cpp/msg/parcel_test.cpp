@@ -26,9 +26,7 @@ struct Attachment final : Shared {
 void write(ParcelBuilder& builder, const std::string& text) {
     if (!text.empty()) std::memcpy(builder.append(text.size()), text.data(), text.size());
 }
-std::string text_of(const Parcel& parcel) {
-    return {reinterpret_cast<const char*>(parcel.data()), parcel.size()};
-}
+std::string text_of(const Parcel& parcel) { return {reinterpret_cast<const char*>(parcel.data()), parcel.size()}; }
 
 }  // namespace
 

@@ -361,7 +361,8 @@ TEST_CASE("an actor that parks again is asked three times within the stop timeou
 
 TEST_CASE("an actor that refuses every request is given up, and the others still end") {
     const auto end = run_in_child([] {  // what was given up still has its stack: nothing may be destroyed
-        auto& alone = *new TestScheduler<VirtualDriver>(1, [](SchedulerOptions& options) { options.stop_timeout = 3s; });
+        auto& alone =
+            *new TestScheduler<VirtualDriver>(1, [](SchedulerOptions& options) { options.stop_timeout = 3s; });
         int refused = 0;
         int ended = 0;
         alone.run([&] {

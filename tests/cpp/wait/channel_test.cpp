@@ -26,7 +26,8 @@ Instant in(Duration duration) { return deadline_after(this_worker()->driver().no
 Status send(Channel& channel, std::uint64_t number, Instant deadline = kNever) {
     Message message = parcel(number);
     const Status status = channel.send(message, deadline);
-    SMARM_ASSERT(static_cast<bool>(message) == (status != Status::ok), "who has the message must follow from the status");
+    SMARM_ASSERT(static_cast<bool>(message) == (status != Status::ok),
+                 "who has the message must follow from the status");
     return status;
 }
 // Appends what comes to `numbers`.
@@ -394,9 +395,8 @@ TEST_CASE("nothing is lost or doubled between many senders and receivers on all 
             std::vector<Pid> pids;
             atomic<unsigned> producing{load.producers};
             for (unsigned i = 0; i < load.consumers; ++i) {
-                pids.push_back(spawn_on(i % 4, [&, i] {
-                    CHECK(receive_all(*channel, received[i]) == Status::closed);
-                }));
+                pids.push_back(
+                    spawn_on(i % 4, [&, i] { CHECK(receive_all(*channel, received[i]) == Status::closed); }));
             }
             for (unsigned i = 0; i < load.producers; ++i) {
                 pids.push_back(spawn_on((i + 1) % 4, [&, i] {

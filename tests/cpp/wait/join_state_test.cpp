@@ -80,9 +80,14 @@ TEST_CASE("a failure is reported exactly when handle and actor are gone and nobo
         int reports;
     };
     const Case cases[] = {
-        {{failed, dropped}, 1},           {{dropped, failed}, 1},           {{failed}, 0},
-        {{dropped}, 0},                   {{observed, failed, dropped}, 0}, {{failed, observed, dropped}, 0},
-        {{failed, dropped, observed}, 1}, {{observed, dropped}, 0},
+        {{failed, dropped}, 1},
+        {{dropped, failed}, 1},
+        {{failed}, 0},
+        {{dropped}, 0},
+        {{observed, failed, dropped}, 0},
+        {{failed, observed, dropped}, 0},
+        {{failed, dropped, observed}, 1},
+        {{observed, dropped}, 0},
     };
     for (const Case& each : cases) {
         JoinState state(true);
