@@ -75,6 +75,20 @@ PyThreadState** smarm_pending_handler(PyInterpreterState* interpreter) { return 
 
 const int* smarm_collecting_flag(PyInterpreterState* interpreter) { return &interpreter->gc.collecting; }
 
+int smarm_gil_has_waiters(const PyInterpreterState* interpreter) {
+#ifdef __GLIBC__
+    /* SAFETY: a word of glibc's condition variable, since 2.25: the count of waiters above three flags. Only looked at. */
+    return __atomic_load_n(&interpreter->ceval.gil->cond.__data.__wrefs, __ATOMIC_RELAXED) >> 3 != 0;
+#else
+    (void)interpreter;
+    return 1; /* there may be */
+#endif
+}
+
+unsigned long smarm_gil_switches(const PyInterpreterState* interpreter) {
+    return __atomic_load_n(&interpreter->ceval.gil->switch_number, __ATOMIC_RELAXED);
+}
+
 int smarm_import_lock_held(PyInterpreterState* interpreter) { return interpreter->imports.lock.mutex._bits != 0; }
 
 void smarm_forget_interpreter(PyInterpreterState* interpreter) {

@@ -54,6 +54,10 @@ PyThreadState** smarm_pending_handler(PyInterpreterState* interpreter);
 /* Whether the cyclic collector is running (where the flag is: it is read at each switch). */
 const int* smarm_collecting_flag(PyInterpreterState* interpreter);
 
+/* Whether threads wait for the GIL of `interpreter`, and how often it went from one thread state to another. No API tells. */
+int smarm_gil_has_waiters(const PyInterpreterState* interpreter);
+unsigned long smarm_gil_switches(const PyInterpreterState* interpreter);
+
 /* Whether somebody holds the import lock. */
 int smarm_import_lock_held(PyInterpreterState* interpreter);
 

@@ -1,5 +1,7 @@
 #include "smarm/interp/py_rider.h"
 
+#include <sched.h>
+
 #include "interp/py_compat.h"
 #include "smarm/interp/data_stack.h"
 #include "smarm/interp/errors.h"
@@ -9,10 +11,18 @@
 #include "smarm/sched/cancel_scope.h"
 
 namespace smarm {
+namespace {
+constexpr Duration kOthersPatience = std::chrono::milliseconds(1);  // of threads that wait for a busy worker's GIL
+constexpr Duration kHandOverLimit = std::chrono::milliseconds(1);   // for such a thread to wake up
+}  // namespace
 
 PyRider::PyRider(Worker& worker, PyThreadState* own) noexcept
-    : worker_(worker), own_(own), interpreter_(PyThreadState_GetInterpreter(own)),
-      pending_handler_(smarm_pending_handler(interpreter_)), collecting_(smarm_collecting_flag(interpreter_)), attached_(own) {}
+    : worker_(worker),
+      own_(own),
+      interpreter_(PyThreadState_GetInterpreter(own)),
+      pending_handler_(smarm_pending_handler(interpreter_)),
+      collecting_(smarm_collecting_flag(interpreter_)),
+      attached_(own) {}
 
 PyRider::~PyRider() {
     // A pending call that still names this rider must run before it is gone; the thread state is attached.
@@ -60,6 +70,25 @@ void PyRider::before_wait() noexcept { PyEval_SaveThread(); }
 void PyRider::after_wait() noexcept {
     PyEval_RestoreThread(own_);
     if (check_signals) check_signals();
+}
+
+// CPython makes the holder of a GIL drop it when another thread has waited for 5 ms, but only if it was not switched
+// meanwhile; each swap of actors counts as a switch, and takes the GIL back before a waiting thread has woken up. So pool threads,
+// threads of the program and (on 3.13) workers that import a single-phase module would starve beside a busy lane.
+void PyRider::let_others_in() noexcept {
+    if (!smarm_gil_has_waiters(interpreter_)) {
+        others_since_ = kNever;
+        return;
+    }
+    const Instant now = monotonic_now();
+    if (others_since_ == kNever) others_since_ = now;
+    if (now - others_since_ < kOthersPatience) return;
+    others_since_ = kNever;
+    const unsigned long before = smarm_gil_switches(interpreter_);
+    PyEval_SaveThread();
+    const Instant last = now + kHandOverLimit;
+    while (smarm_gil_switches(interpreter_) == before && monotonic_now() < last) sched_yield();
+    PyEval_RestoreThread(own_);
 }
 
 void PyRider::notice_signals() noexcept {

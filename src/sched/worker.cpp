@@ -301,7 +301,7 @@ void Worker::drain_inbox() noexcept {
 
 // ---- the loop --------------------------------------------------------------------------------------------------------
 
-void Worker::take_outside_events(bool poll_driver) noexcept {
+void Worker::take_outside_events(bool look_around) noexcept {
     if (!inbox_.empty()) drain_inbox();
     if (timers_.size()) {
         timers_.expire(driver_->now());
@@ -309,7 +309,9 @@ void Worker::take_outside_events(bool poll_driver) noexcept {
     } else if (has_timer()) {
         publish_next_timer();  // the last one was cancelled
     }
-    if (poll_driver) driver_->poll();
+    if (!look_around) return;
+    driver_->poll();
+    if (rider_) rider_->let_others_in();
 }
 
 void Worker::publish_next_timer() noexcept {

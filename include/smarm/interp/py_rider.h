@@ -26,6 +26,7 @@ public:
     void switch_to(void* state) noexcept override;
     void before_wait() noexcept override;
     void after_wait() noexcept override;
+    void let_others_in() noexcept override;
     void request_attention() noexcept override;
 
     PyInterpreterState* interpreter() const noexcept { return interpreter_; }
@@ -46,11 +47,12 @@ private:
     PyInterpreterState* interpreter_;
     PyThreadState** pending_handler_;     // in interpreter_, see py_compat.h
     const int* collecting_;               // likewise
+    Instant others_since_ = kNever;       // since when threads wait for the GIL; kNever: none does
     PyThreadState* attached_;             // what switch_to made current last
     PyThreadState* collector_ = nullptr;  // switched away while it was collecting garbage (from a finaliser)
-    atomic<bool> signalled_{false};  // check_signals is to be called
-    atomic<bool> attention_{false};  // a pending call is queued
-    atomic<bool> ending_{false};     // the destructor waits for the last one
+    atomic<bool> signalled_{false};       // check_signals is to be called
+    atomic<bool> attention_{false};       // a pending call is queued
+    atomic<bool> ending_{false};          // the destructor waits for the last one
 };
 
 // Sets the exception that Wake::exit_requested means for the running actor: ActorExit (or what set_exit_exception gave), or

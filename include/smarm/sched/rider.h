@@ -15,6 +15,8 @@ public:
     // Brackets a blocking wait of the worker: others may use the interpreter meanwhile.
     virtual void before_wait() noexcept = 0;
     virtual void after_wait() noexcept = 0;
+    // Called now and then on the context of a busy worker: threads that have waited long for the interpreter get their turn.
+    virtual void let_others_in() noexcept {}
     // Asks the running actor to reach a safe point soon and call Worker::at_safe_point there.
     virtual void request_attention() noexcept = 0;
 };

@@ -158,7 +158,7 @@ private:
     bool start_actor(Actor& actor) noexcept;
     void reap(Actor& actor) noexcept;
     void drain_inbox() noexcept;
-    void take_outside_events(bool poll_driver) noexcept;
+    void take_outside_events(bool look_around) noexcept;
     void idle() noexcept;
     bool spin() noexcept;
     bool has_outside_work() const noexcept;
