@@ -36,10 +36,15 @@ class Option:
         self.most = most
         self.help = help
 
+    def range(self) -> str:
+        """Return the bounds, for people."""
+        form = "g" if self.kind is float else "d"
+        return f"{self.least:{form}} to {self.most:{form}}"
+
 
 OPTIONS = (
     Option("workers", int, None, 1, MAX_WORKERS, "OS threads with an interpreter each, the main one included (default: usable CPUs)"),
-    Option("stack_size", int, 0, 64 * 1024, 1024 * _MIB, "bytes of address space of an actor's stack (default: 1 MiB on 3.13, else 256 KiB)"),
+    Option("stack_size", int, 0, 128 * 1024, 1024 * _MIB, "bytes of address space of an actor's stack (default: 1 MiB on 3.13, else 256 KiB)"),
     Option("main_stack_size", int, 16 * _MIB, 256 * 1024, 1024 * _MIB, "bytes of address space of the main actor's stack"),
     Option("warm_stacks", int, 1024, 0, 10_000_000, "free stacks per worker that keep their memory for the next actor"),
     Option("shutdown_timeout", float, 5.0, 0.0, 86400.0, "seconds that actors get to end before they are given up"),
@@ -62,7 +67,7 @@ def read(option: Option, value: Any, source: str) -> int | float:
         kind = "a whole number" if option.kind is int else "a number"
         raise ConfigError(f"{source} must be {kind}, not {value!r}") from None
     if not option.least <= number <= option.most:
-        raise ConfigError(f"{source} must be from {option.least:g} to {option.most:g}, not {value!r}")
+        raise ConfigError(f"{source} must be from {option.range()}, not {value!r}")
     return number
 
 

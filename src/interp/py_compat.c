@@ -33,7 +33,8 @@ const char* smarm_refuse_python(void) {
 
 void smarm_limit_recursion(PyThreadState* state, void* low, size_t bytes) {
 #if PY_VERSION_HEX >= 0x030e0000
-    if (PyUnstable_ThreadState_SetStackProtection(state, low, bytes) != 0) PyErr_Clear();
+    /* Refused only below 48 KiB, which no slot of ours has. */
+    if (PyUnstable_ThreadState_SetStackProtection(state, low, bytes) != 0) Py_FatalError("smarm: an actor's stack is too small");
 #else
     const size_t bytes_per_count = 1792;
     const size_t reserve = 20 * 1024; /* for what runs below the last counted call: signal frames, error handling */

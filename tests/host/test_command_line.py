@@ -57,7 +57,7 @@ def test_a_variable_is_an_option_too_and_a_flag_goes_first(host: Run) -> None:
     (["--workers", "many"], "--workers must be a whole number, not 'many'"),
     (["--workers="], "--workers must be a whole number, not ''"),
     (["--spin", "nan"], "--spin must be from 0 to 0.1, not 'nan'"),
-    (["--stack-size", "1"], "--stack-size must be from 65536 to 1.07374e+09, not '1'"),
+    (["--stack-size", "1"], "--stack-size must be from 131072 to 1073741824, not '1'"),
     (["--worker", "1"], "there is no option --worker"),
     (["--stack_size", "65536"], "there is no option --stack_size"),
     (["--workers"], "--workers needs a value"),

@@ -130,7 +130,7 @@ def test_an_option_that_comes_too_late_is_named_in_a_warning(host: Run, script: 
     assert (code, out) == (0, "1\n")
     assert "app.py:3: RuntimeWarning: smarm.run(stack_size=1048576) comes too late inside smarm-host" in err
     assert "start it with --stack-size 1048576" in err
-    assert host("--stack-size", "65536", "app.py") == (0, "1\n", "")
+    assert host("--stack-size", "131072", "app.py") == (0, "1\n", "")
 
 
 def test_the_number_of_workers_cannot_change_once_they_run(host: Run, script: Write) -> None:

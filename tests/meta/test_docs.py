@@ -44,7 +44,7 @@ def test_the_table_of_options_is_the_one_in_the_code():
         flag = "--" + option.name.replace("_", "-")
         lines.append(
             f"| `{option.name}` | `{flag}` | `SMARM_{option.name.upper()}` | {default_text(option)} "
-            f"| {option.least:g} to {option.most:g} | {option.help} |"
+            f"| {option.range()} | {option.help} |"
         )
     assert "\n".join(lines) in (ROOT / "docs/reference/configuration.md").read_text()
 

@@ -395,7 +395,7 @@ NEEDS_A_DEFAULT_STACK = {"compile", "ast"}
 @pytest.mark.parametrize("kind", DEEP)
 def test_deep_recursion_is_an_error_and_never_a_crash(run_app, kind, limit):
     allowed = {"RecursionError", "MemoryError"} | ({"done"} if kind in MAY_SUCCEED else set())
-    least = None if kind in NEEDS_A_DEFAULT_STACK and sys.version_info < (3, 14) else 64 * 1024
+    least = None if kind in NEEDS_A_DEFAULT_STACK and sys.version_info < (3, 14) else 128 * 1024
     result = run_app(DEEP_PROGRAM.format(define=DEEP[kind], limit=limit, allowed=allowed, least=least))
     assert (result.code, result.out) == (0, "1\n"), result.err
 

@@ -99,17 +99,17 @@ def test_a_name_that_is_not_text_is_refused(alone):
     alone(main)
 
 
-@pytest.mark.parametrize("size", [0, 1, -1, 64 * 1024 - 1, 2**30 + 1, 2**62, 10**30, -(10**30)])
+@pytest.mark.parametrize("size", [0, 1, -1, 128 * 1024 - 1, 2**30 + 1, 2**62, 10**30, -(10**30)])
 def test_a_stack_size_out_of_range_is_refused(alone, size):
     def main():
-        with pytest.raises(smarm.ConfigError, match=r"stack_size must be from 65536 to 1073741824 bytes"):
+        with pytest.raises(smarm.ConfigError, match=r"stack_size must be from 131072 to 1073741824 bytes"):
             smarm.spawn(print, stack_size=size)
         return len(smarm.processes())
 
     assert alone(main) == 1
 
 
-@pytest.mark.parametrize("size", ["65536", 65536.0, [1], b"1"])
+@pytest.mark.parametrize("size", ["131072", 131072.0, [1], b"1"])
 def test_a_stack_size_is_a_whole_number(alone, size):
     def main():
         with pytest.raises(TypeError):
@@ -118,7 +118,7 @@ def test_a_stack_size_is_a_whole_number(alone, size):
     alone(main)
 
 
-@pytest.mark.parametrize("size", [64 * 1024, 100_000, 1024 * 1024, 2**30, None])
+@pytest.mark.parametrize("size", [128 * 1024, 200_000, 1024 * 1024, 2**30, None])
 def test_a_stack_size_within_range_is_taken(alone, size):
     assert alone(lambda: smarm.spawn(abs, -1, stack_size=size).join()) == 1
 

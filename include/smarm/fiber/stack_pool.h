@@ -41,8 +41,9 @@ struct StackPoolStatistics {
     bool guard_costs_mapping = false;  // the mprotect fallback is in use
 };
 
-// The smallest and largest stack_bytes that take() accepts.
-inline constexpr std::size_t kMinStackBytes = 64 * 1024;
+// The smallest and largest stack_bytes that take() accepts. CPython 3.14 keeps 32 KiB of a stack for itself and refuses to guard
+// what is left of 64.
+inline constexpr std::size_t kMinStackBytes = 128 * 1024;
 inline constexpr std::size_t kMaxStackBytes = 1024 * 1024 * 1024;
 
 class StackPool {
