@@ -1,8 +1,7 @@
 #include "smarm/sched/monitor.h"
 
-#include <array>
+#include <exception>
 #include <memory>
-#include <system_error>
 
 #include "smarm/sched/scheduler.h"
 
@@ -25,9 +24,9 @@ Monitor::Monitor(Scheduler& scheduler, MonitorOptions options) : scheduler_(sche
 bool Monitor::start() noexcept {
     if (options_.time_slice <= Duration::zero()) return true;
     try {
-        thread_ = std::thread([this] { run(); });
+        thread_ = std::thread([this, turns = std::make_unique<Turn[]>(kMaxWorkers)] { run(turns.get()); });
         return true;
-    } catch (const std::system_error&) {
+    } catch (const std::exception&) {  // no thread, or no memory
         return false;
     }
 }
@@ -39,8 +38,7 @@ void Monitor::stop() noexcept {
     thread_.join();
 }
 
-void Monitor::run() noexcept {
-    auto turns = std::make_unique<std::array<Turn, kMaxWorkers>>();
+void Monitor::run(Turn* turns) noexcept {
     int idle_looks = 0;
     while (!stopping_.load(memory_order_seq_cst)) {
         const Instant now = monotonic_now();
@@ -51,7 +49,7 @@ void Monitor::run() noexcept {
             if (!worker || worker->sleeping()) continue;
             busy = true;
             contended |= worker->live_count() > 1;
-            look_at(*worker, (*turns)[i], now);
+            look_at(*worker, turns[i], now);
         }
         if (busy) {
             idle_looks = 0;

@@ -48,7 +48,7 @@ public:
 
 private:
     struct Turn;
-    void run() noexcept;
+    void run(Turn* turns) noexcept;
     void look_at(Worker& worker, Turn& turn, Instant now) noexcept;
     void sleep_until_busy() noexcept;
     bool any_worker_awake() const noexcept;
