@@ -107,7 +107,7 @@ PyObject* exit_actor(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
     }
     return with_pid("exit", arguments[0], [arguments](Actor& self, Pid pid) -> PyObject* {
         Ref<ExitReason> reason = PyUnicode_CheckExact(arguments[1]) && PyUnicode_EqualToUTF8(arguments[1], "kill")
-                                     ? make_shared_ref<ExitReason>(ExitKind::killed)
+                                     ? ExitReason::plain(ExitKind::killed)
                                      : reason_from_python(arguments[1]);
         if (!reason) return nullptr;
         return send_exit_signal(self.worker->scheduler(), self, pid, std::move(reason));
@@ -116,7 +116,7 @@ PyObject* exit_actor(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
 
 PyObject* kill_actor(PyObject*, PyObject* address) {
     return with_pid("kill", address, [](Actor& self, Pid pid) {
-        return send_exit_signal(self.worker->scheduler(), self, pid, make_shared_ref<ExitReason>(ExitKind::killed));
+        return send_exit_signal(self.worker->scheduler(), self, pid, ExitReason::plain(ExitKind::killed));
     });
 }
 

@@ -152,14 +152,16 @@ PyObject* spawn(PyObject*, PyObject* const* arguments, Py_ssize_t count, PyObjec
     InterpreterState& state = *interpreter_state();
     auto start = make_start(state, local, callable, arguments + 1, count - 1);
     if (!start) return nullptr;
+    std::unique_ptr<Actor> actor;
+    PyObject* handle = nullptr;
     try {
         auto join = make_shared_ref<JoinState>(!local);
-        std::unique_ptr<Actor> actor = std::make_unique<PyActor>(std::move(*start), join);
+        actor = std::make_unique<PyActor>(std::move(*start), join);
         actor->parent = worker->current()->pid;
         actor->stack_bytes = stack_bytes;
         actor->spawn_site = current_spawn_site();
         if (name) actor->name = std::make_unique<std::string>(name, static_cast<std::size_t>(name_bytes));
-        PyObject* handle = make_join_handle(state, Pid{}, join);
+        handle = make_join_handle(state, Pid{}, join);
         if (!handle) {
             actor->cancelled(false);
             return nullptr;
@@ -183,6 +185,13 @@ PyObject* spawn(PyObject*, PyObject* const* arguments, Py_ssize_t count, PyObjec
         complete_join_handle(handle, pid, ref);
         return handle;
     } catch (const std::bad_alloc&) {
+        if (actor) {
+            actor->cancelled(false);
+        } else {
+            Py_XDECREF(start->callable);
+            Py_XDECREF(start->arguments);
+        }
+        Py_XDECREF(handle);
         return PyErr_NoMemory();
     }
 }

@@ -126,7 +126,7 @@ void PyActor::finish_with_result(PyObject* result) {
 void PyActor::finish_with_error() {
     PyObject* exception = PyErr_GetRaisedException();
     if (on_main_end_) {
-        exit_reason = make_shared_ref<ExitReason>(ExitKind::failed);
+        exit_reason = ExitReason::plain(ExitKind::failed);
         *main_exception_ = exception;
         finish(OutcomeKind::failed, Message());
         return;
@@ -143,7 +143,7 @@ void PyActor::finish_with_error() {
     OwnedParcel parcel = encode_failure(exception, *this);
     if (!parcel) PyErr_Clear();
     Ref<JoinState> join = join_;
-    exit_reason = make_shared_ref<ExitReason>(ExitKind::failed, std::move(parcel));
+    exit_reason = ExitReason::with(ExitKind::failed, std::move(parcel));
     finish(OutcomeKind::failed, Message());
     if (join->mark_failed()) report_failure(*join->reason());
 }
@@ -155,7 +155,7 @@ void PyActor::end_by_exit(PyObject* exit) {
     exit_reason = reason ? reason_from_python(reason) : nullptr;
     PyErr_Clear();
     Py_XDECREF(reason);
-    if (!exit_reason || killed) exit_reason = make_shared_ref<ExitReason>(ExitKind::killed);
+    if (!exit_reason || killed) exit_reason = ExitReason::plain(ExitKind::killed);
     if (exit_reason->kind() == ExitKind::normal) finish_with_result(Py_NewRef(Py_None));
     else finish(OutcomeKind::killed, Message());
 }
@@ -170,7 +170,7 @@ void PyActor::cancelled(bool out_of_memory) noexcept {
         finish(OutcomeKind::killed, Message());
     } else if (!PyThreadState_GetUnchecked()) {
         // Its worker has no interpreter, so there is nothing to describe it with.
-        exit_reason = make_shared_ref<ExitReason>(ExitKind::failed);
+        exit_reason = ExitReason::plain(ExitKind::failed);
         finish(OutcomeKind::failed, Message());
     } else {
         PyErr_SetString(PyExc_MemoryError, "no memory for the actor's stack; it never ran (fewer actors, or a smaller "
@@ -225,13 +225,13 @@ PyObject* reason_to_python(const ExitReason& reason) {
 
 Ref<ExitReason> reason_from_python(PyObject* value) {
     if (PyUnicode_CheckExact(value)) {
-        if (PyUnicode_EqualToUTF8(value, "normal")) return make_shared_ref<ExitReason>(ExitKind::normal);
-        if (PyUnicode_EqualToUTF8(value, "shutdown")) return make_shared_ref<ExitReason>(ExitKind::shutdown);
-        if (PyUnicode_EqualToUTF8(value, "noproc")) return make_shared_ref<ExitReason>(ExitKind::noproc);
+        if (PyUnicode_EqualToUTF8(value, "normal")) return ExitReason::plain(ExitKind::normal);
+        if (PyUnicode_EqualToUTF8(value, "shutdown")) return ExitReason::plain(ExitKind::shutdown);
+        if (PyUnicode_EqualToUTF8(value, "noproc")) return ExitReason::plain(ExitKind::noproc);
     }
     OwnedParcel parcel = interpreter_state()->codec.encode(value, "reason");
     if (!parcel) return nullptr;
-    return make_shared_ref<ExitReason>(ExitKind::value, std::move(parcel));
+    return ExitReason::with(ExitKind::value, std::move(parcel));
 }
 
 }  // namespace smarm

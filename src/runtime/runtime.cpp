@@ -93,12 +93,17 @@ PyObject* Runtime::run(const RuntimeConfig& config, PyObject* main, PyObject* ar
         return raise_error("NoRuntime", "smarm.run() must be called from the main interpreter");
     auto* runtime = new (std::nothrow) Runtime(config);
     if (!runtime) return PyErr_NoMemory();
+    PyObject* result = nullptr;
     Runtime* none = nullptr;
     if (!running.compare_exchange_strong(none, runtime, memory_order_acq_rel)) {
         delete runtime;
         return raise_error("AlreadyRunning", "a smarm runtime is already running in this process; inside an actor use spawn");
     }
-    PyObject* result = runtime->prepare() ? runtime->run_main(main, arguments) : nullptr;
+    try {
+        if (runtime->prepare()) result = runtime->run_main(main, arguments);
+    } catch (const std::bad_alloc&) {  // before any actor ran
+        PyErr_NoMemory();
+    }
     running.store(nullptr, memory_order_release);
     // What was given up still has a stack and refers to its worker: left behind on purpose.
     if (runtime->scheduler_ && (runtime->scheduler_->stuck() || runtime->scheduler_->abandoned())) {
@@ -158,19 +163,27 @@ bool Runtime::reconfigure(unsigned workers, Duration shutdown_timeout, Duration 
 PyObject* Runtime::run_main(PyObject* main, PyObject* arguments) {
     Worker& worker = *scheduler_->worker(0);
     PyRider rider(worker, PyThreadState_Get());
-    worker.set_rider(&rider);
+    struct Riding {
+        Riding(Worker& its_worker, PyRider& its_rider) noexcept : worker(its_worker) { worker.set_rider(&its_rider); }
+        ~Riding() { worker.set_rider(nullptr); }
+        Worker& worker;
+    } riding(worker, rider);
 
+    auto name = std::make_unique<std::string>("main");
     auto join = make_shared_ref<JoinState>(false);
     auto actor = std::make_unique<PyActor>(PyActor::Start{Py_NewRef(main), Py_NewRef(arguments), nullptr, nullptr}, join);
     PyActor& main_actor = *actor;
     PyObject* exception = nullptr;
     main_actor.make_main(stop_running, &exception);
-    main_actor.name = std::make_unique<std::string>("main");
+    main_actor.name = std::move(name);
     main_actor.stack_bytes = static_cast<std::uint32_t>(config_.main_stack_bytes);
     main_actor.keeps_thread_ident = true;
     std::unique_ptr<Actor> base = std::move(actor);
     main_pid_ = scheduler_->spawn(base, Scheduler::Place::on_worker, 0);
-    SMARM_ASSERT(main_pid_, "a new scheduler refused its main actor");
+    if (!main_pid_) {
+        base->cancelled(false);
+        return PyErr_NoMemory();
+    }
 
     PyObject* handler = on_process_main_thread() ? PyCFunction_New(&handle_signal_definition, nullptr) : nullptr;
     SignalWatch signals;
@@ -181,7 +194,6 @@ PyObject* Runtime::run_main(PyObject* main, PyObject* arguments) {
     for (int number : {SIGINT, SIGTERM}) put_back_default_handler(number, handler);
     Py_XDECREF(handler);
     stop_blocking_calls(config_.shutdown_timeout);
-    worker.set_rider(nullptr);
     forget_spawn_sites();
 
     if (const std::size_t left = scheduler_->abandoned()) {

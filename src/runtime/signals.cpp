@@ -4,10 +4,10 @@
 
 #include <algorithm>
 #include <csignal>
+#include <exception>
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
-#include <system_error>
 #include <thread>
 #include <unistd.h>
 #include <utility>
@@ -147,7 +147,7 @@ bool SignalWatch::install(Wanted wanted) {
     const bool wants_quit = wanted.quit;
     try {
         watcher = std::thread([wanted = std::move(wanted)] { watch(wanted); });
-    } catch (const std::system_error&) {
+    } catch (const std::exception&) {  // no thread, or no memory
         give_back(kick, on_kick);
         close_pipe();
         return false;

@@ -22,7 +22,7 @@ using Kind = SignalPost::Kind;
 
 bool send_signal(std::unique_ptr<SignalPost> signal);
 
-Ref<ExitReason> reason_of_kind(ExitKind kind) { return make_shared_ref<ExitReason>(kind); }
+Ref<ExitReason> reason_of_kind(ExitKind kind) { return ExitReason::plain(kind); }
 
 void notify(Actor& receiver, Notice::Kind kind, MonitorRef ref, Pid pid, Ref<ExitReason> reason, OwnedParcel payload = nullptr) {
     ParcelBuilder builder;

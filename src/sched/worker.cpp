@@ -189,7 +189,7 @@ void Worker::actor_entry(void* argument) {
 
 bool Worker::start_actor(Actor& actor) noexcept {
     if (std::exchange(actor.exit_requested, false)) {
-        if (!actor.exit_cause) actor.exit_cause = make_shared_ref<ExitReason>(ExitKind::killed);
+        if (!actor.exit_cause) actor.exit_cause = ExitReason::plain(ExitKind::killed);
         actor.exit_reason = actor.exit_cause;
         actor.cancelled(false);
         return false;
@@ -382,7 +382,7 @@ bool Worker::stop_step() noexcept {
     }
     ++stop_tries_;
     stop_deadline_ = deadline_after(now, scheduler_.options().stop_timeout / kStopTries);
-    const auto reason = make_shared_ref<ExitReason>(ExitKind::shutdown);
+    const auto reason = ExitReason::plain(ExitKind::shutdown);
     scheduler_.table().visit_all([&](Actor& actor, int home) {
         if (home != static_cast<int>(index_)) return;
         if (!actor.exit_cause) actor.exit_cause = reason;

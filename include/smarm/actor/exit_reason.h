@@ -4,7 +4,8 @@
 //            normal    returned                            shutdown  asked to by its supervisor or the runtime
 //            killed    by kill(), which cannot be trapped  noproc    there was no such actor
 //            value     exit(pid, value), any sendable      failed    an exception left it (the parcel describes it)
-// Owner:   Ref-counted; links and monitors of one actor share one. Threads: any.
+// Owner:   Ref-counted; links and monitors of one actor share one. Threads: any. Errors: none, an actor must be able to end
+//          without memory.
 #pragma once
 
 #include "smarm/base/shared.h"
@@ -16,12 +17,17 @@ enum class ExitKind : std::uint8_t { normal, shutdown, killed, noproc, value, fa
 
 class ExitReason final : public Shared {
 public:
-    explicit ExitReason(ExitKind kind, OwnedParcel parcel = nullptr) noexcept : kind_(kind), parcel_(std::move(parcel)) {}
+    // The one of this kind that has no parcel.
+    static Ref<ExitReason> plain(ExitKind kind) noexcept;
+    // One with a parcel; without memory `failed` without.
+    static Ref<ExitReason> with(ExitKind kind, OwnedParcel parcel) noexcept;
+
     ExitKind kind() const noexcept { return kind_; }
     // Of `value` and `failed`; nullptr otherwise, and when a failure could not be described.
     const Parcel* parcel() const noexcept { return parcel_.get(); }
 
 private:
+    explicit ExitReason(ExitKind kind, OwnedParcel parcel = nullptr) noexcept : kind_(kind), parcel_(std::move(parcel)) {}
     ExitKind kind_;
     OwnedParcel parcel_;
 };
