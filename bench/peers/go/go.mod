@@ -1,0 +1,3 @@
+module smarm-bench
+
+go 1.19

@@ -1,0 +1,40 @@
+"""Wake n waiting actors in random order, one at a time: a resume and a park each, with what the caches miss."""
+
+import random
+import time
+
+import smarm
+from bench.common import percentile
+from bench.smarm.program import run, settle
+
+
+def measure(n=100_000, visits=300_000):
+    sender, receiver = smarm.channel()
+
+    def node():
+        send, receive = sender.send, smarm.receive
+        while receive() is not None:
+            send(1)
+
+    handles = [smarm.spawn(node) for _ in range(n)]
+    settle()
+    pids = [handle.pid for handle in handles]
+    order = [random.choice(pids) for _ in range(visits)]
+    send, receive, now = smarm.send, receiver.recv, time.perf_counter
+    times = []
+    start = now()
+    for pid in order:
+        before = now()
+        send(pid, 1)
+        receive()
+        times.append(now() - before)
+    elapsed = now() - start
+    for pid in pids:
+        send(pid, None)
+    smarm.join_all(handles)
+    times.sort()
+    return {"value": elapsed / visits * 1e6, "unit": "us/visit", "p99_us": percentile(times, 0.99) * 1e6}
+
+
+if __name__ == "__main__":
+    run(measure)
