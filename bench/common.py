@@ -19,7 +19,7 @@ def parameters(arguments):
 
 def report(result):
     """Print a measurement; its keys other than value and unit are extras."""
-    line = {"value": result.pop("value"), "unit": result.pop("unit"), "extra": result}
+    line = {"value": result.pop("value"), "unit": result.pop("unit"), "extra": {**result, "cpu_s": time.process_time()}}
     print(json.dumps(line), flush=True)
 
 

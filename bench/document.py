@@ -1,4 +1,7 @@
-"""Puts the tables of results into docs/benchmarks.md, between its markers; nothing else in that file is touched."""
+"""Puts results into the two documents, between their markers; nothing else in them is touched.
+
+docs/benchmarks.md gets every table, docs/BENCHMARKS_AND_TUNING.md the scoreboard: whom ours is ahead of, and behind.
+"""
 
 import re
 from pathlib import Path
@@ -6,26 +9,58 @@ from pathlib import Path
 from bench import report
 from bench.suite import BY_NAME
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+CHARTS = DOCS / "benchmarks"
 BEGIN, END = "<!-- generated: begin, by ./dev bench --write-docs -->", "<!-- generated: end -->"
+TIE = 1.1  # differences below that are no differences
 
 
-def text_of(outcomes):
-    """The facts of each run, then the benchmarks in the order of the suite; of two results the later one counts."""
+def latest_of(outcomes):
+    """{name: (benchmark, outcome)}, in the order of the suite; of two results the later one counts."""
     latest = {}
     for outcome in outcomes:
         for benchmark in outcome["benchmarks"]:
             latest[benchmark["name"]] = (benchmark, outcome)
+    return {name: latest[name] for name in BY_NAME if name in latest}
+
+
+def tables(outcomes):
+    """The facts of each run, then every table."""
+    latest = latest_of(outcomes)
     parts = []
     for outcome in outcomes:
         names = [name for name, (_, source) in latest.items() if source is outcome]
         if names:
             parts.append(f"Run of {', '.join(names)}; {outcome['rounds']} rounds:\n")
             parts.append(report.facts_table(outcome["facts"], outcome["versions"], outcome["missing"]))
-    for name, benchmark in BY_NAME.items():
-        if name in latest:
-            parts.append(report.table(benchmark, [report.Row(**row) for row in latest[name][0]["rows"]]))
+    for name, (benchmark, _) in latest.items():
+        parts.append(report.table(BY_NAME[name], [report.Row(**row) for row in benchmark["rows"]]))
+        if (CHARTS / f"{name}.svg").exists():
+            parts.append(f"![{name}](benchmarks/{name}.svg)\n")
     return "\n".join(parts)
+
+
+def scoreboard(outcomes):
+    """One line per benchmark that has peers: ours, and the peers by how far they are behind or ahead."""
+    lines = ["| | ours | ahead of | about equal | behind | command |", "|---|---|---|---|---|---|"]
+    for name, (benchmark, _) in latest_of(outcomes).items():
+        rows = [report.Row(**row) for row in benchmark["rows"]]
+        peers = [row for row in rows[1:] if row.ratio and not row.label.startswith("smarm")]
+        if not peers or not rows[0].median:
+            continue
+        ahead = sorted((row for row in peers if row.ratio >= TIE), key=lambda row: row.ratio)
+        equal = [row.label for row in peers if 1 / TIE < row.ratio < TIE]
+        behind = sorted((row for row in peers if row.ratio <= 1 / TIE), key=lambda row: row.ratio)
+        cells = [
+            name,
+            f"{report.number(rows[0].median)} ({benchmark['title']})",
+            ", ".join(f"{row.label} {row.ratio:.3g} x" for row in ahead),
+            ", ".join(equal),
+            ", ".join(f"{row.label} {1 / row.ratio:.3g} x" for row in behind),
+            f"`./dev bench {name}`",
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
 
 
 def replaced(page, generated):
@@ -36,4 +71,5 @@ def replaced(page, generated):
 
 
 def write(outcomes):
-    PAGE.write_text(replaced(PAGE.read_text(), text_of(outcomes)))
+    for page, generated in ((DOCS / "benchmarks.md", tables), (DOCS / "BENCHMARKS_AND_TUNING.md", scoreboard)):
+        page.write_text(replaced(page.read_text(), generated(outcomes)))

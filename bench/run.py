@@ -5,7 +5,7 @@
   ./dev bench ring --peers asyncio,go         some peers; --peers none: ours only
   ./dev bench ring --json out.json --plots d  keep the results; draw SVG charts into d
   ./dev bench --list                          every benchmark with its commands
-  ./dev bench --write-docs results.json ...   put the tables of such results into docs/benchmarks.md
+  ./dev bench --write-docs results.json ...   put such results into docs/benchmarks.md and its scoreboard
 
 Each round runs every program of a benchmark once; the table has the medians of the rounds.
 """

@@ -374,9 +374,16 @@ BENCHMARKS = (
     ),
     Benchmark(
         "native_switch",
-        "C++: switch there and back between two flows, ns",
+        "C++: switch there and back between two flows, from one place, three calls deep, ns",
         True,
-        (native("smarm switch_context", "fiber_switch"), native("boost.context", "boost_switch", peer="boost")),
+        (native("smarm", "fiber_switch", "deep=1"), native("boost.context", "boost_switch", "deep=1", peer="boost")),
+        aim="<= 1.3 x boost.context",
+    ),
+    Benchmark(
+        "native_switch_flat",
+        "C++: the same from two places, in the loop itself, ns",
+        True,
+        (native("smarm", "fiber_switch"), native("boost.context", "boost_switch", peer="boost")),
         aim="<= 1.3 x boost.context",
     ),
     Benchmark(

@@ -1,7 +1,9 @@
 """TCP echo, one actor per connection; api="net" (smarm.net) or "socket" (the standard library's).
 
-Prints its port and ends when stdin is closed."""
+Prints its port and ends when stdin is closed.
+"""
 
+import contextlib
 import os
 import socket
 import sys
@@ -10,14 +12,10 @@ import smarm
 from bench.common import parameters
 
 
-def on_net(connection):
-    while data := connection.recv(4096):
-        connection.sendall(data)
-
-
-def on_socket(connection):
-    while data := connection.recv(4096):
-        connection.sendall(data)
+def handle(connection):
+    with contextlib.suppress(ConnectionError):
+        while data := connection.recv(4096):
+            connection.sendall(data)
 
 
 def announce(address):
@@ -30,12 +28,12 @@ def accept_sockets():
     while True:
         connection, _ = server.accept()
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        smarm.spawn(lambda connection=connection: on_socket(connection))
+        smarm.spawn(lambda connection=connection: handle(connection))
 
 
 def main(api="net", workers=1):
     if api == "net":
-        smarm.spawn(lambda: smarm.net.serve(on_net, ("127.0.0.1", 0), workers=workers, ready=announce))
+        smarm.spawn(lambda: smarm.net.serve(handle, ("127.0.0.1", 0), workers=workers, ready=announce))
     else:
         smarm.spawn(lambda: accept_sockets())
     smarm.block_on_io(sys.stdin.buffer.read)

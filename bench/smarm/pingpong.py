@@ -25,15 +25,17 @@ def over_channels(n):
 
 def over_mailboxes(n):
     def pong():
-        other = smarm.receive()
+        send, receive = smarm.send, smarm.receive
+        other = receive()
         for _ in range(n):
-            smarm.send(other, smarm.receive())
+            send(other, receive())
 
     def ping(other):
-        smarm.send(other, smarm.self())
+        send, receive = smarm.send, smarm.receive
+        send(other, smarm.self())
         for i in range(n):
-            smarm.send(other, i)
-            smarm.receive()
+            send(other, i)
+            receive()
 
     other = smarm.spawn(pong)
     return [other, smarm.spawn(ping, other.pid)]

@@ -21,9 +21,10 @@ def over_channels(actors, laps):
 
 def over_mailboxes(actors, laps):
     def node():
-        following = smarm.receive()
+        send, receive = smarm.send, smarm.receive
+        following = receive()
         for _ in range(laps):
-            smarm.send(following, smarm.receive())
+            send(following, receive())
 
     nodes = [smarm.spawn(node) for _ in range(actors)]
     for index, handle in enumerate(nodes):

@@ -59,9 +59,9 @@ PyObject* sleep_for(PyObject*, PyObject* seconds) {
 }
 
 // Sends to an actor whose home is the calling worker.
-PyObject* send_here(Worker& worker, InterpreterState& state, Pid pid, PyObject* value) {
+PyObject* send_here(Worker& worker, Pid pid, PyObject* value) {
     Message message;
-    if (!make_message(state, value, true, message)) return nullptr;
+    if (!make_message(value, true, message)) return nullptr;
     // Looked up after encoding, which can run code: the actor may have ended meanwhile.
     Actor* actor = worker.scheduler().table().own(pid);
     if (!actor) worker.scheduler().count_dead_letter();
@@ -81,7 +81,7 @@ PyObject* send_message(PyObject*, PyObject* const* arguments, Py_ssize_t count) 
     Pid pid;
     if (!read_address(state, scheduler, arguments[0], pid)) return nullptr;
     WorkerCounters::add(worker->own_counters().messages);
-    if (scheduler.table().find_home(pid) == static_cast<int>(worker->index())) return send_here(*worker, state, pid, arguments[1]);
+    if (scheduler.table().find_home(pid) == static_cast<int>(worker->index())) return send_here(*worker, pid, arguments[1]);
     OwnedParcel parcel = state.codec.encode(arguments[1], "message");
     if (!parcel) return nullptr;
     if (!scheduler.send(pid, parcel)) scheduler.count_dead_letter();

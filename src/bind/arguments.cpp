@@ -8,18 +8,13 @@
 
 namespace smarm::bind {
 
-Worker* require_actor(const char* function) {
-    Worker* worker = this_worker();
-    if (__builtin_expect(!worker || !worker->current(), 0)) {
-        raise_error("NoRuntime", "smarm.%s() needs a running actor: start one with smarm.run(main) or smarm-host app.py",
-                    function);
-        return nullptr;
-    }
-    if (__builtin_expect(worker->current()->loading_main, 0)) {
+Worker* refuse_caller(Worker* worker, const char* function) {
+    if (worker && worker->current())
         raise_error("EndOfLoad", "smarm.%s() is where the load of the script ends", function);
-        return nullptr;
-    }
-    return worker;
+    else
+        raise_error("NoRuntime",
+                    "smarm.%s() needs a running actor: start one with smarm.run(main) or smarm-host app.py", function);
+    return nullptr;
 }
 
 bool read_seconds(PyObject* number, Duration& duration) {
@@ -60,14 +55,14 @@ bool read_timeout(PyObject* timeout, Worker& worker, Instant& deadline) {
     return true;
 }
 
-PyObject* open_message(InterpreterState& state, Message&& message) {
-    if (!message.is_parcel()) return static_cast<PyObject*>(message.take_local());
+PyObject* decode_message(Message&& message) {
     if (const Notice* notice = find_notice(message)) return make_notice(*notice);
     OwnedParcel parcel = message.take_parcel();
-    return state.codec.decode(*parcel);
+    return interpreter_state()->codec.decode(*parcel);
 }
 
-bool make_message(InterpreterState& state, PyObject* value, bool local, Message& message) {
+bool encode_message(PyObject* value, bool local, Message& message) {
+    InterpreterState& state = *interpreter_state();
     if (local && state.codec.is_immutable(value)) {
         message = Message::local(Py_NewRef(value));
         return true;
@@ -102,7 +97,8 @@ bool read_timeout_keyword(const char* function, PyObject* const* arguments, Py_s
     if (count == required + 1) *timeout = arguments[required];
     if (by_name == 1) {
         if (PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(names, 0), "timeout") != 0) {
-            PyErr_Format(PyExc_TypeError, "%s() got an unexpected keyword argument %R", function, PyTuple_GET_ITEM(names, 0));
+            PyErr_Format(PyExc_TypeError, "%s() got an unexpected keyword argument %R", function,
+                         PyTuple_GET_ITEM(names, 0));
             return false;
         }
         *timeout = arguments[count];
@@ -110,8 +106,8 @@ bool read_timeout_keyword(const char* function, PyObject* const* arguments, Py_s
     return true;
 }
 
-Worker* require_wait(const char* function, PyObject* const* arguments, Py_ssize_t count, PyObject* names, Py_ssize_t required,
-                     Instant& deadline) {
+Worker* require_wait(const char* function, PyObject* const* arguments, Py_ssize_t count, PyObject* names,
+                     Py_ssize_t required, Instant& deadline) {
     Worker* worker = require_actor(function);
     PyObject* timeout = Py_None;
     if (!worker || !read_timeout_keyword(function, arguments, count, names, required, &timeout)) return nullptr;

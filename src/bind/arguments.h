@@ -10,9 +10,18 @@
 
 namespace smarm::bind {
 
+// The rare halves of the functions below, which call them.
+Worker* refuse_caller(Worker* worker, const char* function);
+PyObject* decode_message(Message&& message);
+bool encode_message(PyObject* value, bool local, Message& message);
+
 // Returns the worker whose actor calls, or nullptr with NoRuntime set ("smarm.sleep() needs a running actor ...").
 // While the calling actor loads the script into a worker, ends that load instead.
-Worker* require_actor(const char* function);
+inline Worker* require_actor(const char* function) {
+    Worker* worker = this_worker();
+    if (__builtin_expect(worker && worker->current() && !worker->current()->loading_main, 1)) return worker;
+    return refuse_caller(worker, function);
+}
 
 // Reads a length of time in seconds; Duration::max() for more than the clock can count. False as read_timeout.
 bool read_seconds(PyObject* number, Duration& duration);
@@ -21,10 +30,16 @@ bool read_seconds(PyObject* number, Duration& duration);
 bool read_timeout(PyObject* timeout, Worker& worker, Instant& deadline);
 
 // Takes the value out of a received message: a new reference, or nullptr with an exception set.
-PyObject* open_message(InterpreterState& state, Message&& message);
+inline PyObject* open_message(Message&& message) {
+    return message.is_parcel() ? decode_message(std::move(message)) : static_cast<PyObject*>(message.take_local());
+}
 
 // Makes a message of the value for a receiver in this interpreter (`local`) or in any. False with an exception set.
-bool make_message(InterpreterState& state, PyObject* value, bool local, Message& message);
+inline bool make_message(PyObject* value, bool local, Message& message) {
+    if (!local || !Codec::is_plain(value)) return encode_message(value, local, message);
+    message = Message::local(Py_NewRef(value));
+    return true;
+}
 
 // Raises what a Status other than ok means. `what` fits "timed out <what>" and "<what>". Returns nullptr.
 PyObject* raise_status(Status status, const char* timed_out, const char* closed);
@@ -36,7 +51,7 @@ bool read_timeout_keyword(const char* function, PyObject* const* arguments, Py_s
 
 // Begins a call (..., timeout) of an actor that may wait: `required` arguments, then a timeout that is neither absent nor None.
 // Returns the worker, or nullptr with NoRuntime, TypeError or ValueError set.
-Worker* require_wait(const char* function, PyObject* const* arguments, Py_ssize_t count, PyObject* names, Py_ssize_t required,
-                     Instant& deadline);
+Worker* require_wait(const char* function, PyObject* const* arguments, Py_ssize_t count, PyObject* names,
+                     Py_ssize_t required, Instant& deadline);
 
 }  // namespace smarm::bind

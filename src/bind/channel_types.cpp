@@ -94,7 +94,7 @@ PyObject* sender_send(PyObject* self, PyObject* const* arguments, Py_ssize_t cou
     }
     Channel& channel = *as_end<SenderEnd>(self).channel;
     Message message;
-    if (!make_message(*interpreter_state(), arguments[0], !channel.shared(), message)) return nullptr;
+    if (!make_message(arguments[0], !channel.shared(), message)) return nullptr;
     Status status = channel.send(message, deadline);
     while (status == Status::must_convert) {
         if (!to_parcel(message)) return nullptr;
@@ -139,7 +139,7 @@ PyObject* receive_from(Channel& channel, Instant deadline) {
     const Status status = channel.receive(message, deadline);
     if (__builtin_expect(status != Status::ok, 0))
         return raise_status(status, "no value came before the timeout", "the channel is closed and empty: it has no sender any more");
-    return open_message(*interpreter_state(), std::move(message));
+    return open_message(std::move(message));
 }
 
 PyObject* receiver_recv(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* names) {
@@ -158,7 +158,7 @@ PyObject* receiver_next(PyObject* self) {
     if (!require_actor("Receiver.__next__")) return nullptr;
     Message message;
     const Status status = as_end<ReceiverEnd>(self).channel->receive(message);
-    if (status == Status::ok) return open_message(*interpreter_state(), std::move(message));
+    if (status == Status::ok) return open_message(std::move(message));
     if (status != Status::closed) raise_status(status, "", "");
     return nullptr;  // without an exception: the end of the iteration
 }

@@ -16,12 +16,12 @@ namespace {
 
 // The message at `position` as an object (borrowed from the mailbox), decoded on first sight. nullptr: it cannot be decoded;
 // it has been taken out, and the exception says why.
-PyObject* look_at(InterpreterState& state, Mailbox& mailbox, std::size_t position) {
+PyObject* look_at(Mailbox& mailbox, std::size_t position) {
     Message& message = mailbox.at(position);
     if (!message.is_parcel()) return static_cast<PyObject*>(message.local_object());
     // Out of the mailbox while user code may run, in which other actors send here; an empty Message keeps its place.
     Message taken = std::move(message);
-    PyObject* object = open_message(state, std::move(taken));
+    PyObject* object = open_message(std::move(taken));
     if (!object) {
         mailbox.take(position);
         return nullptr;
@@ -40,9 +40,9 @@ int matches(PyObject* object, PyObject* match) {
 }
 
 // Searches from *position on, leaving it where the search ended. 1: found at *position, 0: not (yet), -1: exception.
-int find_match(InterpreterState& state, Mailbox& mailbox, PyObject* match, std::size_t* position) {
+int find_match(Mailbox& mailbox, PyObject* match, std::size_t* position) {
     for (; *position < mailbox.size(); ++*position) {
-        PyObject* object = Py_XNewRef(look_at(state, mailbox, *position));
+        PyObject* object = Py_XNewRef(look_at(mailbox, *position));
         if (!object) return -1;
         const int found = matches(object, match);
         Py_DECREF(object);
@@ -78,12 +78,11 @@ bool wait_for_message(Worker& worker, std::size_t seen, Instant deadline) {
 }
 
 PyObject* receive_match(Worker& worker, PyObject* match, Instant deadline) {
-    InterpreterState& state = *interpreter_state();
     Mailbox& mailbox = worker.current()->mailbox;
     for (std::size_t position = 0;;) {
-        const int found = find_match(state, mailbox, match, &position);
+        const int found = find_match(mailbox, match, &position);
         if (found < 0) return nullptr;
-        if (found) return open_message(state, mailbox.take(position));
+        if (found) return open_message(mailbox.take(position));
         if (!wait_for_message(worker, position, deadline)) return nullptr;
     }
 }
@@ -120,7 +119,7 @@ PyObject* receive(PyObject*, PyObject* const* arguments, Py_ssize_t count, PyObj
     }
     if (match == Py_None) {
         if (!wait_for_message(*worker, 0, deadline)) return nullptr;
-        return open_message(*interpreter_state(), worker->current()->mailbox.pop());
+        return open_message(worker->current()->mailbox.pop());
     }
     if (is_ref(match)) {
         const MonitorRef ref = PyLong_AsUnsignedLongLong(match);
@@ -128,7 +127,7 @@ PyObject* receive(PyObject*, PyObject* const* arguments, Py_ssize_t count, PyObj
         Actor& self = *worker->current();
         Message message;
         if (!receive_ref(*worker, ref, ref == self.marked_ref ? self.mailbox.mark() : 0, deadline, message)) return nullptr;
-        return open_message(*interpreter_state(), std::move(message));
+        return open_message(std::move(message));
     }
     if (!PyCallable_Check(match) && !PyTuple_CheckExact(match)) {
         PyErr_Format(PyExc_TypeError, "receive() matches by a type, a predicate or a Ref, not by %.100s", Py_TYPE(match)->tp_name);

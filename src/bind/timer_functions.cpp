@@ -95,7 +95,7 @@ PyObject* send_after(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
     const Worker& worker = *request.worker;
     const bool local = worker.scheduler().table().find_home(request.target) == static_cast<int>(worker.index());
     Message message;
-    if (!make_message(*interpreter_state(), arguments[2], local, message)) return nullptr;
+    if (!make_message(arguments[2], local, message)) return nullptr;
     try {
         return start_timer(request, make_shared_ref<MessageTimer>(request.target, std::move(message)));
     } catch (const std::bad_alloc&) {

@@ -1,6 +1,7 @@
 // The worker's loop and its switches. Numbered shutdown: see Scheduler in sched/scheduler.h.
 #include "smarm/sched/worker.h"
 
+#include <algorithm>
 #include <mutex>
 #include <utility>
 
@@ -21,6 +22,8 @@ constexpr std::int32_t kSwitchBudget = 64;
 // actors are ready.
 constexpr std::uint32_t kPassesPerPoll = 16;
 constexpr std::uint32_t kStopTries = 3;
+// Between two looks at the clock of a thread that has the CPU to itself much less passes.
+constexpr Duration kHole = std::chrono::microseconds(20);
 }  // namespace
 
 Worker::Worker(Scheduler& scheduler, unsigned index, std::unique_ptr<Driver> driver, const StackPoolOptions& stacks)
@@ -134,6 +137,7 @@ Wake Worker::at_safe_point(bool may_preempt, bool may_exit) noexcept {
     if (!may_preempt || preempt_turn_.exchange(0, memory_order_relaxed) != turn()) return Wake::woken;
     Actor& actor = *current();
     actor.state.store(ActorState::ready, memory_order_relaxed);
+    if (preempted_.empty()) begin_before_preempted_ = adopted_;
     preempted_.push(actor);
     WorkerCounters::add(counters_.preemptions);
     switch_budget_ = 0;  // through the worker's own context: timers, fds and messages get their turn
@@ -173,6 +177,7 @@ void Worker::adopt(Actor& actor) noexcept {
     actor.worker = this;
     if (stop_requested_.load(memory_order_relaxed)) actor.exit_requested = true;  // ends it before its first turn
     live_.store(live_count() + 1, memory_order_relaxed);
+    ++adopted_;
     ready_.push(actor);
 }
 
@@ -205,10 +210,13 @@ bool Worker::start_actor(Actor& actor) noexcept {
 }
 
 void Worker::run_actor(Actor& actor) noexcept {
-    if (!actor.stack && !start_actor(actor)) {
-        actor.state.store(ActorState::dead, memory_order_relaxed);
-        reap(actor);
-        return;
+    if (!actor.stack) {
+        ++begun_;
+        if (!start_actor(actor)) {
+            actor.state.store(ActorState::dead, memory_order_relaxed);
+            reap(actor);
+            return;
+        }
     }
     actor.state.store(ActorState::running, memory_order_relaxed);
     switch_budget_ = kSwitchBudget;
@@ -320,12 +328,16 @@ void Worker::publish_next_timer() noexcept {
 }
 
 // The next actor to run. Woken actors go first, so that a message or a timer is answered at once; but while there are
-// actors that used up a slice, the woken ones together get one slice at a time.
+// actors that used up a slice, the woken ones together get one slice at a time. New ones that were there before it get
+// their first turn before one that used up a slice gets its next: or a loop that spawns would build up a crowd of them, behind
+// which every woken actor waits.
 Actor* Worker::next_ready() noexcept {
     if (preempted_.empty()) return ready_.empty() ? nullptr : &ready_.pop();
     const Instant now = driver_->now();
-    if (!ready_.empty() && now - ready_since_ < scheduler_.options().monitor.time_slice) return &ready_.pop();
-    ready_since_ = now + scheduler_.options().monitor.time_slice;  // counts from when this one's slice ends
+    const Duration slice = scheduler_.options().monitor.time_slice;
+    if (!ready_.empty() && (now - ready_since_ < slice || begun_ < begin_before_preempted_)) return &ready_.pop();
+    ready_since_ = now + slice;  // counts from when this one's slice ends
+    begin_before_preempted_ = adopted_;
     return &preempted_.pop();
 }
 
@@ -336,25 +348,29 @@ bool Worker::has_outside_work() const noexcept {
 
 // Spins while a message from another core is likely. Returns whether something came.
 bool Worker::spin() noexcept {
-    if (spin_limit_ <= Duration::zero()) return false;
-    const Instant until = monotonic_now() + spin_limit_;
-    do {
+    Instant now = monotonic_now();
+    const Instant until = now + spin_limit_;
+    while (now < until) {
         for (int i = 0; i < 32; ++i) {
             if (has_outside_work()) return true;
             cpu_relax();
         }
-    } while (monotonic_now() < until);
+        const Instant before = std::exchange(now, monotonic_now());
+        // A hole in the time: somebody else needed this CPU, maybe the one who is to send the message.
+        if (now - before > kHole) {
+            spin_limit_ = Duration::zero();
+            break;
+        }
+    }
     return false;
 }
 
 void Worker::idle() noexcept {
     const Duration longest = scheduler_.options().spin_limit;
-    if (spin()) {
-        spin_limit_ = longest;
-        return;
-    }
+    const auto spin_more = [&] { spin_limit_ = std::min(longest, std::max(2 * spin_limit_, longest / 64)); };
+    if (spin()) return spin_more();
     // Spun in vain: spin less next time, so that an idle worker that only serves timers costs nothing.
-    if (spin_limit_ > longest / 64) spin_limit_ /= 2;
+    spin_limit_ /= 2;
     scheduler_.note_idle(true);
     sleeping_.store(true, memory_order_seq_cst);
     if (!has_outside_work()) {
@@ -368,7 +384,7 @@ void Worker::idle() noexcept {
     sleeping_.store(false, memory_order_seq_cst);
     scheduler_.note_idle(false);
     scheduler_.monitor().note_busy();
-    if (!inbox_.empty()) spin_limit_ = longest;  // posts come: the next one may come while we spin
+    if (!inbox_.empty()) spin_more();  // posts come: the next one may come while we spin
 }
 
 // Asks this worker's actors to exit, again after a part of the stop timeout. Returns whether the worker may end.

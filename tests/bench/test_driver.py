@@ -95,12 +95,22 @@ def outcome(names, median):
 
 
 def test_document_takes_the_latest_result_and_names_the_run_it_is_from():
-    text = document.text_of([outcome(["ring", "spawn"], 111), outcome(["spawn"], 222)])
+    text = document.tables([outcome(["ring", "spawn"], 111), outcome(["spawn"], 222)])
     assert "Run of ring; 1 rounds:" in text
     assert "Run of spawn; 1 rounds:" in text
     assert text.count("### spawn") == 1
     assert "| smarm | 222 |" in text
     assert "| tokio | left out: no crate |" in text
+
+
+def test_scoreboard_says_whom_ours_is_ahead_of_and_behind():
+    def row(label, ratio):
+        return report.Row(label, "x", 10.0, 10.0, 10.0, 1, ratio=ratio, extra={}).__dict__
+
+    rows = [row("smarm", 1.0), row("smarm mailboxes", 2.0), row("slow", 12.5), row("same", 1.05), row("fast", 0.25)]
+    thing = {"name": "ring", "title": "A ring", "less_is_better": False, "rows": rows}
+    (line,) = document.scoreboard([{"benchmarks": [thing]}]).splitlines()[2:]
+    assert line == "| ring | 10 (A ring) | slow 12.5 x | same | fast 4 x | `./dev bench ring` |"
 
 
 def test_only_the_marked_part_of_the_document_is_replaced():

@@ -81,15 +81,17 @@ public:
     // bytes, Ellipsis, range, pid, native handles that are not moved, and tuples and frozensets of these (looked into to a small depth; false when in
     // doubt). Runs no Python code, sets no exception.
     bool is_immutable(PyObject* value) const noexcept { return is_scalar(value) || is_immutable_at(value, 4); }
+    // The values of which that is true in every interpreter, most messages among them.
+    static bool is_plain(PyObject* value) noexcept {
+        PyTypeObject* type = Py_TYPE(value);
+        return type == &PyUnicode_Type || type == &PyLong_Type || type == &PyFloat_Type || type == &PyBytes_Type ||
+               value == Py_None || type == &PyBool_Type;
+    }
 
     struct Impl;  // in src/
 
 private:
-    bool is_scalar(PyObject* value) const noexcept {
-        PyTypeObject* type = Py_TYPE(value);
-        return type == &PyUnicode_Type || type == &PyLong_Type || type == &PyFloat_Type || type == &PyBytes_Type ||
-               value == Py_None || type == &PyBool_Type || type == pid_type_;
-    }
+    bool is_scalar(PyObject* value) const noexcept { return is_plain(value) || Py_TYPE(value) == pid_type_; }
     bool is_immutable_at(PyObject* value, int depth) const noexcept;
 
     PyTypeObject* pid_type_ = nullptr;

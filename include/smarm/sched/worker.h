@@ -193,6 +193,9 @@ private:
     atomic<bool> stop_requested_{false};
     Instant stop_deadline_{};         // of the current try
     Instant ready_since_{};           // when an actor of preempted_ last had its turn
+    std::uint64_t adopted_ = 0;       // actors that were ever settled here
+    std::uint64_t begun_ = 0;         // of them, those that had their first turn
+    std::uint64_t begin_before_preempted_ = 0;  // begun_ must reach this before the first of preempted_ runs again
     // Of timers_; relaxed: the monitor may see an old one for one look.
     atomic<Instant::rep> next_timer_{kNever.time_since_epoch().count()};
     atomic<std::uint64_t> preempt_turn_{0};  // the turn that the monitor wants to end; 0: none

@@ -68,6 +68,23 @@ TEST_CASE("actors that never park take turns") {
     CHECK(preemptions >= (kActors - 1) * (kTurns - 1));
 }
 
+TEST_CASE("an actor that spawns all the time lets the new ones begin before its next turn") {
+    Monitored monitored;
+    monitored.run([&] {
+        std::size_t spawned = 0, begun = 0;
+        for (int turns = 0; turns < 5;) {
+            spawn_here([&] { ++begun; });
+            ++spawned;
+            const std::uint64_t turn = this_worker()->turn();
+            safe_point();
+            if (this_worker()->turn() == turn) continue;
+            ++turns;
+            CHECK(begun == spawned);
+        }
+        wait_until([&] { return begun == spawned; });
+    });
+}
+
 TEST_CASE("a message and a timer are answered while another actor never parks") {
     Monitored monitored;
     monitored.run([&] {
