@@ -44,6 +44,13 @@ def stop(process):
             continue
 
 
+def at_priority(nice, command):
+    """The command at that priority. Linux shares CPUs between sessions first, so that of the session is set, too."""
+    if nice is None:
+        return command
+    return ["sh", "-c", f'echo {nice} >/proc/self/autogroup; exec nice -n {nice} "$@"', "sh", *command]
+
+
 def last_result(text):
     lines = [line for line in text.splitlines() if line.startswith("{")]
     return json.loads(lines[-1]) if lines else None
@@ -86,7 +93,7 @@ def run_server(command, load_generator, seconds, cwd):
             raise Failed("the server printed no port")
         cpu, busy, start = cpu_of(server.pid), busy_seconds(), time.monotonic()
         load = [*load_generator, f"port={port}", f"seconds={seconds}"]
-        done = subprocess.run(load, capture_output=True, text=True, timeout=seconds + 30)
+        done = subprocess.run(load, capture_output=True, text=True, timeout=seconds + 30, start_new_session=True)
         if done.returncode != 0:
             raise Failed(f"load generator: {done.stderr[-200:]}")
         used, wall = cpu_of(server.pid) - cpu, time.monotonic() - start

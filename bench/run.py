@@ -37,6 +37,9 @@ def arguments():
     parser.add_argument("--peers", help="names, separated by commas, of the peers to run; none: only ours")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--echo-seconds", type=int, default=3)
+    parser.add_argument(
+        "--nice", type=int, help="run every program at this priority, such as -15 (root) beside other work"
+    )
     parser.add_argument("--json", type=Path, help="write the results to this file")
     parser.add_argument("--plots", type=Path, help="draw an SVG per benchmark into this directory")
     parser.add_argument("--list", action="store_true")
@@ -75,9 +78,10 @@ def measure(benchmark, programs, options, build):
     load_generator = ["taskset", "-c", "1", str(build / "bench" / "load_generator")]
 
     def run_one(program):
-        command = filled(program, build)
+        command = measuring.at_priority(options.nice, filled(program, build))
         if program.server:
-            return measuring.run_server(command, load_generator, options.echo_seconds, ROOT)
+            load = measuring.at_priority(options.nice, load_generator)
+            return measuring.run_server(command, load, options.echo_seconds, ROOT)
         return measuring.run_program(command, benchmark.timeout, ROOT)
 
     def note(round_number, program, result):
@@ -117,8 +121,9 @@ def main():
     versions, missing = prepare(wanted_peers(benchmarks, options.peers), build)
     for peer, why in missing.items():
         print(f"{peer} is left out: {why}.", file=sys.stderr)
+    facts = host_facts() | ({"priority": f"nice {options.nice}"} if options.nice else {})
     outcome = {
-        "facts": host_facts(),
+        "facts": facts,
         "versions": versions,
         "missing": missing,
         "rounds": options.rounds,
