@@ -69,6 +69,7 @@ from smarm._signals import Call as Call
 from smarm._signals import Down as Down
 from smarm._signals import Exit as Exit
 from smarm._signals import Ref as Ref
+from smarm._signals import Signal as Signal
 from smarm._signals import shield as shield
 from smarm._tasks import join_all as join_all
 

@@ -31,4 +31,4 @@ class NamedTuple(tuple):  # type: ignore[type-arg]
         return tuple(self)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(f'{n}={v!r}' for n, v in zip(self._fields, self, strict=True))})"
+        return f"{type(self).__qualname__}({', '.join(f'{n}={v!r}' for n, v in zip(self._fields, self, strict=True))})"

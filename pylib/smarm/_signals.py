@@ -38,6 +38,29 @@ class Exit(NamedTuple):
     reason: Any
 
 
+class Signal:
+    """What a parent is told of a child that was spawned with ``signal=True`` or ``time_limit=``: one of the three below."""
+
+    class Exit(NamedTuple):
+        """The child has ended: it returned, or was asked to end."""
+
+        pid: Pid
+        reason: Any
+        """"normal", "shutdown", "killed", or what exit() was given."""
+
+    class Panic(NamedTuple):
+        """The child has failed."""
+
+        pid: Pid
+        error: Any
+        """An ActorFailed, with the child's exception as its cause."""
+
+    class Timeout(NamedTuple):
+        """The child has not ended within its time_limit; it goes on."""
+
+        pid: Pid
+
+
 class Call(NamedTuple):
     """A request that waits for its answer: ``smarm.reply(call, value)``."""
 

@@ -48,6 +48,8 @@ class WorkerStatistics:
     """How often it went to sleep."""
     preemptions: int
     """Turns that were ended because their time slice was used up."""
+    stacks_trimmed: int
+    """How often a parked actor's stack that had run deep gave pages back."""
     stacks_in_use: int
     stacks_warm: int
     """Free stacks that keep their pages."""
@@ -84,6 +86,12 @@ class ProcessInfo:
     """unstarted, ready, running or parked."""
     waiting_for: str | None
     """In words, when parked."""
+    waiting_for_pid: Pid | None
+    """When parked: the actor that it joins or calls, or that holds the lock it waits for; None: nobody in particular."""
+    waiting_seconds: float | None
+    """When parked: for how long, right to some milliseconds."""
+    reductions: int
+    """How many objects it has allocated, up to its last turn."""
     worker: int | None
     """None: not yet placed."""
     messages: int

@@ -131,17 +131,19 @@ bool ActorTable::pinned(Pid pid, const std::function<void(Actor&, int home)>& vi
 }
 
 void ActorTable::visit_all(const std::function<void(Actor&, int home)>& visit) const {
-    for (std::uint32_t s = 0; s < kMaxSegments; ++s) {
-        const Slot* segment = segments_[s].load(memory_order_acquire);
-        if (!segment) return;
-        for (std::uint32_t i = 0; i < kSegmentSlots; ++i) {
-            const Slot& it = segment[i];
-            if (it.generation.load(memory_order_relaxed) == 0) continue;
-            std::lock_guard pin(it.pin);
-            if (it.actor && it.generation.load(memory_order_acquire) != 0)
-                visit(*it.actor, it.home.load(memory_order_acquire));
-        }
+    for (std::uint32_t s = 0; visit_segment(s, visit);) ++s;
+}
+
+bool ActorTable::visit_segment(std::uint32_t number, const std::function<void(Actor&, int home)>& visit) const {
+    const Slot* segment = number < kMaxSegments ? segments_[number].load(memory_order_acquire) : nullptr;
+    if (!segment) return false;
+    for (std::uint32_t i = 0; i < kSegmentSlots; ++i) {
+        const Slot& it = segment[i];
+        if (it.generation.load(memory_order_relaxed) == 0) continue;
+        std::lock_guard pin(it.pin);
+        if (it.actor && it.generation.load(memory_order_acquire) != 0) visit(*it.actor, it.home.load(memory_order_acquire));
     }
+    return true;
 }
 
 }  // namespace smarm

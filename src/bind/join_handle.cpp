@@ -60,7 +60,10 @@ PyObject* handle_join(PyObject* self, PyObject* const* arguments, Py_ssize_t cou
     }
     auto join = Ref<JoinState>::share(handle.join);  // the handle may be dropped while this actor waits
     const Pid pid = handle.pid;
-    const Status status = join->join(deadline);
+    const Status status = [&] {
+        Awaits awaits(*worker->current(), pid);
+        return join->join(deadline);
+    }();
     if (status != Status::ok) return raise_status(status, "the actor did not end before the timeout", "");
     join->mark_observed();
     InterpreterState& state = *interpreter_state();

@@ -3,6 +3,9 @@
 // mixed up by a switch, and cost 200 ns).
 #include "bind/module.h"
 
+#include <algorithm>
+#include <cerrno>
+
 #include <pybind11/pybind11.h>
 
 #include "bind/actor_functions.h"
@@ -20,7 +23,9 @@
 #include "smarm/interp/errors.h"
 #include "smarm/interp/interpreter_state.h"
 #include "smarm/interp/pid_type.h"
+#include "smarm/runtime/dump.h"
 #include "smarm/runtime/runtime.h"
+#include "smarm/runtime/signals.h"
 
 namespace py = pybind11;
 
@@ -81,6 +86,24 @@ PyObject* request_exit(PyObject*, PyObject* pid) {
     return PyBool_FromLong(Runtime::current()->scheduler().request_exit(pid_value(pid)));
 }
 
+// ---- for the command smarm, see pylib/smarm/_command.py ----------------------------------------------------------------
+
+PyObject* is_watched(PyObject*, PyObject* number) {
+    const long pid = PyLong_AsLong(number);
+    if (pid == -1 && PyErr_Occurred()) return nullptr;
+    return PyBool_FromLong(SignalWatch::is_watched(static_cast<int>(pid)));
+}
+
+// _request_dump(pidfd, fd)
+PyObject* request_dump(PyObject*, PyObject* arguments) {
+    int process = 0;
+    int fd = 0;
+    if (!PyArg_ParseTuple(arguments, "ii:_request_dump", &process, &fd)) return nullptr;
+    errno = SignalWatch::request_dump(process, fd);
+    if (errno != 0) return PyErr_SetFromErrno(PyExc_OSError);
+    Py_RETURN_NONE;
+}
+
 // ---- loading the script into a worker, see pylib/smarm/_main.py ------------------------------------------------------
 
 PyObject* begin_load(PyObject*, PyObject*) {
@@ -103,6 +126,8 @@ PyMethodDef module_functions[] = {
     {"_is_main_actor", is_main_actor, METH_NOARGS, nullptr},
     {"_reconfigure", reconfigure, METH_VARARGS, nullptr},
     {"_request_exit", request_exit, METH_O, nullptr},
+    {"_is_watched", is_watched, METH_O, nullptr},
+    {"_request_dump", request_dump, METH_VARARGS, nullptr},
     {"_begin_load", begin_load, METH_NOARGS, nullptr},
     {"_loading", is_loading, METH_NOARGS, nullptr},
     {"_end_load", end_load, METH_NOARGS, nullptr},
@@ -146,7 +171,8 @@ py::dict statistics() {
                                 py::arg("switches") = read(counters.switches), py::arg("started") = read(counters.started),
                                 py::arg("finished") = read(counters.finished), py::arg("messages") = read(counters.messages),
                                 py::arg("messages_from_other_workers") = read(counters.remote_messages),
-                                py::arg("waits") = read(counters.waits), py::arg("preemptions") = read(counters.preemptions), py::arg("stacks_in_use") = stacks.in_use,
+                                py::arg("waits") = read(counters.waits), py::arg("preemptions") = read(counters.preemptions),
+                                py::arg("stacks_trimmed") = read(counters.stacks_trimmed), py::arg("stacks_in_use") = stacks.in_use,
                                 py::arg("stacks_warm") = stacks.warm, py::arg("stacks_cold") = stacks.cold,
                                 py::arg("stack_bytes_reserved") = stacks.reserved_bytes,
                                 py::arg("guard_costs_mapping") = stacks.guard_costs_mapping,
@@ -164,6 +190,8 @@ py::list processes() {
     return result;
 }
 
+double seconds_since(Instant then) { return std::max(0.0, std::chrono::duration<double>(monotonic_now() - then).count()); }
+
 // Copies under the pin, makes Python objects after it: allocation may run finalisers.
 py::object process_info(py::handle pid) {
     if (!is_pid(*interpreter_state(), pid.ptr())) throw py::type_error("process_info() needs a Pid");
@@ -174,10 +202,14 @@ py::object process_info(py::handle pid) {
         ActorState state{};
         WaitReason wait{};
         std::size_t mailbox = 0;
+        Pid awaited;
+        Instant parked_since{};
+        std::uint64_t reductions = 0;
         int home = 0;
         const SpawnSite* site = nullptr;
         std::vector<std::string> registered;
     } seen;
+    if (Actor* self = this_actor()) self->worker->charge(*self);
     const bool alive = running_scheduler().table().pinned(pid_value(pid.ptr()), [&](Actor& actor, int home) {
         seen.parent = actor.parent;
         seen.named = actor.name != nullptr;
@@ -185,6 +217,9 @@ py::object process_info(py::handle pid) {
         seen.state = actor.state.load(memory_order_relaxed);
         seen.wait = actor.wait_reason.load(memory_order_relaxed);
         seen.mailbox = actor.mailbox.size();
+        seen.awaited = awaited_by(actor);
+        seen.parked_since = Instant(Duration(actor.parked_since.load(memory_order_relaxed)));
+        seen.reductions = actor.reductions.load(memory_order_relaxed);
         seen.home = home;
         seen.site = actor.spawn_site;
         if (actor.registered.load(memory_order_relaxed)) seen.registered = running_scheduler().registry().names_of(actor.pid);
@@ -196,6 +231,9 @@ py::object process_info(py::handle pid) {
     return py::dict(py::arg("pid") = pid, py::arg("name") = seen.named ? py::object(py::str(seen.name)) : py::none(),
                     py::arg("parent") = pid_object(seen.parent), py::arg("state") = state_name(seen.state),
                     py::arg("waiting_for") = parked ? py::object(py::str(wait_reason_name(seen.wait))) : py::none(),
+                    py::arg("waiting_for_pid") = pid_object(parked ? seen.awaited : Pid{}),
+                    py::arg("waiting_seconds") = parked ? py::object(py::float_(seconds_since(seen.parked_since))) : py::none(),
+                    py::arg("reductions") = seen.reductions,
                     py::arg("worker") = seen.home < 0 ? py::none() : py::object(py::int_(seen.home)),
                     py::arg("messages") = seen.mailbox, py::arg("registered_names") = py::tuple(registered),
                     py::arg("spawned_at") = seen.site ? py::object(py::str(seen.site->file + ":" + std::to_string(seen.site->line)))

@@ -186,6 +186,7 @@ PyObject* call(PyObject*, PyObject* const* arguments, Py_ssize_t count, PyObject
         monitor(self, pid, ref);
         if (!worker->scheduler().send(pid, parcel)) parcel = nullptr;  // the monitor tells
         Message message;
+        Awaits awaits(self, pid);
         if (!receive_ref(*worker, ref, self.mailbox.mark(), deadline, message)) {
             demonitor(self, ref);  // from here on an answer is dropped
             return nullptr;

@@ -219,11 +219,31 @@ PyObject* whereis(PyObject*, PyObject* name) {
 
 PyObject* make_ref(MonitorRef ref) { return call_signals("Ref", Py_BuildValue("(K)", static_cast<unsigned long long>(ref))); }
 
+namespace {
+
+// Signal.Exit, Signal.Panic or Signal.Timeout. Steals `arguments`.
+PyObject* make_child_signal(const char* name, PyObject* arguments) {
+    PyObject* module = arguments ? PyImport_ImportModule("smarm._signals") : nullptr;
+    PyObject* all = module ? PyObject_GetAttrString(module, "Signal") : nullptr;
+    PyObject* type = all ? PyObject_GetAttrString(all, name) : nullptr;
+    PyObject* result = type ? PyObject_CallObject(type, arguments) : nullptr;
+    Py_XDECREF(type);
+    Py_XDECREF(all);
+    Py_XDECREF(module);
+    Py_XDECREF(arguments);
+    return result;
+}
+
+}  // namespace
+
 PyObject* make_notice(const Notice& notice) {
+    if (notice.kind == Notice::Kind::child_late) return make_child_signal("Timeout", Py_BuildValue("(N)", make_pid(notice.pid)));
     PyObject* reason = reason_to_python(*notice.reason);
     if (!reason) return nullptr;
     PyObject* pid = notice.pid ? make_pid(notice.pid) : Py_NewRef(Py_None);
     if (notice.kind == Notice::Kind::exit) return call_signals("Exit", Py_BuildValue("(NN)", pid, reason));
+    if (notice.kind == Notice::Kind::child_ended)
+        return make_child_signal(notice.reason->kind() == ExitKind::failed ? "Panic" : "Exit", Py_BuildValue("(NN)", pid, reason));
     return call_signals("Down", Py_BuildValue("(NNN)", make_ref(notice.ref), pid, reason));
 }
 

@@ -23,6 +23,8 @@ struct Options {
     PyObject* stack_size = Py_None;
     PyObject* link = Py_False;
     PyObject* monitor = Py_False;
+    PyObject* signal = Py_False;
+    PyObject* time_limit = Py_None;
 };
 
 struct Placement {
@@ -39,6 +41,8 @@ bool read_options(PyObject* const* values, PyObject* names, Options& options) {
         else if (PyUnicode_EqualToUTF8(name, "stack_size")) options.stack_size = values[i];
         else if (PyUnicode_EqualToUTF8(name, "link")) options.link = values[i];
         else if (PyUnicode_EqualToUTF8(name, "monitor")) options.monitor = values[i];
+        else if (PyUnicode_EqualToUTF8(name, "signal")) options.signal = values[i];
+        else if (PyUnicode_EqualToUTF8(name, "time_limit")) options.time_limit = values[i];
         else {
             PyErr_Format(PyExc_TypeError,
                          "spawn() got an unexpected keyword argument %R; the actor's own keyword arguments go in with "
@@ -146,7 +150,9 @@ PyObject* spawn(PyObject*, PyObject* const* arguments, Py_ssize_t count, PyObjec
     }
     const int linked = PyObject_IsTrue(options.link);
     const int monitored = PyObject_IsTrue(options.monitor);
-    if (linked < 0 || monitored < 0) return nullptr;
+    const int signals = options.time_limit == Py_None ? PyObject_IsTrue(options.signal) : 1;
+    Instant limit = kNever;
+    if (linked < 0 || monitored < 0 || signals < 0 || !read_timeout(options.time_limit, *worker, limit)) return nullptr;
     const bool local = placement.place == Scheduler::Place::local;
     if (!local && !Runtime::current()->ready_for_workers()) return nullptr;
     InterpreterState& state = *interpreter_state();
@@ -168,11 +174,12 @@ PyObject* spawn(PyObject*, PyObject* const* arguments, Py_ssize_t count, PyObjec
         }
         MonitorRef ref = 0;
         std::function<void(Actor&)> relate;
-        if (linked || monitored) {
+        if (linked || monitored || signals) {
             relate = [&](Actor& child) {
                 Actor& self = *worker->current();
                 if (linked) link_child(self, child);
                 if (monitored) ref = monitor_child(self, child);
+                if (signals) watch_child(self, child, limit);
             };
         }
         const Pid pid = worker->scheduler().spawn(actor, placement.place, placement.worker, relate);
@@ -198,11 +205,12 @@ PyObject* spawn(PyObject*, PyObject* const* arguments, Py_ssize_t count, PyObjec
 
 PyMethodDef spawn_functions[] = {
     {"spawn", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(spawn)), METH_FASTCALL | METH_KEYWORDS,
-     "spawn(function, /, *args, on=None, name=None, link=False, monitor=False, stack_size=None)\n--\n\nStart an actor that runs function(*args), and return its "
+     "spawn(function, /, *args, on=None, name=None, link=False, monitor=False, signal=False, time_limit=None, stack_size=None)\n--\n\nStart an actor that runs function(*args), and return its "
      "JoinHandle.\n\nargs are copied like messages (immutable ones may be shared).  on chooses the worker: None lets any worker take a "
      "module-level function,\nwhile nested functions, lambdas and other callables with state stay on the caller's worker; \"local\" is the "
      "caller's, \"main\" the one with the\nmain interpreter, a number that worker.  link and monitor relate the caller to the actor before it can run (the "
-     "handle's monitor is the Ref).  stack_size is in bytes.\nRaises TypeError, "
+     "handle's monitor is the Ref).  signal tells its end as Signal.Exit or Signal.Panic;\ntime_limit (seconds) does that, too, and tells Signal.Timeout when it "
+     "has not ended by then.  stack_size is in bytes.\nRaises TypeError, "
      "ConfigError, NotSendable, MemoryError, NoRuntime."},
     {nullptr, nullptr, 0, nullptr},
 };

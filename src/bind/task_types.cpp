@@ -374,6 +374,8 @@ PyObject* wait_all(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
         }
     }
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(handles); ++i) {
+        const Pid whom = join_handle_pid(PyTuple_GET_ITEM(handles, i));
+        Awaits awaits(*worker->current(), whom);
         const Status status = join_handle_state(PyTuple_GET_ITEM(handles, i)).join(deadline);
         if (status != Status::ok) return raise_status(status, "not all actors ended before the timeout", "");
     }

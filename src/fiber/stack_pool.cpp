@@ -218,6 +218,15 @@ void StackPool::trim_below(const Stack& stack, const void* stack_pointer) noexce
     drop_pages(stack.low(), page_floor(static_cast<const std::byte*>(stack_pointer) - kRedZoneBytes));
 }
 
+bool StackPool::trim_if_deep(const Stack& stack, const void* stack_pointer) noexcept {
+    const auto* here = static_cast<const std::byte*>(stack_pointer);
+    if (here < stack.low() + impl_->options.deep_bytes + 2 * kPageBytes) return false;
+    if (!touched(page_floor(here - impl_->options.deep_bytes) - kPageBytes)) return false;
+    trim_below(stack, stack_pointer);
+    Impl::increment(impl_->trims);
+    return true;
+}
+
 StackPoolStatistics StackPool::statistics() const noexcept {
     return {
         .in_use = impl_->in_use.load(memory_order_relaxed),

@@ -72,6 +72,8 @@ int smarm_add_pending_call(PyInterpreterState* interpreter, int (*function)(void
     return _PyEval_AddPendingCall(interpreter, function, argument, 0) == _Py_ADD_PENDING_SUCCESS ? 0 : -1;
 }
 
+int smarm_may_signal(void) { return _PyRuntime.interpreters.mutex._bits == 0; }
+
 PyThreadState** smarm_pending_handler(PyInterpreterState* interpreter) { return &interpreter->ceval.pending.handling_thread; }
 
 const int* smarm_collecting_flag(PyInterpreterState* interpreter) { return &interpreter->gc.collecting; }

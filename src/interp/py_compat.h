@@ -47,6 +47,10 @@ void smarm_read_frame(const char* bytes, SmarmFrame* frame);
  * without a thread state. Py_AddPendingCall would go to the main interpreter only. Returns 0, or -1: queue full. */
 int smarm_add_pending_call(PyInterpreterState* interpreter, int (*function)(void*), void* argument);
 
+/* Whether smarm_add_pending_call would not wait now: nobody holds the lock of the list of interpreters and thread states (private;
+ * not recursive). */
+int smarm_may_signal(void);
+
 /* Where the interpreter keeps the thread state that is running pending calls: an actor that switches away inside one must
  * clear it, or no pending call ever runs again. */
 PyThreadState** smarm_pending_handler(PyInterpreterState* interpreter);

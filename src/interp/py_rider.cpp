@@ -102,6 +102,11 @@ void PyRider::request_attention() noexcept {
     if (smarm_add_pending_call(interpreter_, safe_point, this) != 0) attention_.store(false, memory_order_release);
 }
 
+void PyRider::try_request_attention() noexcept {
+    // sys._current_frames() allocates while it holds the lock that signalling a pending call needs.
+    if (smarm_may_signal()) request_attention();
+}
+
 // Whether something waits to be raised in the actor.
 bool PyRider::has_news_for(const Actor& actor) const noexcept {
     return actor.exit_requested || actor.scope_expired || signalled_.load(memory_order_relaxed);

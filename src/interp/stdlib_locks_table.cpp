@@ -21,6 +21,16 @@ void LockEntry::wake_first() noexcept {
     unpark(first->actor);
 }
 
+void LockEntry::wake_next() noexcept {
+    LockWaiter* next = nullptr;
+    waiters.for_each([&next](LockWaiter& waiter) {
+        if (!next && !waiter.woken) next = &waiter;
+    });
+    if (!next) return;
+    next->woken = true;
+    unpark(next->actor);
+}
+
 LockWaiter* LockEntry::choose_heir() const noexcept {
     LockWaiter* first = waiters.front();
     return first && first->passed_over ? first : nullptr;

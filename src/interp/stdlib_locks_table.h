@@ -49,6 +49,8 @@ struct LockEntry {
     bool unused() const noexcept { return owner == 0 && waiters.empty() && native_waiters == 0; }
     // Wakes the actor that has waited longest, to try for itself.
     void wake_first() noexcept;
+    // The same for who has not been woken yet: for objects of which there may be several.
+    void wake_next() noexcept;
     // Returns the waiter that is to get the lock at this release, or nullptr: release it for whoever comes first. Each one
     // has had a free release before, so that threads that wait natively are not shut out by actors.
     LockWaiter* choose_heir() const noexcept;

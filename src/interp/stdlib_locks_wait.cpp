@@ -42,6 +42,7 @@ Taken wait_for_lock(LockTable& table, LockEntry& entry, Actor& actor, const Pati
     }
     LockWaiter waiter(actor);
     entry.waiters.push_back(waiter);
+    Awaits awaits(actor, entry.owner);
     for (;;) {
         const Wake wake = worker.park(WaitReason::lock, deadline);
         int taken = waiter.has_lock;  // then the entry may be gone

@@ -28,6 +28,13 @@ PyObject* dict_of(PyObject* const* values, PyObject* names) {
     return dict;
 }
 
+// The class of a C module that `self` is an instance of, perhaps by subclasses written in Python.
+PyTypeObject* defining_class(PyObject* self) {
+    PyTypeObject* type = Py_TYPE(self);
+    while (type->tp_base && type->tp_base != &PyBaseObject_Type) type = type->tp_base;
+    return type;
+}
+
 PyMethodDef* find_definition(PyObject* module, const char* type, const char* name) {
     PyObject* owner = type ? PyObject_GetAttrString(module, type) : Py_NewRef(module);
     PyObject* found = owner ? PyObject_GetAttrString(owner, name) : nullptr;
@@ -55,6 +62,8 @@ PyObject* Original::call(PyObject* self, PyObject* const* values, Py_ssize_t cou
         case METH_FASTCALL: return as<PyCFunctionFast>(function)(self, values, count);
         case METH_FASTCALL | METH_KEYWORDS:
             return as<PyCFunctionFastWithKeywords>(function)(self, values, count, names);
+        case METH_METHOD | METH_FASTCALL | METH_KEYWORDS:
+            return as<PyCMethod>(function)(self, defining_class(self), values, count, names);
         default: break;
     }
     PyObject* tuple = tuple_of(values, count);

@@ -61,6 +61,9 @@ private:
     static PyObject* fast_with_names(PyObject* self, PyObject* const* values, Py_ssize_t count, PyObject* names) {
         return handler(original_, self, values, count, names && PyTuple_GET_SIZE(names) ? names : nullptr);
     }
+    static PyObject* method(PyObject* self, PyTypeObject*, PyObject* const* values, Py_ssize_t count, PyObject* names) {
+        return handler(original_, self, values, count, names && PyTuple_GET_SIZE(names) ? names : nullptr);
+    }
     // SAFETY: CPython calls ml_meth with the signature that ml_flags names, whatever its type says.
     template <class Function>
     static PyCFunction as_c_function(Function function) {
@@ -74,6 +77,7 @@ private:
             case METH_VARARGS | METH_KEYWORDS: return as_c_function(tuple_and_dict);
             case METH_FASTCALL: return as_c_function(fast);
             case METH_FASTCALL | METH_KEYWORDS: return as_c_function(fast_with_names);
+            case METH_METHOD | METH_FASTCALL | METH_KEYWORDS: return as_c_function(method);
             default: return nullptr;
         }
     }

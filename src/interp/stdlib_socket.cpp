@@ -243,6 +243,7 @@ void install_module(PyObject* module) {
         if (std::strcmp(name, "_socket") == 0) install_socket(module);
         else if (std::strcmp(name, "select") == 0) install_select(module);
         else if (std::strcmp(name, "_ssl") == 0) install_ssl(module);
+        else if (std::strcmp(name, "_queue") == 0) install_queue(module);
     }
     PyErr_Clear();
 }
@@ -325,7 +326,7 @@ bool install_stdlib_sockets() {
     installed = module && stdlib::Patch<stdlib::exec_module, 0>::install(module, nullptr, "exec_dynamic") &&
                 stdlib::Patch<stdlib::exec_module, 1>::install(module, nullptr, "exec_builtin");
     Py_XDECREF(module);
-    for (const char* name : {"_socket", "select", "_ssl"}) {
+    for (const char* name : {"_socket", "select", "_ssl", "_queue"}) {
         PyObject* key = PyUnicode_FromString(name);
         PyObject* present = key ? PyImport_GetModule(key) : nullptr;
         if (present) stdlib::install_module(present);

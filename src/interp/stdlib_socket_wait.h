@@ -13,6 +13,7 @@ namespace smarm::stdlib {
 void install_socket(PyObject* module);
 void install_select(PyObject* module);
 void install_ssl(PyObject* module);
+void install_queue(PyObject* module);  // stdlib_threads.cpp
 
 // A function that is not as we know it stays as it is.
 inline void or_leave(bool installed) {

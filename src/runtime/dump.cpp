@@ -1,70 +1,173 @@
 #include "smarm/runtime/dump.h"
 
 #include <Python.h>
+#include <poll.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
 #include <filesystem>
 #include <system_error>
+#include <unordered_map>
+#include <vector>
 
+#include "smarm/base/safe_read.h"
+#include "smarm/interp/blocking_pool.h"
 #include "smarm/interp/frame_walk.h"
 
 namespace smarm {
+
+Pid awaited_by(const Actor& actor) noexcept {
+    const void* place = actor.awaited.load(memory_order_relaxed);
+    std::uint64_t bits = 0;
+    return place && actor.state.load(memory_order_relaxed) == ActorState::parked && safe_read(place, &bits, sizeof bits) ? Pid::from_bits(bits) : Pid{};
+}
+
 namespace {
 
 constexpr int kMostFrames = 30;
+constexpr std::size_t kMostEdges = 200;   // lines of the wait graph
+constexpr int kReaderPatienceMs = 10'000;
 
-std::string title(const Actor& actor) {
-    std::string text = "<pid " + std::to_string(actor.pid.index) + "." + std::to_string(actor.pid.generation) + ">";
-    if (actor.name) text += " '" + *actor.name + "'";
-    return text;
+std::string text_of(Pid pid) { return "<pid " + std::to_string(pid.index) + "." + std::to_string(pid.generation) + ">"; }
+
+std::string title(const Actor& actor) { return text_of(actor.pid) + (actor.name ? " '" + *actor.name + "'" : ""); }
+
+std::string describe_wait(const Actor& actor, Instant now) {
+    const Instant since{Duration(actor.parked_since.load(memory_order_relaxed))};
+    const double seconds = std::max(0.0, std::chrono::duration<double>(now - since).count());
+    char length[32];
+    std::snprintf(length, sizeof length, "%.2f s", seconds);
+    std::string text = std::string(", waits for ") + wait_reason_name(actor.wait_reason.load(memory_order_relaxed));
+    if (const Pid whom = awaited_by(actor)) text += " (" + text_of(whom) + ")";
+    return text + ", for " + length;
 }
 
-std::string describe(const Actor& actor, int home) {
+std::string describe(const Actor& actor, int home, Instant now) {
     const ActorState state = actor.state.load(memory_order_relaxed);
     std::string text = title(actor) + ": " + state_name(state);
-    if (state == ActorState::parked) text += std::string(", waits for ") + wait_reason_name(actor.wait_reason.load(memory_order_relaxed));
+    if (state == ActorState::parked) text += describe_wait(actor, now);
     if (home >= 0) text += ", worker " + std::to_string(home);
     if (const std::size_t waiting = actor.mailbox.size()) text += ", " + std::to_string(waiting) + " messages";
-    if (actor.parent) text += ", parent <pid " + std::to_string(actor.parent.index) + "." + std::to_string(actor.parent.generation) + ">";
+    if (actor.parent) text += ", parent " + text_of(actor.parent);
     if (actor.spawn_site) text += ", spawned at " + actor.spawn_site->file + ":" + std::to_string(actor.spawn_site->line);
     text += "\n";
     if (state == ActorState::unstarted || state == ActorState::dead) return text;
     walk_frames(static_cast<const PyThreadState*>(actor.rider_state), kMostFrames, [&text](const FrameLine& frame) {
-        text += "  File \"" + frame.file + "\", line " + std::to_string(frame.line) + ", in " + frame.function + "\n";
+        text += "  File \"";
+        text += frame.file;
+        text += "\", line " + std::to_string(frame.line) + ", in " + frame.function + "\n";
     });
     return text;
 }
 
-void write_all(int fd, const std::string& text) {
+// False: nobody reads it (any more).
+bool write_all(int fd, const std::string& text) {
     for (std::size_t written = 0; written < text.size();) {
+        pollfd ready{fd, POLLOUT, 0};
+        if (poll(&ready, 1, kReaderPatienceMs) == 0) return false;
         const ssize_t part = write(fd, text.data() + written, text.size() - written);
-        if (part < 0) return;  // nobody reads it
-        written += static_cast<std::size_t>(part);
+        if (part < 0 && errno != EAGAIN && errno != EINTR) return false;
+        if (part > 0) written += static_cast<std::size_t>(part);
     }
+    return true;
+}
+
+// ---- the wait graph --------------------------------------------------------------------------------------------------
+
+struct Edge {
+    std::string from;
+    Pid to;
+    const char* what;
+};
+
+// By the bits of the waiting pid: each actor waits for one other at most.
+using WaitGraph = std::unordered_map<std::uint64_t, Edge>;
+
+WaitGraph read_wait_graph(Scheduler& scheduler) {
+    WaitGraph graph;
+    scheduler.table().visit_all([&graph](Actor& actor, int) {
+        const Pid whom = awaited_by(actor);
+        if (whom) graph[actor.pid.bits()] = {title(actor), whom, wait_reason_name(actor.wait_reason.load(memory_order_relaxed))};
+    });
+    return graph;
+}
+
+std::string name_in(const WaitGraph& graph, Pid pid) {
+    const auto found = graph.find(pid.bits());
+    return found == graph.end() ? text_of(pid) : found->second.from;
+}
+
+std::string describe_edges(const WaitGraph& graph) {
+    std::string text;
+    std::size_t lines = 0;
+    for (const auto& [pid, edge] : graph) {
+        if (++lines > kMostEdges) {
+            text += "  and " + std::to_string(graph.size() - kMostEdges) + " more\n";
+            break;
+        }
+        text += "  " + edge.from + " waits for " + name_in(graph, edge.to) + " (" + edge.what + ")\n";
+    }
+    return text;
+}
+
+std::string describe_circles(const WaitGraph& graph) {
+    std::string text;
+    std::unordered_map<std::uint64_t, std::uint64_t> seen_from;  // pid -> where the walk that met it began
+    for (const auto& [start, edge] : graph) {
+        std::uint64_t at = start;
+        while (graph.contains(at) && !seen_from.contains(at)) {
+            seen_from[at] = start;
+            at = graph.at(at).to.bits();
+        }
+        if (!graph.contains(at) || seen_from.at(at) != start) continue;
+        text += "smarm: these wait for each other: " + graph.at(at).from;
+        for (std::uint64_t next = graph.at(at).to.bits(); next != at; next = graph.at(next).to.bits())
+            text += " -> " + graph.at(next).from;
+        text += " -> " + graph.at(at).from + "\n";
+    }
+    return text;
 }
 
 }  // namespace
 
 void dump_actors(Scheduler& scheduler, int fd) {
+    const Instant now = monotonic_now();
     std::string text = "smarm: " + std::to_string(scheduler.table().alive()) + " actors\n";
+    bool is_read = true;
     scheduler.table().visit_all([&](Actor& actor, int home) {
-        text += describe(actor, home);
+        if (!is_read) return;
+        text += describe(actor, home, now);
         if (text.size() > 1 << 16) {
-            write_all(fd, text);
+            is_read = write_all(fd, text);
             text.clear();
         }
     });
-    write_all(fd, text);
+    if (is_read) write_all(fd, text);
+}
+
+void report_deadlock(Scheduler& scheduler, int fd) {
+    if (!write_all(fd, "smarm: deadlock: every actor waits, and nothing that this program has left can wake one\n")) return;
+    dump_actors(scheduler, fd);
+    const WaitGraph graph = read_wait_graph(scheduler);
+    if (!graph.empty()) write_all(fd, "smarm: who waits for whom:\n" + describe_edges(graph) + describe_circles(graph));
 }
 
 bool has_foreign_threads(const Scheduler& scheduler) {
+    // Worker 0 is the caller's thread; the monitor asks, and one thread waits for signals.
+    std::size_t own = scheduler.started_workers() + 2;
+    for (unsigned i = 0; i < scheduler.options().workers; ++i) {
+        const BlockingCounters& pool = blocking_counters(i);
+        if (pool.running.load(memory_order_relaxed) || pool.queued.load(memory_order_relaxed)) return true;
+        own += pool.threads.load(memory_order_relaxed);
+    }
     std::size_t threads = 0;
     std::error_code error;
     for (auto entry = std::filesystem::directory_iterator("/proc/self/task", error); !error && entry != std::filesystem::directory_iterator();
          entry.increment(error))
         ++threads;
-    // Worker 0 is the caller's thread; the monitor asks, and one thread waits for signals.
-    return error || threads > scheduler.started_workers() + 2;
+    return error || threads > own;
 }
 
 std::string describe_stall(Scheduler& scheduler, Worker& worker, Duration lasted) {
@@ -75,7 +178,7 @@ std::string describe_stall(Scheduler& scheduler, Worker& worker, Duration lasted
         if (home != static_cast<int>(worker.index()) || actor.state.load(memory_order_relaxed) != ActorState::running) return;
         who = "actor " + title(actor);
         walk_frames(static_cast<const PyThreadState*>(actor.rider_state), 1, [&who](const FrameLine& frame) {
-            who += " at " + frame.file + ":" + std::to_string(frame.line) + " in " + frame.function;
+            who += std::string(" at ") + frame.file + ":" + std::to_string(frame.line) + " in " + frame.function;
         });
     });
     return text + who + ", which cannot be preempted there (C code, or no_preempt)\n";

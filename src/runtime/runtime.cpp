@@ -7,6 +7,7 @@
 
 #include "interp/py_compat.h"
 #include "runtime/python_signals.h"
+#include "smarm/interp/allocation_hook.h"
 #include "smarm/interp/blocking_pool.h"
 #include "smarm/interp/data_stack.h"
 #include "smarm/interp/errors.h"
@@ -18,7 +19,9 @@
 #include "smarm/interp/stdlib_locks.h"
 #include "smarm/interp/stdlib_sleep.h"
 #include "smarm/interp/stdlib_socket.h"
+#include "smarm/interp/stdlib_threads.h"
 #include "smarm/runtime/dump.h"
+#include "smarm/runtime/overflow.h"
 #include "smarm/runtime/signals.h"
 #include "smarm/wait/reactor.h"
 
@@ -67,10 +70,8 @@ void report_stall(Worker& worker, Duration lasted) {
 }
 
 // Every worker sleeps, and no timer, fd or pool call can wake one.
-void report_deadlock(Scheduler& scheduler) {
-    if (scheduler.table().alive() == 0 || has_foreign_threads(scheduler)) return;
-    std::fputs("smarm: deadlock: every actor waits, and nothing that this program has left can wake one\n", stderr);
-    dump_actors(scheduler, STDERR_FILENO);
+void on_deadlock(Scheduler& scheduler) {
+    if (scheduler.table().alive() > 0 && !has_foreign_threads(scheduler)) report_deadlock(scheduler, STDERR_FILENO);
 }
 
 bool on_process_main_thread() { return gettid() == getpid(); }
@@ -121,14 +122,15 @@ bool Runtime::prepare() {
     interpreter_state()->codec.set_main_by_value(config_.main_by_value);
     Message::set_local_release([](void* object) { Py_DECREF(static_cast<PyObject*>(object)); });
     install_data_stack_hook();
-    if (!install_stdlib_locks() || !install_stdlib_sleep() || !install_stdlib_sockets() || !install_stdlib_fork()) return false;
+    install_allocation_hook();
+    if (!install_stdlib_locks() || !install_stdlib_sleep() || !install_stdlib_sockets() || !install_stdlib_threads() || !install_stdlib_fork()) return false;
     SchedulerOptions options;
     options.workers = config_.workers;
     options.stacks.stack_bytes = config_.stack_bytes;
     options.stacks.warm_stacks = config_.warm_stacks;
     options.stop_timeout = config_.shutdown_timeout;
     options.spin_limit = config_.spin;
-    options.monitor = {config_.time_slice, config_.stall_threshold, report_stall, report_deadlock};
+    options.monitor = {config_.time_slice, config_.stall_threshold, report_stall, on_deadlock};
     options.make_driver = make_reactor;
     options.enter_worker = [this](Worker& worker) { enter_worker(worker); };
     scheduler_ = std::make_unique<Scheduler>(std::move(options));
@@ -188,7 +190,11 @@ PyObject* Runtime::run_main(PyObject* main, PyObject* arguments) {
     PyObject* handler = on_process_main_thread() ? PyCFunction_New(&handle_signal_definition, nullptr) : nullptr;
     SignalWatch signals;
     if (handler) watch_signals(signals, handler, rider);
-    scheduler_->run_main();
+    {
+        OverflowWatch overflows;
+        AlternateStack alternate;
+        scheduler_->run_main();
+    }
     forget_stuck_workers();
     signals.restore();
     for (int number : {SIGINT, SIGTERM}) put_back_default_handler(number, handler);
@@ -237,7 +243,7 @@ void Runtime::watch_signals(SignalWatch& signals, PyObject* handler, PyRider& ri
         scheduler_->worker(0)->nudge();
     };
     signals.install({take(SIGINT), take(SIGTERM), has_default_handler(SIGQUIT), look,
-                     [this] { dump_actors(*scheduler_, STDERR_FILENO); }});
+                     [this](int fd) { dump_actors(*scheduler_, fd); }});
 }
 
 bool Runtime::raise_in_main(PyObject* exception) {
@@ -274,6 +280,7 @@ void Runtime::enter_worker(Worker& worker) {
     bool calls_ended = true;
     {
         PyRider rider(worker, own);
+        AlternateStack alternate;
         worker.set_rider(&rider);
         worker.run();
         calls_ended = stop_blocking_calls(config_.shutdown_timeout);

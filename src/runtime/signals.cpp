@@ -3,11 +3,16 @@
 #include <Python.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <csignal>
+#include <cstdio>
+#include <cstring>
 #include <exception>
+#include <filesystem>
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sys/syscall.h>
 #include <thread>
 #include <unistd.h>
 #include <utility>
@@ -22,6 +27,10 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr unsigned char kEnd = 0;  // not a signal: the watcher is to end
+constexpr unsigned char kDump = 255;  // nor this: somebody asks for a dump
+constexpr char kThreadName[] = "smarm-signals";
+// In the upper half of what comes with a request; the lower half is the descriptor's number.
+constexpr std::uint64_t kDumpMark = 0x534d4152;  // "SMAR"
 constexpr milliseconds kFirstKick{5};
 constexpr milliseconds kLastKick{500};
 
@@ -65,21 +74,57 @@ void on_signal(int number) {
     tell_watcher(static_cast<unsigned char>(number));
 }
 
-void on_kick(int) {}  // that a system call was interrupted is all
+// Who asks for a dump: the sender's process in the upper half, its descriptor in the lower; 0: a free place.
+atomic<std::uint64_t> requests[16];
 
-void take(Taken& signal, void (*handler)(int), int flags) {
-    struct sigaction ours = {};
-    ours.sa_handler = handler;
-    ours.sa_flags = flags;
-    sigemptyset(&ours.sa_mask);
+// That a system call was interrupted is all, unless another process asks for a dump.
+void on_kick(int, siginfo_t* info, void*) {
+    const auto value = reinterpret_cast<std::uint64_t>(info->si_value.sival_ptr);
+    if (info->si_code != SI_QUEUE || value >> 32 != kDumpMark || getpid() != owner) return;
+    const std::uint64_t request = static_cast<std::uint64_t>(info->si_pid) << 32 | (value & 0xffffffff);
+    for (auto& place : requests) {
+        std::uint64_t nobody = 0;
+        if (place.compare_exchange_strong(nobody, request, memory_order_acq_rel)) break;
+    }
+    tell_watcher(kDump);
+}
+
+void serve_requests(const std::function<void(int)>& on_dump) {
+    for (auto& place : requests) {
+        const std::uint64_t request = place.exchange(0, memory_order_acq_rel);
+        if (request == 0) continue;
+        char path[64];
+        std::snprintf(path, sizeof path, "/proc/%u/fd/%u", static_cast<unsigned>(request >> 32), static_cast<unsigned>(request));
+        const int fd = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+        if (fd < 0) continue;  // it has not waited
+        on_dump(fd);
+        close(fd);
+    }
+}
+
+struct sigaction plain_action(void (*handler)(int), int flags) {
+    struct sigaction action = {};
+    action.sa_handler = handler;
+    action.sa_flags = flags;
+    return action;
+}
+
+struct sigaction kick_action() {
+    struct sigaction action = {};
+    action.sa_sigaction = on_kick;
+    action.sa_flags = SA_SIGINFO;
+    return action;
+}
+
+void take(Taken& signal, const struct sigaction& ours) {
     signal.is_taken = sigaction(signal.number, &ours, &signal.previous) == 0;
 }
 
 // Leaves alone what the program has installed meanwhile.
-void give_back(Taken& signal, void (*handler)(int)) {
+void give_back(Taken& signal, const struct sigaction& ours) {
     struct sigaction current = {};
     if (std::exchange(signal.is_taken, false) && sigaction(signal.number, nullptr, &current) == 0 &&
-        current.sa_handler == handler)
+        ((ours.sa_flags ^ current.sa_flags) & SA_SIGINFO) == 0 && current.sa_handler == ours.sa_handler)
         sigaction(signal.number, &signal.previous, nullptr);
 }
 
@@ -92,6 +137,7 @@ std::size_t read_numbers(unsigned char (&numbers)[64], milliseconds patience) {
 }
 
 void watch(const SignalWatch::Wanted& wanted) {
+    pthread_setname_np(pthread_self(), kThreadName);
     constexpr milliseconds kForEver{-1};
     for (milliseconds patience = kForEver;;) {
         unsigned char numbers[64];
@@ -99,7 +145,8 @@ void watch(const SignalWatch::Wanted& wanted) {
         bool look = false;
         for (std::size_t i = 0; i < count; ++i) {
             if (numbers[i] == kEnd) return;
-            if (numbers[i] == SIGQUIT) wanted.on_quit();
+            if (numbers[i] == SIGQUIT) wanted.on_dump(STDERR_FILENO);
+            else if (numbers[i] == kDump) serve_requests(wanted.on_dump);
             else look = true;
         }
         if (look) {
@@ -141,40 +188,64 @@ bool SignalWatch::install(Wanted wanted) {
     main_thread = pthread_self();
     if (!open_pipe()) return false;
     kick.is_taken = false;
-    if (has_system_default(kick.number)) take(kick, on_kick, 0);
+    if (has_system_default(kick.number)) take(kick, kick_action());
     const bool wants_interrupt = wanted.interrupt;
     const bool wants_terminate = wanted.terminate;
     const bool wants_quit = wanted.quit;
     try {
         watcher = std::thread([wanted = std::move(wanted)] { watch(wanted); });
     } catch (const std::exception&) {  // no thread, or no memory
-        give_back(kick, on_kick);
+        give_back(kick, kick_action());
         close_pipe();
         return false;
     }
     installed_ = true;
     previous_wake_up = replace_wake_up_descriptor(wake_up[1]);
     // SIGINT and SIGTERM must interrupt a blocking call, so that Python looks.
-    if (wants_interrupt) take(interrupt, on_signal, 0);
-    if (wants_terminate) take(terminate, on_signal, 0);
-    if (wants_quit) take(quit, on_signal, SA_RESTART);
+    if (wants_interrupt) take(interrupt, plain_action(on_signal, 0));
+    if (wants_terminate) take(terminate, plain_action(on_signal, 0));
+    if (wants_quit) take(quit, plain_action(on_signal, SA_RESTART));
     return true;
 }
 
 void SignalWatch::restore() noexcept {
     if (!installed_) return;
     installed_ = false;
-    for (Taken* signal : {&interrupt, &terminate, &quit}) give_back(*signal, on_signal);
+    for (Taken* signal : {&interrupt, &terminate, &quit}) give_back(*signal, plain_action(on_signal, 0));
     put_back_wake_up_descriptor(wake_up[1], previous_wake_up);
     tell_watcher(kEnd);
     watcher.join();
-    give_back(kick, on_kick);
+    give_back(kick, kick_action());
     close_pipe();
 }
 
 void SignalWatch::handled() noexcept { unhandled.store(false, memory_order_release); }
 
 void SignalWatch::end_is_near() noexcept { impatient.store(true, memory_order_release); }
+
+bool SignalWatch::is_watched(int pid) noexcept {
+    std::error_code error;
+    const std::string tasks = "/proc/" + std::to_string(pid) + "/task";
+    for (std::filesystem::directory_iterator entry(tasks, error), end; !error && entry != end; entry.increment(error)) {
+        char name[sizeof kThreadName] = {};
+        const int fd = open((entry->path() / "comm").c_str(), O_RDONLY | O_CLOEXEC);
+        if (fd < 0) continue;
+        const auto count = read(fd, name, sizeof name - 1);
+        close(fd);
+        if (count > 0 && std::strcmp(name, kThreadName) == 0) return true;
+    }
+    return false;
+}
+
+int SignalWatch::request_dump(int pidfd, int fd) noexcept {
+    siginfo_t info = {};
+    info.si_signo = SIGURG;
+    info.si_code = SI_QUEUE;
+    info.si_pid = getpid();
+    info.si_uid = getuid();
+    info.si_value.sival_ptr = reinterpret_cast<void*>(kDumpMark << 32 | static_cast<unsigned>(fd));
+    return syscall(SYS_pidfd_send_signal, pidfd, SIGURG, &info, 0) == 0 ? 0 : errno;
+}
 
 bool SignalWatch::terminated() noexcept { return got_terminate.load(memory_order_acquire); }
 

@@ -2,6 +2,7 @@
 
 #include <exception>
 #include <memory>
+#include <utility>
 
 #include "smarm/sched/scheduler.h"
 
@@ -9,6 +10,7 @@ namespace smarm {
 namespace {
 constexpr int kIdleLooks = 20;                                        // of sleeping workers only, before the monitor sleeps
 constexpr Duration kSlowLook = std::chrono::milliseconds(5);          // when no busy worker has a second actor
+constexpr Duration kTrimPause = std::chrono::seconds(1);
 }  // namespace
 
 // What the monitor remembers of one worker's present turn.
@@ -17,12 +19,15 @@ struct Monitor::Turn {
     Instant since{};
     Instant asked{};  // when it was first asked to come to a safe point; the epoch: not yet
     bool reported = false;
+    std::uint64_t trimmed = 0;   // the turn up to which the worker's stacks have been looked at
+    Instant trimmed_at{};
+    int idle_looks = 0;          // in a row, at which it slept
 };
 
 Monitor::Monitor(Scheduler& scheduler, MonitorOptions options) : scheduler_(scheduler), options_(std::move(options)) {}
 
 bool Monitor::start() noexcept {
-    if (options_.time_slice <= Duration::zero()) return true;
+    if (options_.time_slice <= Duration::zero()) return true;  // see also Worker::look_at_slice
     try {
         thread_ = std::thread([this, turns = std::make_unique<Turn[]>(kMaxWorkers)] { run(turns.get()); });
         return true;
@@ -46,7 +51,9 @@ void Monitor::run(Turn* turns) noexcept {
         bool contended = false;
         for (unsigned i = 0; i < scheduler_.options().workers; ++i) {
             Worker* worker = scheduler_.worker(i);
-            if (!worker || worker->sleeping()) continue;
+            if (!worker) continue;
+            ask_to_trim(*worker, turns[i], now);
+            if (worker->sleeping()) continue;
             busy = true;
             contended |= worker->live_count() > 1;
             look_at(*worker, turns[i], now);
@@ -66,7 +73,14 @@ void Monitor::sleep_until_busy() noexcept {
     asleep_.store(true, memory_order_seq_cst);
     // Whoever clears the flag decides: a worker releases the semaphore, we do not.
     const bool stay_awake = stopping_.load(memory_order_seq_cst) || any_worker_awake();
-    if (!stay_awake && options_.on_deadlock && is_deadlocked()) options_.on_deadlock(scheduler_);
+    if (!stay_awake && options_.on_deadlock && is_deadlocked()) {
+        std::uint64_t turns = 0;
+        for (unsigned i = 0; i < scheduler_.options().workers; ++i) {
+            if (Worker* worker = scheduler_.worker(i)) turns += worker->turn();
+        }
+        // A worker may wake and find nothing: that is the same deadlock.
+        if (std::exchange(deadlocked_at_, turns) != turns) options_.on_deadlock(scheduler_);
+    }
     if (!stay_awake || !asleep_.exchange(false, memory_order_seq_cst)) wake_.acquire();
 }
 
@@ -88,10 +102,24 @@ bool Monitor::is_deadlocked() const noexcept {
     return !any_worker_awake();
 }
 
+// Stacks that ran deep give their pages back: when their worker has come to rest, and once a second when it does not.
+void Monitor::ask_to_trim(Worker& worker, Turn& turn, Instant now) noexcept {
+    if (turn.trimmed_at == Instant{}) turn.trimmed_at = now;
+    turn.idle_looks = worker.sleeping() ? turn.idle_looks + 1 : 0;
+    if (worker.turn() == turn.trimmed || (turn.idle_looks != kIdleLooks / 2 && now - turn.trimmed_at < kTrimPause)) return;
+    turn.trimmed = worker.turn();
+    turn.trimmed_at = now;
+    worker.request_trim();
+}
+
 void Monitor::look_at(Worker& worker, Turn& turn, Instant now) noexcept {
+    worker.note_time(now);
     const std::uint64_t number = worker.turn();
     if (number != turn.number || !worker.is_running_actor()) {
-        turn = {number, now, {}, false};
+        turn.number = number;
+        turn.since = now;
+        turn.asked = {};
+        turn.reported = false;
         if (!worker.timer_due(now)) return;
     }
     const bool used_up = now - turn.since >= options_.time_slice - options_.time_slice / 8;

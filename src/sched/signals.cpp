@@ -43,6 +43,24 @@ void receive_exit(Actor& actor, Pid from, const Ref<ExitReason>& reason) {
     }
 }
 
+// Tells the parent when the child has not ended in time. On the parent's worker, for as long as the parent has the child.
+class TimeLimit final : public ChildLimit, TimerNode {
+public:
+    TimeLimit(Actor& parent, Pid child, MonitorRef ref) noexcept : TimerNode(fire), parent_(parent), child_(child), ref_(ref) {}
+    ~TimeLimit() override { parent_.worker->timers().cancel(*this); }
+    void arm(Instant limit) noexcept { parent_.worker->arm_timer(*this, limit); }
+
+private:
+    static void fire(TimerNode& node) {
+        auto& limit = static_cast<TimeLimit&>(node);
+        if (limit.parent_.worker->closing()) return;
+        notify(limit.parent_, Notice::Kind::child_late, limit.ref_, limit.child_, nullptr);
+    }
+    Actor& parent_;
+    const Pid child_;
+    const MonitorRef ref_;
+};
+
 // An exit that came along a link. The receiver of a kill's echo must be able to trap it: links pass on `killed` as a value.
 void receive_link_exit(Actor& actor, Pid from, const Ref<ExitReason>& reason) {
     if (!actor.relations || actor.relations->links.erase(from) == 0) return;  // unlinked meanwhile
@@ -56,7 +74,8 @@ void receive_link_exit(Actor& actor, Pid from, const Ref<ExitReason>& reason) {
 
 void receive_down(Actor& actor, MonitorRef ref, Pid pid, Ref<ExitReason> reason) {
     if (!actor.relations || actor.relations->watching.erase(ref) == 0) return;  // demonitored meanwhile
-    notify(actor, Notice::Kind::down, ref, pid, std::move(reason));
+    const bool is_child = actor.relations->children.erase(ref) != 0;
+    notify(actor, is_child ? Notice::Kind::child_ended : Notice::Kind::down, ref, pid, std::move(reason));
 }
 
 void receive_reply(Actor& actor, SignalPost& signal) {
@@ -189,6 +208,13 @@ MonitorRef monitor_child(Actor& self, Actor& child) {
     relations_of(child).watchers.emplace(ref, self.pid);
     relations_of(self).watching.emplace(ref, child.pid);
     return ref;
+}
+
+void watch_child(Actor& self, Actor& child, Instant limit) {
+    const MonitorRef ref = monitor_child(self, child);
+    auto watch = limit == kNever ? nullptr : std::make_unique<TimeLimit>(self, child.pid, ref);
+    if (watch) watch->arm(limit);
+    self.relations->children.emplace(ref, std::move(watch));
 }
 
 bool send_exit(Pid from, Pid to, Ref<ExitReason> reason) {

@@ -32,7 +32,9 @@ Worker::Worker(Scheduler& scheduler, unsigned index, std::unique_ptr<Driver> dri
       driver_(std::move(driver)),
       stacks_(stacks),
       timers_(driver_->now()),
-      spin_limit_(scheduler.options().spin_limit) {}
+      spin_limit_(scheduler.options().spin_limit) {
+    note_time(driver_->now());
+}
 
 Worker::~Worker() {
     // What was posted after the loop ended reaches nobody.
@@ -47,6 +49,7 @@ Worker::~Worker() {
 // ---- switching -----------------------------------------------------------------------------------------------------
 
 void Worker::switch_away(Actor& from) noexcept {
+    charge(from);
     Actor* next = ready_.front();
     if (next && --switch_budget_ > 0 && inbox_.empty() && next->stack) {
         ready_.pop();
@@ -68,6 +71,7 @@ Wake Worker::park(WaitReason reason, Instant deadline) noexcept {
     if (__builtin_expect(actor.exit_requested | actor.killed | actor.scope_expired, 0) && must_exit_at_park(actor))
         return Wake::exit_requested;
     actor.wait_reason.store(reason, memory_order_relaxed);
+    actor.parked_since.store(recent_.load(memory_order_relaxed), memory_order_relaxed);
     actor.state.store(ActorState::parked, memory_order_relaxed);
     Wake wake = Wake::woken;
     if (deadline == kNever) switch_away(actor);
@@ -145,6 +149,21 @@ Wake Worker::at_safe_point(bool may_preempt, bool may_exit) noexcept {
     return may_exit && take_exit_request() ? Wake::exit_requested : Wake::woken;
 }
 
+void Worker::look_at_slice() noexcept {
+    charge(*current());
+    const Duration slice = scheduler_.options().monitor.time_slice;
+    if (slice <= Duration::zero()) return;
+    const Instant now = driver_->now();
+    note_time(now);
+    if (slice_turn_ != turn()) {
+        slice_turn_ = turn();
+        slice_end_ = now + slice;
+    }
+    if (!timer_due(now) && (now < slice_end_ || !has_waiting_work())) return;
+    preempt_turn_.store(turn(), memory_order_relaxed);
+    if (rider_) rider_->try_request_attention();
+}
+
 bool Worker::take_exit_request() noexcept {
     Actor& actor = *current();
     if (actor.shield_depth || !(actor.exit_requested | actor.scope_expired)) return false;
@@ -185,6 +204,7 @@ void Worker::actor_entry(void* argument) {
     auto* actor = static_cast<Actor*>(argument);
     actor->body();
     Worker& worker = *actor->worker;
+    worker.charge(*actor);
     actor->state.store(ActorState::dead, memory_order_relaxed);
     worker.finished_ = actor;
     worker.set_current(nullptr);
@@ -220,6 +240,7 @@ void Worker::run_actor(Actor& actor) noexcept {
     }
     actor.state.store(ActorState::running, memory_order_relaxed);
     switch_budget_ = kSwitchBudget;
+    detail::allocation_budget = detail::kAllocationBudget;  // what the worker itself allocated is nobody's
     set_current(&actor);
     WorkerCounters::add(counters_.switches);
     if (rider_) rider_->switch_to(actor.rider_state);
@@ -261,6 +282,11 @@ void Worker::wake_remote(Actor& actor) noexcept {
 
 void Worker::nudge() noexcept {
     if (sleeping_.exchange(false, memory_order_seq_cst)) driver_->wake();
+}
+
+void Worker::request_trim() noexcept {
+    trim_requested_.store(true, memory_order_relaxed);
+    nudge();
 }
 
 void Worker::request_stop() noexcept {
@@ -312,7 +338,9 @@ void Worker::drain_inbox() noexcept {
 void Worker::take_outside_events(bool look_around) noexcept {
     if (!inbox_.empty()) drain_inbox();
     if (timers_.size()) {
-        timers_.expire(driver_->now());
+        const Instant now = driver_->now();
+        note_time(now);
+        timers_.expire(now);
         publish_next_timer();
     } else if (has_timer()) {
         publish_next_timer();  // the last one was cancelled
@@ -365,7 +393,25 @@ bool Worker::spin() noexcept {
     return false;
 }
 
+// Some thousand actors at a time, as long as there is nothing else to do.
+void Worker::trim_stacks() noexcept {
+    const auto trim = [this](Actor& actor, int home) {
+        if (home != static_cast<int>(index_) || !actor.stack || actor.state.load(memory_order_relaxed) != ActorState::parked) return;
+        if (stacks_.trim_if_deep(actor.stack, actor.context.stack_pointer)) WorkerCounters::add(counters_.stacks_trimmed);
+    };
+    while (!has_outside_work() && !timer_due(driver_->now())) {
+        if (scheduler_.table().visit_segment(trim_segment_, trim)) {
+            ++trim_segment_;
+            continue;
+        }
+        trim_segment_ = 0;
+        trim_requested_.store(false, memory_order_relaxed);
+        return;
+    }
+}
+
 void Worker::idle() noexcept {
+    if (trim_requested_.load(memory_order_relaxed)) trim_stacks();
     const Duration longest = scheduler_.options().spin_limit;
     const auto spin_more = [&] { spin_limit_ = std::min(longest, std::max(2 * spin_limit_, longest / 64)); };
     if (spin()) return spin_more();
@@ -380,6 +426,7 @@ void Worker::idle() noexcept {
         if (rider_) rider_->before_wait();
         driver_->wait(until);
         if (rider_) rider_->after_wait();
+        note_time(driver_->now());
     }
     sleeping_.store(false, memory_order_seq_cst);
     scheduler_.note_idle(false);

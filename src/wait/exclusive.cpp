@@ -24,6 +24,7 @@ Status Exclusive::acquire_once(Instant deadline, bool through_seal) noexcept {
     } else {
         Waiter waiter(self);
         waiters_.push(waiter);
+        Awaits awaits(self, holder_);
         const Waited waited = wait(waiters_, waiter, WaitReason::lock, deadline);
         status = waited.status;
         if (holder_ != self.pid) {

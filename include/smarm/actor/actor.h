@@ -14,6 +14,7 @@
 // Subclass: NativeActor (C++ function), PyActor (interp). attach/body/detach bracket its life on the worker.
 #pragma once
 
+#include <bit>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -78,8 +79,14 @@ public:
     bool scope_expired = false;       // a CancelScope it is in is to be left at the next park or safe point
     std::uint8_t shield_depth = 0;    // shield() sections: none of these is raised
     bool scope_unwinds = false;       // the last Wake::exit_requested was for a CancelScope
+    bool allocations_preempt = false; // native: it may be switched away in operator new (AllocationsPreempt)
     atomic<bool> wake_posted{false};  // this Post is in the inbox of `worker`: further wakes need not post it again
     Worker* worker = nullptr;         // set when started, never changed
+    atomic<std::uint64_t> reductions{0};   // its allocations up to its last turn; written by its worker
+    atomic<std::int64_t> parked_since{0};  // when parked: about when that began, as a count of Instant
+    // When parked: where the Pid (or its bits()) of the actor is that it waits for (a joined actor, the holder of a lock), or
+    // nullptr. What it points to may be gone when another thread looks: read it with safe_read.
+    atomic<const void*> awaited{nullptr};
 
     // --- the rest --------------------------------------------------------------------------------------------------
     Stack stack;
@@ -96,6 +103,23 @@ public:
     atomic<bool> registered{false};   // has a name in the Registry
     bool keeps_thread_ident = false;  // the main actor: threading takes it for its OS thread
     std::unique_ptr<std::string> name;  // given by the user, or nullptr
+};
+
+// Says whose end or release the running actor waits for while this lives, to those who look at it. `whom` outlives it.
+class Awaits {
+public:
+    Awaits(Actor& actor, const Pid& whom) noexcept : actor_(actor) { actor_.awaited.store(&whom, memory_order_relaxed); }
+    Awaits(Actor& actor, const std::uint64_t& bits) noexcept : actor_(actor) {
+        // SAFETY: a Pid lies in memory as its bits() do, and both are only copied from there.
+        static_assert(sizeof(Pid) == sizeof bits && std::endian::native == std::endian::little);
+        actor_.awaited.store(&bits, memory_order_relaxed);
+    }
+    ~Awaits() { actor_.awaited.store(nullptr, memory_order_relaxed); }
+    Awaits(const Awaits&) = delete;
+    Awaits& operator=(const Awaits&) = delete;
+
+private:
+    Actor& actor_;
 };
 
 // An actor that runs a C++ function. Exceptions that leave it are printed and end the actor only.

@@ -55,6 +55,8 @@ public:
     bool pinned(Pid pid, const std::function<void(Actor&, int home)>& visit) const;
     // Pins and visits every actor that is alive, in index order.
     void visit_all(const std::function<void(Actor&, int home)>& visit) const;
+    // The same for the slots of one segment, in order. False: there is no such segment, nor one after it.
+    bool visit_segment(std::uint32_t segment, const std::function<void(Actor&, int home)>& visit) const;
     std::size_t alive() const noexcept { return alive_.load(memory_order_relaxed); }
 
 private:

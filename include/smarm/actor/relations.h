@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -20,10 +21,18 @@ struct PidHash {
 // Names one monitor; unique in the process. 0: none.
 using MonitorRef = std::uint64_t;
 
+// The time limit of a child, disarmed when it dies.
+class ChildLimit {
+public:
+    virtual ~ChildLimit() = default;
+};
+
 struct Relations {
     std::unordered_set<Pid, PidHash> links;
     std::unordered_map<MonitorRef, Pid> watching;
     std::unordered_map<MonitorRef, Pid> watchers;
+    // Which of `watching` are children whose end is told as Signal.Exit or Signal.Panic, with their time limit or nullptr.
+    std::unordered_map<MonitorRef, std::unique_ptr<ChildLimit>> children;
     bool trap_exit = false;  // exit signals become messages
 };
 

@@ -63,6 +63,9 @@ public:
     // Gives the pages of `stack` below `stack_pointer` back to the kernel; the flow suspended there stays intact.
     static void trim_below(const Stack& stack, const void* stack_pointer) noexcept;
 
+    // The same if the flow that is suspended there ran deep_bytes deeper before. Returns whether it did. Cheap when not.
+    bool trim_if_deep(const Stack& stack, const void* stack_pointer) noexcept;
+
     StackPoolStatistics statistics() const noexcept;
 
 private:

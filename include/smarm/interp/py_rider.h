@@ -28,6 +28,7 @@ public:
     void after_wait() noexcept override;
     void let_others_in() noexcept override;
     void request_attention() noexcept override;
+    void try_request_attention() noexcept override;
 
     PyInterpreterState* interpreter() const noexcept { return interpreter_; }
 

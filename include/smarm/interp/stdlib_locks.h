@@ -15,7 +15,7 @@
 //          CPython's tables are not what we know. A lock with a timeout honours it; an actor asked to exit while it
 //          waits gets ActorExit, except in RLock._acquire_restore, which must return with the lock, and unless it got the
 //          lock at the same moment; a killed one that knows waits up to a second for what its finally blocks need.
-// Not:     other blocking calls of C modules (queue.SimpleQueue.get, Thread.join). Python code that runs on a worker outside
+// Not:     other blocking calls of C modules: see the other stdlib_*.h. Python code that runs on a worker outside
 //          of actors (signal handlers) must not wait for a lock that an actor holds: RLock says so with RuntimeError.
 #pragma once
 

@@ -1,8 +1,11 @@
 // dump.h: every actor with its state and Python traceback, for people, also when a worker is wedged.
 //
-// What:    dump_actors writes a block per actor: pid, name, state, what it waits for and since when it is known to, worker, mailbox,
-//          spawn site, traceback. describe_stall says which actor holds a worker up, and in which line.
+// What:    dump_actors writes a block per actor: pid, name, state, what it waits for (and for whom, where that is known) and how
+//          long, worker, mailbox, spawn site, traceback. report_deadlock adds who waits for whom, and the circles in that.
+//          describe_stall says which actor holds a worker up, and in which line.
+// Time:    how long an actor has been parked is right to some milliseconds (Worker::note_time).
 // Threads: any that is not a worker's; needs no GIL and no cooperation (see interp/frame_walk.h), only the table's pins.
+// Blocks:  for a reader that does not read, 10 seconds at most; then the rest is not written.
 #pragma once
 
 #include <string>
@@ -11,7 +14,12 @@
 
 namespace smarm {
 
+// The actor whose end or release a parked one waits for, or the null Pid: nobody in particular. `actor` must be pinned.
+Pid awaited_by(const Actor& actor) noexcept;
+
 void dump_actors(Scheduler& scheduler, int fd);
+
+void report_deadlock(Scheduler& scheduler, int fd);
 
 // Whether the process has OS threads that are not the scheduler's own: they may wake actors in ways that it cannot know.
 bool has_foreign_threads(const Scheduler& scheduler);

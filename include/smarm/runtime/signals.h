@@ -2,10 +2,13 @@
 //
 // What:    C handlers of SIGINT, SIGTERM and SIGQUIT, and a thread that hears of them and of every other signal that the program
 //          handles in Python (through Python's wake-up descriptor). SIGINT and SIGTERM become Python signals; for SIGQUIT the
-//          thread calls `on_quit`, for all others `look`, which is to make the main thread call Python's handlers.
+//          thread calls `on_dump`, for all others `look`, which is to make the main thread call Python's handlers.
 // Kick:    a signal may come a moment before a blocking call, which it then does not interrupt: until `look` has been followed
 //          by handled(), the thread interrupts the main thread again, with growing pauses. It uses SIGURG for that, which
 //          does nothing by default; a program that handles SIGURG itself is not interrupted again.
+// Dump:    another process can ask for a dump without a signal that might end this one: it sends SIGURG with sigqueue and the number
+//          of a descriptor of its own, to which `on_dump` writes (opened as /proc/<sender>/fd/<number>). request_dump() is the
+//          other side; is_watched() says whether a process has such a thread, by the thread's name.
 // Hurry:   once end_is_near() was called, or after a SIGTERM, another SIGINT or SIGTERM ends the process at once (exit code
 //          128 + number): whoever asks twice does not want to wait.
 // Life:    install() replaces the handlers of the signals asked for; restore() puts the old ones back.
@@ -24,7 +27,7 @@ public:
         bool terminate = false;
         bool quit = false;
         std::function<void()> look;
-        std::function<void()> on_quit;
+        std::function<void(int fd)> on_dump;  // writes a dump: for SIGQUIT to standard error
     };
     SignalWatch() = default;
     ~SignalWatch() { restore(); }
@@ -39,6 +42,11 @@ public:
     static void end_is_near() noexcept;
     // Whether SIGTERM has come since install().
     static bool terminated() noexcept;
+
+    // Whether the process `pid` has a thread that hears of signals in this way: it is a smarm program that runs.
+    static bool is_watched(int pid) noexcept;
+    // Asks the process behind a pidfd for a dump to the caller's descriptor `fd`. Returns 0 or an errno.
+    static int request_dump(int pidfd, int fd) noexcept;
 
 private:
     bool installed_ = false;

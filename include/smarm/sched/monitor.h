@@ -4,10 +4,12 @@
 //          could run, or a timer is due, it asks the worker's rider to bring the actor to a safe point, where it is
 //          preempted. When the actor does not get there within `stall_threshold` (C code that keeps the interpreter), it
 //          calls on_stall once for that turn. When all workers sleep and nothing is left that could wake one, it calls on_deadlock.
+// Stacks:  now and then it asks a worker to give back the pages of parked stacks that ran deep (Worker::request_trim).
 // Idle:    after a few looks at sleeping workers only it sleeps until a worker wakes: no CPU while nothing runs.
 // Threads: start, stop: the scheduler's owner; note_busy: any worker. Blocks: stop joins the thread.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <semaphore>
 #include <thread>
@@ -50,6 +52,7 @@ private:
     struct Turn;
     void run(Turn* turns) noexcept;
     void look_at(Worker& worker, Turn& turn, Instant now) noexcept;
+    void ask_to_trim(Worker& worker, Turn& turn, Instant now) noexcept;
     void sleep_until_busy() noexcept;
     bool any_worker_awake() const noexcept;
     bool is_deadlocked() const noexcept;
@@ -59,6 +62,7 @@ private:
     std::counting_semaphore<> wake_{0};
     atomic<bool> asleep_{false};
     atomic<bool> stopping_{false};
+    std::uint64_t deadlocked_at_ = ~std::uint64_t{0};  // the turns of all workers at the last report
     std::thread thread_;
 };
 

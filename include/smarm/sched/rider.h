@@ -19,6 +19,9 @@ public:
     virtual void let_others_in() noexcept {}
     // Asks the running actor to reach a safe point soon and call Worker::at_safe_point there.
     virtual void request_attention() noexcept = 0;
+    // The same from the running actor itself, in the middle of an allocation: must not allocate, or wait for a lock that this
+    // thread may hold. May do nothing: it is called again soon.
+    virtual void try_request_attention() noexcept { request_attention(); }
 };
 
 }  // namespace smarm

@@ -6,6 +6,7 @@
 // Link:    both ends; when one ends with another reason than normal, the other gets an exit signal: an actor that traps
 //          exits gets an Exit notice, another is asked to exit with the same reason. A link to a dead actor gives noproc.
 // Monitor: one way; the watcher gets one Down notice per monitor, at once with noproc when there is no such actor.
+// Child:   a monitor whose notices say that it is a child (the seed's Signal), optionally with a time limit.
 // Kill:    cannot be trapped: the actor is asked to exit at every park until it does; its links see `killed`.
 // Order:   signals and messages from one actor to another arrive in the order of sending (one inbox, first in, first out;
 //          same worker: at once). Between different senders nothing is promised.
@@ -22,13 +23,13 @@ namespace smarm {
 // What an actor is told about another's end; travels as the only attachment of an empty parcel.
 class Notice final : public Shared {
 public:
-    enum class Kind : std::uint8_t { exit, down, reply };
+    enum class Kind : std::uint8_t { exit, down, reply, child_ended, child_late };
     Notice(Kind its_kind, MonitorRef its_ref, Pid its_pid, Ref<ExitReason> its_reason, OwnedParcel its_payload = nullptr) noexcept
         : kind(its_kind), ref(its_ref), pid(its_pid), reason(std::move(its_reason)), payload(std::move(its_payload)) {}
     const Kind kind;
     const MonitorRef ref;  // 0 for exit
     const Pid pid;         // of the ended or answering actor
-    const Ref<ExitReason> reason;  // null for reply
+    const Ref<ExitReason> reason;  // null for reply and child_late
     const OwnedParcel payload;     // of reply
 };
 
@@ -49,6 +50,8 @@ bool demonitor(Actor& self, MonitorRef ref) noexcept;
 // Makes `child`, which has a pid but has not been made runnable, linked to and (or) monitored by `self`.
 void link_child(Actor& self, Actor& child);
 MonitorRef monitor_child(Actor& self, Actor& child);
+// The same, told as child_ended; and child_late once if the child has not ended by `limit` (kNever: no limit).
+void watch_child(Actor& self, Actor& child, Instant limit);
 
 // Answers a call: ends the caller's monitor `ref` and gives it the payload. Dropped when the caller waits for it no longer
 // (the ref is what OTP calls an alias). False: nobody has that pid.

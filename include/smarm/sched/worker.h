@@ -28,6 +28,13 @@ namespace smarm {
 
 class Scheduler;
 
+namespace detail {
+// What is left of the calling thread's allocations until the clock is looked at: see sched/preempt.h.
+inline constexpr std::int32_t kAllocationBudget = 256;
+// SAFETY: initial-exec as for this_worker below.
+extern thread_local std::int32_t allocation_budget __attribute__((tls_model("initial-exec")));
+}  // namespace detail
+
 // How a park ended. woken may be spurious: the caller looks at its condition again. exit_requested: the caller must be
 // unwound, by an exit or (Actor::scope_unwinds) by the end of a CancelScope.
 enum class Wake : std::uint8_t { woken, timed_out, exit_requested };
@@ -42,6 +49,7 @@ struct WorkerCounters {
     atomic<std::uint64_t> dead_letters{0};
     atomic<std::uint64_t> waits{0};
     atomic<std::uint64_t> preemptions{0};
+    atomic<std::uint64_t> stacks_trimmed{0};
 
     static void add(atomic<std::uint64_t>& counter, std::uint64_t n = 1) noexcept {
         counter.store(counter.load(memory_order_relaxed) + n, memory_order_relaxed);
@@ -80,6 +88,15 @@ public:
     // for it in this turn and `may_preempt`. exit_requested: the actor must be unwound now (the request is consumed);
     // without `may_exit` the request stays, and whoever calls has to come back. See Rider::request_attention.
     Wake at_safe_point(bool may_preempt, bool may_exit = true) noexcept;
+    // Looks at the clock, between two counts of allocations. When the running actor's slice is over while others could run, or a
+    // timer is due, asks it to come to at_safe_point(). Called in the middle of an allocation: does not wait for anybody.
+    void look_at_slice() noexcept;
+    // Adds what the running actor has allocated since the last time to its reductions.
+    void charge(Actor& running) noexcept {
+        const auto used = static_cast<std::uint64_t>(detail::kAllocationBudget - detail::allocation_budget);
+        running.reductions.store(running.reductions.load(memory_order_relaxed) + used, memory_order_relaxed);
+        detail::allocation_budget = detail::kAllocationBudget;
+    }
 
     // ---- for code on this worker ---------------------------------------------------------------------------------
     // Makes one of this worker's parked actors ready; does nothing when it is not parked.
@@ -132,6 +149,10 @@ public:
     bool timer_due(Instant now) const noexcept {
         return now.time_since_epoch().count() >= next_timer_.load(memory_order_relaxed);
     }
+    // Makes the worker look for parked actors whose stacks ran deep and give those pages back, when it has nothing else to do.
+    void request_trim() noexcept;
+    // Tells the worker what time it is, for parked_since.
+    void note_time(Instant now) noexcept { recent_.store(now.time_since_epoch().count(), memory_order_relaxed); }
     // Asks the actor of turn `turn` to let others run.
     void request_preemption(std::uint64_t turn) noexcept;
     // Looks for work again, even when asleep.
@@ -165,6 +186,7 @@ private:
     bool stop_step() noexcept;
     Actor* next_ready() noexcept;
     void publish_next_timer() noexcept;
+    void trim_stacks() noexcept;
     void set_current(Actor* actor) noexcept { current_.store(actor, memory_order_relaxed); }
     bool take_exit_request() noexcept;
     bool must_exit_at_park(Actor& actor) noexcept;
@@ -198,7 +220,11 @@ private:
     std::uint64_t begin_before_preempted_ = 0;  // begun_ must reach this before the first of preempted_ runs again
     // Of timers_; relaxed: the monitor may see an old one for one look.
     atomic<Instant::rep> next_timer_{kNever.time_since_epoch().count()};
-    atomic<std::uint64_t> preempt_turn_{0};  // the turn that the monitor wants to end; 0: none
+    atomic<std::uint64_t> preempt_turn_{0};  // the turn that is to end; 0: none
+    std::uint64_t slice_turn_ = 0;           // the turn that slice_end_ is about
+    Instant slice_end_{};
+    // A time not long ago: an actor that parks is stamped with it, as a look at the clock would cost more than the park.
+    atomic<Instant::rep> recent_{0};
     bool closing_ = false;
     // Acq_rel: whoever ends it decides, and sees what the other did before.
     enum class Life : std::uint8_t { running, ended, left_behind };
@@ -208,6 +234,8 @@ private:
     }
     void end_run() noexcept;
     atomic<Life> life_{Life::running};
+    atomic<bool> trim_requested_{false};  // relaxed: a request that comes a moment too late is made again
+    std::uint32_t trim_segment_ = 0;      // of the actor table: the next one to look at
     std::uint32_t stop_tries_ = 0;
     std::uint32_t passes_ = 0;
     Duration spin_limit_;

@@ -1,0 +1,37 @@
+#include "smarm/sched/preempt.h"
+
+namespace smarm {
+
+namespace detail {
+
+thread_local std::int32_t allocation_budget __attribute__((tls_model("initial-exec"))) = kAllocationBudget;
+
+void budget_used_up() noexcept {
+    Worker* worker = smarm::this_worker();
+    Actor* actor = worker ? worker->current() : nullptr;
+    if (!actor) {
+        allocation_budget = kAllocationBudget;
+        return;
+    }
+    worker->look_at_slice();
+    // Here nobody can be unwound: an exit request waits for a park or check().
+    if (actor->allocations_preempt) worker->at_safe_point(true, false);
+}
+
+Wake check_slice() noexcept {
+    Worker* worker = smarm::this_worker();
+    if (!worker || !worker->current()) {
+        allocation_budget = kAllocationBudget;
+        return Wake::woken;
+    }
+    worker->look_at_slice();
+    return worker->at_safe_point(true);
+}
+
+}  // namespace detail
+
+AllocationsPreempt::AllocationsPreempt() noexcept : before_(std::exchange(this_actor()->allocations_preempt, true)) {}
+
+AllocationsPreempt::~AllocationsPreempt() { this_actor()->allocations_preempt = before_; }
+
+}  // namespace smarm
