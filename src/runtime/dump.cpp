@@ -94,12 +94,13 @@ WaitGraph read_wait_graph(Scheduler& scheduler) {
     return graph;
 }
 
-std::string name_in(const WaitGraph& graph, Pid pid) {
-    const auto found = graph.find(pid.bits());
-    return found == graph.end() ? text_of(pid) : found->second.from;
+std::string find_title(Scheduler& scheduler, Pid pid) {
+    std::string text = text_of(pid);
+    if (!scheduler.table().pinned(pid, [&text](Actor& actor, int) { text = title(actor); })) text += ", which has ended";
+    return text;
 }
 
-std::string describe_edges(const WaitGraph& graph) {
+std::string describe_edges(Scheduler& scheduler, const WaitGraph& graph) {
     std::string text;
     std::size_t lines = 0;
     for (const auto& [pid, edge] : graph) {
@@ -107,7 +108,7 @@ std::string describe_edges(const WaitGraph& graph) {
             text += "  and " + std::to_string(graph.size() - kMostEdges) + " more\n";
             break;
         }
-        text += "  " + edge.from + " waits for " + name_in(graph, edge.to) + " (" + edge.what + ")\n";
+        text += "  " + edge.from + " waits for " + find_title(scheduler, edge.to) + " (" + edge.what + ")\n";
     }
     return text;
 }
@@ -151,7 +152,7 @@ void report_deadlock(Scheduler& scheduler, int fd) {
     if (!write_all(fd, "smarm: deadlock: every actor waits, and nothing that this program has left can wake one\n")) return;
     dump_actors(scheduler, fd);
     const WaitGraph graph = read_wait_graph(scheduler);
-    if (!graph.empty()) write_all(fd, "smarm: who waits for whom:\n" + describe_edges(graph) + describe_circles(graph));
+    if (!graph.empty()) write_all(fd, "smarm: who waits for whom:\n" + describe_edges(scheduler, graph) + describe_circles(graph));
 }
 
 bool has_foreign_threads(const Scheduler& scheduler) {

@@ -1,5 +1,6 @@
 #include "smarm/sched/monitor.h"
 
+#include <algorithm>
 #include <exception>
 #include <memory>
 #include <utility>
@@ -9,7 +10,7 @@
 namespace smarm {
 namespace {
 constexpr int kIdleLooks = 20;                                        // of sleeping workers only, before the monitor sleeps
-constexpr Duration kSlowLook = std::chrono::milliseconds(5);          // when no busy worker has a second actor
+constexpr Duration kSlowLook = std::chrono::milliseconds(5);          // when no busy worker has a second actor; never longer
 constexpr Duration kTrimPause = std::chrono::seconds(1);
 }  // namespace
 
@@ -65,7 +66,7 @@ void Monitor::run(Turn* turns) noexcept {
             idle_looks = 0;
             continue;
         }
-        std::this_thread::sleep_for(contended ? options_.time_slice / 2 : kSlowLook);
+        std::this_thread::sleep_for(contended ? std::min(options_.time_slice / 2, kSlowLook) : kSlowLook);
     }
 }
 
