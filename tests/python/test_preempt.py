@@ -1,7 +1,11 @@
 """An actor that does not park does not stop the others of its worker."""
 
+import ctypes
 import gc
+import sys
 import threading
+
+import pytest
 
 import smarm
 
@@ -194,3 +198,232 @@ def test_exceptions_being_handled_stay_with_their_actor_under_preemption():
         return [h.join() for h in [smarm.spawn(handle, n) for n in range(6)]]
 
     assert run(main, time_slice=1e-4) == list(range(6))
+
+
+def test_allocations_are_counted_as_reductions():
+    def main():
+        def idle():
+            smarm.receive()
+
+        def works():
+            for _ in range(10_000):
+                [object()]
+            smarm.receive()
+
+        idler, worker = smarm.spawn(idle), smarm.spawn(works)
+        while smarm.process_info(worker.pid).state != "parked" or smarm.process_info(idler.pid).state != "parked":
+            smarm.yield_now()
+        before = smarm.process_info(smarm.self()).reductions
+        kept = [[number] for number in range(1000)]
+        after = smarm.process_info(smarm.self()).reductions
+        del kept
+        return [smarm.process_info(pid).reductions for pid in (idler.pid, worker.pid)], after - before
+
+    (idle, busy), own = run(main)
+    assert idle < 1000 < 10_000 <= busy
+    assert 1000 <= own < 5000
+
+
+def test_a_loop_that_allocates_is_preempted():
+    def main():
+        stop = []
+
+        def hog():
+            while not stop:
+                [[number] for number in range(100)]
+            return "saw it"
+
+        handle = smarm.spawn(hog)
+        smarm.sleep(0.005)
+        stop.append(True)
+        return handle.join()
+
+    assert run(main) == "saw it"
+
+
+def test_looking_at_all_frames_while_others_wait_does_not_deadlock():
+    # sys._current_frames() allocates while it holds the lock that a request for preemption needs.
+    def main():
+        stop = []
+
+        def looks():
+            for _ in range(2000):
+                sys._current_frames()
+            stop.append(True)
+
+        def waits():
+            while not stop:
+                smarm.yield_now()
+
+        smarm.join_all([smarm.spawn(looks), smarm.spawn(waits)])
+        return "alive"
+
+    assert run(main, time_slice=1e-5) == "alive"
+
+
+PENDING_CALL = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p)
+
+
+def call_soon(function):
+    """Make Python call function in the middle of whatever runs in the main interpreter next."""
+    callback = PENDING_CALL(lambda _: function() and 0 or 0)
+    assert ctypes.pythonapi.Py_AddPendingCall(callback, None) == 0
+    return callback
+
+
+def test_an_actor_that_parks_inside_a_pending_call_does_not_end_preemption():
+    def main():
+        parked = []
+
+        def parks():
+            parked.append(smarm.self())
+            smarm.receive()
+
+        def host():
+            keep = call_soon(parks)
+            while not parked:
+                pass
+            return keep is not None
+
+        handle = smarm.spawn(host)
+        while not (parked and smarm.process_info(handle.pid).state == "parked"):
+            smarm.yield_now()
+        hog = smarm.spawn(busy, on="local")
+        for _ in range(10):
+            smarm.sleep(0.001)
+        smarm.kill(hog.pid)
+        smarm.send(parked[0], "go on")
+        return handle.join()
+
+    assert run(main) is True
+
+
+def test_an_actor_is_preempted_after_a_pending_call_that_computes():
+    def main():
+        done = []
+
+        def computes():
+            for _ in range(300_000):  # perhaps preempted, perhaps not: CPython's loop of pending calls does not nest
+                pass
+            done.append(smarm.statistics().workers[0].preemptions)
+
+        def host():
+            keep = call_soon(computes)
+            while not done:
+                pass
+            while smarm.statistics().workers[0].preemptions < done[0] + 3:
+                pass
+            return keep is not None
+
+        handle = smarm.spawn(host)
+        other = smarm.spawn(busy, on="local")
+        value = handle.join()
+        smarm.kill(other.pid)
+        return value
+
+    assert run(main, stall_threshold=0) is True
+
+
+def test_a_request_that_comes_too_late_does_not_hit_the_next_actor():
+    # Actors that give their worker away just when they are asked to: every request is stale by the time it acts.
+    def main():
+        def short():
+            for _ in range(2000):
+                for _ in range(20):
+                    pass
+                smarm.yield_now()
+
+        smarm.join_all([smarm.spawn(short) for _ in range(4)])
+        statistics = smarm.statistics().workers[0]
+        return statistics.preemptions, statistics.switches
+
+    preemptions, switches = run(main, time_slice=1e-4)
+    assert preemptions < switches / 2
+
+
+def test_the_collector_itself_is_not_preempted():
+    def main():
+        class Looks:
+            def __del__(self):
+                before = smarm.statistics().workers[0].preemptions
+                for _ in range(300_000):
+                    pass
+                seen.append(smarm.statistics().workers[0].preemptions - before)
+
+        seen = []
+
+        def collect():
+            cycle = Looks()
+            cycle.itself = cycle
+            del cycle
+            gc.collect()
+
+        other = smarm.spawn(busy, on="local")
+        smarm.spawn(collect).join()
+        smarm.kill(other.pid)
+        return seen
+
+    assert run(main, stall_threshold=0) == [0]
+
+
+def test_six_hogs_share_a_worker():
+    def main():
+        stop = []
+
+        def hog():
+            rounds = 0
+            while not stop:
+                for _ in range(1000):
+                    pass
+                rounds += 1
+            return rounds
+
+        hogs = [smarm.spawn(hog) for _ in range(6)]
+        while smarm.statistics().workers[0].preemptions < 120:
+            smarm.sleep(0.01)
+        stop.append(True)
+        return smarm.join_all(hogs)
+
+    rounds = run(main)
+    assert min(rounds) > 0  # nobody starves; how evenly they share is measured by the benchmarks
+
+
+def test_a_c_function_cannot_be_preempted_and_check_can_be_called_from_its_callbacks():
+    def main():
+        seen = []
+        smarm.spawn(lambda: seen.append("other"))
+
+        def key(number):
+            smarm.check()
+            return -number
+
+        while not seen:
+            sorted(range(2000), key=key)
+        return seen
+
+    assert run(main) == ["other"]
+
+
+def test_no_preempt_is_left_by_an_exception():
+    def main():
+        with pytest.raises(KeyError), smarm.no_preempt():
+            raise KeyError
+        seen = []
+        smarm.spawn(lambda: seen.append("other"))
+        while not seen:
+            pass
+        return seen
+
+    assert run(main) == ["other"]
+
+
+def test_an_idle_program_is_not_preempted_and_asks_for_nothing():
+    def main():
+        before = smarm.statistics().workers[0]
+        smarm.sleep(0.05)
+        after = smarm.statistics().workers[0]
+        return after.preemptions - before.preemptions, after.switches - before.switches
+
+    preemptions, switches = run(main)
+    assert preemptions == 0
+    assert switches <= 2
