@@ -13,7 +13,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-Ref<ExitReason> reason(ExitKind kind) { return make_shared_ref<ExitReason>(kind); }
+Ref<ExitReason> reason(ExitKind kind) { return ExitReason::plain(kind); }
 
 struct Seen {
     Notice::Kind kind;
