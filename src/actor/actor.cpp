@@ -23,6 +23,8 @@ const char* wait_reason_name(WaitReason reason) noexcept {
     switch (reason) {
         case WaitReason::none: return "nothing";
         case WaitReason::message: return "a message";
+        case WaitReason::select_message:
+        case WaitReason::select: return "one of several things";
         case WaitReason::channel_receive: return "a channel's value";
         case WaitReason::channel_send: return "room in a channel";
         case WaitReason::join: return "another actor's end";

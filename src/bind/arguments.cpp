@@ -79,6 +79,7 @@ PyObject* raise_status(Status status, const char* timed_out, const char* closed)
         case Status::timed_out: return raise_error("Timeout", "%s", timed_out);
         case Status::exit_requested: return raise_exit();
         case Status::no_memory: return PyErr_NoMemory();
+        case Status::full:
         case Status::ok:
         case Status::must_convert: break;
     }

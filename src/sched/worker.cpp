@@ -32,6 +32,7 @@ Worker::Worker(Scheduler& scheduler, unsigned index, std::unique_ptr<Driver> dri
       driver_(std::move(driver)),
       stacks_(stacks),
       timers_(driver_->now()),
+      random_(index + 1),
       spin_limit_(scheduler.options().spin_limit) {
     note_time(driver_->now());
 }

@@ -211,6 +211,45 @@ FdEnd wait_any_fd(pollfd* fds, std::size_t size, Instant deadline, int& count) n
     }
 }
 
+// ---- one of several -----------------------------------------------------------------------------------------------------
+
+bool FdWatch::look(FdEnd& end) noexcept {
+    end = end_;
+    if (end.status != FdStatus::ready) return true;
+    if (fd_ < 0) {
+        end = {FdStatus::failed, EBADF};
+        return true;
+    }
+    pollfd look{fd_, static_cast<short>(interest_ == Interest::read ? POLLIN : POLLOUT), 0};
+    const int count = poll(&look, 1, 0);
+    if (count < 0 && errno != EINTR) end = {FdStatus::failed, errno};
+    else if (count > 0 && (look.revents & POLLNVAL)) end = {FdStatus::failed, EBADF};
+    return count > 0 || end.status != FdStatus::ready;
+}
+
+bool FdWatch::watch(Actor& actor) noexcept {
+    actor_ = &actor;
+    FdRecord* record = record_of(fd_);
+    if (!record) {
+        end_ = {FdStatus::failed, ENOMEM};
+        return false;
+    }
+    opening = join_opening(*record, *actor.worker);
+    const int error = reactor_of(*actor.worker).add(*this, fd_, interest_);
+    if (error) end_ = {FdStatus::failed, error};
+    return error == 0;
+}
+
+void FdWatch::unwatch() noexcept { reactor_of(*actor_->worker).remove(*this); }
+
+void FdWatch::fire(FdWait& wait, Ready ready) {
+    auto& it = static_cast<FdWatch&>(wait);
+    if (ready == Ready::closed) it.end_ = {FdStatus::closed};
+    it.actor_->worker->wake(*it.actor_);
+}
+
+// ---- transfers ----------------------------------------------------------------------------------------------------------
+
 FdEnd read_fd(int fd, void* data, std::size_t size, Instant deadline, std::size_t& got) noexcept {
     got = 0;
     for (;;) {

@@ -36,8 +36,16 @@ class Worker;
 
 enum class ActorState : std::uint8_t { unstarted, ready, running, parked, dead };
 
-// What a parked actor waits for; names for people in wait_reason_name().
-enum class WaitReason : std::uint8_t { none, message, channel_receive, channel_send, join, sleep, lock, fd, blocking_call, event, condition, barrier };
+// What a parked actor waits for; names for people in wait_reason_name(). select: one of several things; select_message: and
+// a message is one of them.
+enum class WaitReason : std::uint8_t {
+    none, message, select_message, select, channel_receive, channel_send, join, sleep, lock, fd, blocking_call, event, condition, barrier
+};
+
+// Whether a message ends the wait.
+inline bool waits_for_message(WaitReason reason) noexcept {
+    return reason == WaitReason::message || reason == WaitReason::select_message;
+}
 
 const char* state_name(ActorState state) noexcept;
 const char* wait_reason_name(WaitReason reason) noexcept;

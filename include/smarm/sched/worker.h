@@ -111,7 +111,7 @@ public:
     // Gives the actor the message; wakes it if it waits for one. False: no memory, the message stays with the caller.
     bool deliver(Actor& actor, Message&& message) noexcept {
         if (!actor.mailbox.push(std::move(message))) return false;
-        if (actor.wait_reason.load(memory_order_relaxed) == WaitReason::message) wake(actor);
+        if (waits_for_message(actor.wait_reason.load(memory_order_relaxed))) wake(actor);
         return true;
     }
     // Asks an actor of this worker to exit at its next park or safe point.
@@ -120,6 +120,13 @@ public:
     void interrupt(Actor& actor) noexcept;
     // Arms a timer of this worker; disarm it with timers().cancel.
     void arm_timer(TimerNode& timer, Instant deadline) noexcept;
+    // Chooses among equals: the next of a row of numbers that is the same in every run (xorshift).
+    std::uint32_t random() noexcept {
+        random_ ^= random_ << 13;
+        random_ ^= random_ >> 17;
+        random_ ^= random_ << 5;
+        return random_;
+    }
     // The last timers fire, but nothing more is done for actors: see run().
     bool closing() const noexcept { return closing_; }
 
@@ -238,6 +245,7 @@ private:
     std::uint32_t trim_segment_ = 0;      // of the actor table: the next one to look at
     std::uint32_t stop_tries_ = 0;
     std::uint32_t passes_ = 0;
+    std::uint32_t random_;  // never 0
     Duration spin_limit_;
 };
 

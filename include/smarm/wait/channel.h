@@ -3,19 +3,23 @@
 // What:    Channel is the queue; SenderEnd and ReceiverEnd are its shared handles. When the last SenderEnd is gone or
 //          close() was called, receivers take what is left and then get `closed`; when the last ReceiverEnd is gone,
 //          senders get `closed` and what was queued is dropped.
-// States:  open -> closed (no more sends; receives until empty). Never opened again.
-// Capacity: messages that may wait; send parks while it is full. kUnbounded: send never parks.
+// States:  open -> closed (no more sends; receives until empty). Never opened again. The first close() may give a cause.
+// Capacity: messages that may wait. kUnbounded: send never parks. A full channel does what its OnFull says.
+// Rendezvous: capacity 0. A sender parks until a receiver has taken its message straight from it; nothing ever waits.
 // Local:   a channel starts local to the worker that made it: no atomics, and messages may be local objects. Before the
 //          first end leaves that worker, share() is called there; from then on every message must be a parcel.
 // Order:   first in, first out; of two parked receivers the one that came first is woken first.
 // Threads: see Gate (wait/wait_queue.h). send and receive park: actors only. close, size: any holder.
-// Errors:  in the Status. Every one but `ok` leaves the message with the caller. must_convert: the channel is shared, or became
-//          so while the sender waited, and the local object has to become a parcel first.
+// Errors:  in the Status. Every one but `ok` leaves the message with the caller (a rendezvous whose sender is asked to exit
+//          after the receiver took it does not). must_convert: the channel is shared, or became so while the sender waited,
+//          and the local object has to become a parcel first.
+// See:     tests/cpp/wait/channel_test.cpp, rendezvous_test.cpp, docs/explanation/internals/channel.md
 #pragma once
 
 #include <cstddef>
 #include <functional>
 
+#include "smarm/actor/exit_reason.h"
 #include "smarm/base/clock.h"
 #include "smarm/base/shared.h"
 #include "smarm/msg/mailbox.h"
@@ -23,12 +27,23 @@
 
 namespace smarm {
 
+// What a full channel does with one more message.
+enum class OnFull : std::uint8_t {
+    wait,         // its sender parks
+    drop_oldest,  // the oldest that waits is dropped, and counted
+    drop_newest,  // it is dropped itself, and counted; send gives `ok`
+    error,        // send gives `full`
+};
+
 class Channel final : public Shared {
 public:
     static constexpr std::size_t kUnbounded = SIZE_MAX;
 
-    // capacity must be at least 1.
-    explicit Channel(std::size_t capacity = kUnbounded) noexcept : capacity_(capacity) {}
+    // Another on_full than `wait` needs a capacity of at least 1.
+    explicit Channel(std::size_t capacity = kUnbounded, OnFull on_full = OnFull::wait) noexcept
+        : capacity_(capacity), on_full_(on_full) {
+        SMARM_ASSERT(capacity > 0 || on_full == OnFull::wait, "a rendezvous has nothing to drop");
+    }
     ~Channel() override = default;
 
     Status send(Message& message, Instant deadline = kNever) noexcept {
@@ -42,7 +57,16 @@ public:
         if (__builtin_expect(messages_.empty(), 0)) return receive_slowly(message, deadline);
         return dequeue(message);
     }
-    void close() noexcept;
+    // Takes the oldest message if there is one. timed_out: there is none now. Does not park.
+    Status try_receive(Message& message) noexcept;
+    // Ends sending. The cause, if any, is what this and every later holder of an end can learn; only the first close counts.
+    void close(Ref<ExitReason> cause = nullptr) noexcept;
+
+    // For who waits for several things at once (wait/select.h). watch: queues the waiter as a receiver; false, and not queued,
+    // when try_receive would not give timed_out. unwatch: takes it out; a wake-up that it got goes to the next receiver if
+    // there is still something to take.
+    bool watch(Waiter& waiter) noexcept;
+    void unwatch(Waiter& waiter) noexcept;
 
     bool shared() const noexcept { return gate_.shared(); }
     // Lets other workers in. On the owning worker only. `convert` turns each queued local object into a parcel; when it
@@ -50,6 +74,12 @@ public:
     bool share(const std::function<bool(Message&)>& convert);
     std::size_t size() const noexcept { return messages_.size(); }
     std::size_t capacity() const noexcept { return capacity_; }
+    OnFull on_full() const noexcept { return on_full_; }
+    bool closed() noexcept;
+    // What close() was given; null while open, and when it was given nothing.
+    Ref<ExitReason> cause() noexcept;
+    // How many messages on_full has dropped.
+    std::uint64_t dropped() const noexcept { return dropped_.load(memory_order_relaxed); }
 
 private:
     friend class ReceiverEnd;
@@ -69,17 +99,27 @@ private:
         gate_.unlock();
         return Status::ok;
     }
+    struct Offer;
+    bool has_message() const noexcept { return !messages_.empty() || (capacity_ == 0 && !senders_.empty()); }
     Status send_slowly(Message& message, Instant deadline) noexcept;
+    Status send_to_full(Message& message) noexcept;
+    Status offer(Message& message, Instant deadline) noexcept;
+    Status take(Message& message) noexcept;
     Status receive_slowly(Message& message, Instant deadline) noexcept;
     Status wait(WaitQueue& queue, WaitReason reason, Instant deadline) noexcept;
-    void drop_receivers() noexcept;
+    void drop_receivers(Ref<ExitReason> cause = nullptr) noexcept;
+    void end(Ref<ExitReason>& cause) noexcept;
 
     Gate gate_;
     bool closed_ = false;
     const std::size_t capacity_;
     Mailbox messages_;
     WaitQueue receivers_;
-    WaitQueue senders_;
+    WaitQueue senders_;  // of a rendezvous: Offers
+    const OnFull on_full_;
+    Ref<ExitReason> cause_;
+    // Relaxed: written under the gate, read for statistics.
+    atomic<std::uint64_t> dropped_{0};
 };
 
 class SenderEnd final : public Shared {
@@ -98,7 +138,7 @@ public:
     ~ReceiverEnd() override { channel_->drop_receivers(); }
     Channel& channel() const noexcept { return *channel_; }
     // Closes from the receiving side: what is queued is dropped.
-    void close() noexcept { channel_->drop_receivers(); }
+    void close(Ref<ExitReason> cause = nullptr) noexcept { channel_->drop_receivers(std::move(cause)); }
 
 private:
     Ref<Channel> channel_;

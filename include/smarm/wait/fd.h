@@ -24,6 +24,7 @@
 
 namespace smarm {
 
+class Actor;
 class Scheduler;
 
 enum class FdStatus : std::uint8_t { ready, closed, timed_out, exit_requested, failed };
@@ -39,6 +40,24 @@ FdEnd wait_fd(int fd, Interest interest, Instant deadline) noexcept;
 FdEnd wait_fd(OwnedFd& fd, Interest interest, Instant deadline) noexcept;
 // As poll(2), with `count` its result. POLLPRI alone is looked for 20 times a second.
 FdEnd wait_any_fd(pollfd* fds, std::size_t size, Instant deadline, int& count) noexcept;
+
+// One descriptor among several things that an actor waits for (wait/select.h).
+class FdWatch final : public FdWait {
+public:
+    FdWatch(int fd, Interest interest) noexcept : FdWait(fire), fd_(fd), interest_(interest) {}
+    // Looks without waiting. True: `end` says ready, closed (by close_fd since watch()) or failed.
+    bool look(FdEnd& end) noexcept;
+    // Has the actor woken when look() will be true. False: it is now.
+    bool watch(Actor& actor) noexcept;
+    void unwatch() noexcept;
+
+private:
+    static void fire(FdWait& wait, Ready ready);
+    const int fd_;
+    const Interest interest_;
+    Actor* actor_ = nullptr;
+    FdEnd end_;  // what look() is to say without asking the system; ready: ask it
+};
 
 // Reads at most `size` bytes, as soon as there are any. got: 0 at the end of the file.
 FdEnd read_fd(int fd, void* data, std::size_t size, Instant deadline, std::size_t& got) noexcept;

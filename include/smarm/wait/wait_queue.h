@@ -17,7 +17,7 @@
 namespace smarm {
 
 // How an operation on an object that can be waited for ended.
-enum class Status : std::uint8_t { ok, closed, timed_out, exit_requested, no_memory, must_convert };
+enum class Status : std::uint8_t { ok, closed, full, timed_out, exit_requested, no_memory, must_convert };
 
 class Gate {
 public:
@@ -60,6 +60,8 @@ public:
         waiters_.remove(waiter);
         return false;
     }
+    // Takes the oldest waiter out; nullptr when there is none. The caller must unpark its actor.
+    Waiter* pop() noexcept { return waiters_.pop_front(); }
     void wake_one() noexcept {
         if (Waiter* waiter = waiters_.pop_front()) unpark(waiter->actor);
     }

@@ -1,62 +1,18 @@
 #include "smarm/wait/channel.h"
 
 #include <algorithm>
-#include <cstring>
 #include <memory>
 #include <vector>
 
 #include <doctest/doctest.h>
 
+#include "../support/channels.h"
 #include "../support/reactors.h"
 #include "../support/test_scheduler.h"
 
 using namespace smarm;
 using namespace smarm::testing;
 using namespace std::chrono_literals;
-
-namespace {
-
-using Alone = TestScheduler<VirtualDriver>;
-using Numbers = std::vector<std::uint64_t>;
-
-Message parcel(std::uint64_t number) { return Message(number_parcel(number)); }
-std::uint64_t number_of(Message message) { return number_in(*message.take_parcel()); }
-Instant in(Duration duration) { return deadline_after(this_worker()->driver().now(), duration); }
-
-Status send(Channel& channel, std::uint64_t number, Instant deadline = kNever) {
-    Message message = parcel(number);
-    const Status status = channel.send(message, deadline);
-    SMARM_ASSERT(static_cast<bool>(message) == (status != Status::ok),
-                 "who has the message must follow from the status");
-    return status;
-}
-// Appends what comes to `numbers`.
-Status receive(Channel& channel, Numbers& numbers, Instant deadline = kNever) {
-    Message message;
-    const Status status = channel.receive(message, deadline);
-    SMARM_ASSERT(static_cast<bool>(message) == (status == Status::ok), "a message comes with ok only");
-    if (status == Status::ok) numbers.push_back(number_of(std::move(message)));
-    return status;
-}
-Status receive_all(Channel& channel, Numbers& numbers) {
-    for (;;) {
-        if (const Status status = receive(channel, numbers); status != Status::ok) return status;
-    }
-}
-
-// A channel that several workers may use from the start.
-Ref<Channel> shared_channel(std::size_t capacity = Channel::kUnbounded) {
-    auto channel = make_shared_ref<Channel>(capacity);
-    channel->share([](Message&) { return true; });
-    return channel;
-}
-
-// Local objects that are only numbers: 8 * number, never followed.
-Message local(std::uint64_t number) { return Message::local(reinterpret_cast<void*>(number * 8)); }
-Numbers released;
-void note_release(void* object) { released.push_back(reinterpret_cast<std::uintptr_t>(object) / 8); }
-
-}  // namespace
 
 // ---- one worker ------------------------------------------------------------------------------------------------------
 
