@@ -36,7 +36,26 @@ class DecodeError(SmarmError, ValueError):
 
 
 class Closed(SmarmError):
-    """The channel has no sender or no receiver any more."""
+    """The channel has no sender or no receiver any more.
+
+    ``cause`` is what ``close(cause)`` was given, else None; an exception is the error's ``__cause__``, too.  ``source``
+    is what a ``select`` found closed.
+    """
+
+    def __init__(self, message: str = "", cause: object = None) -> None:
+        super().__init__(message)
+        self.cause = cause
+        self.source: object = None
+        if isinstance(cause, BaseException):
+            self.__cause__ = cause
+
+
+class Full(SmarmError):
+    """The channel has no room for one more value, and its ``on_full`` is "error"."""
+
+
+class MailboxFull(Full):
+    """The actor's mailbox has as many messages as its ``mailbox_limit`` allows; nothing was sent."""
 
 
 class Timeout(SmarmError, TimeoutError):

@@ -1,7 +1,10 @@
 #include "bind/channel_types.h"
 
+#include <cstring>
+
 #include "bind/arguments.h"
 #include "smarm/interp/errors.h"
+#include "smarm/interp/py_actor.h"
 #include "smarm/wait/channel.h"
 
 namespace smarm::bind {
@@ -81,6 +84,64 @@ PyObject* wrap_sender(Ref<Shared> native) { return wrap_shared<SenderEnd>(interp
 
 PyObject* wrap_receiver(Ref<Shared> native) { return wrap_shared<ReceiverEnd>(interpreter_state()->receiver_type, std::move(native)); }
 
+// ---- closing -----------------------------------------------------------------------------------------------------------
+
+// Reads (cause=None). Empty with an exception set when `failed`, empty without when there is none.
+Ref<ExitReason> read_cause(PyObject* const* arguments, Py_ssize_t count, PyObject* names, bool& failed) {
+    const Py_ssize_t by_name = names ? PyTuple_GET_SIZE(names) : 0;
+    failed = count + by_name > 1 || (by_name && !PyUnicode_EqualToUTF8(PyTuple_GET_ITEM(names, 0), "cause"));
+    if (failed) {
+        PyErr_SetString(PyExc_TypeError, "close() takes at most one argument: cause");
+        return nullptr;
+    }
+    if (count + by_name == 0 || arguments[0] == Py_None) return nullptr;
+    Ref<ExitReason> cause = reason_from_python(arguments[0]);
+    failed = !cause;
+    return cause;
+}
+
+// Raises Closed; `text` says why when there is no cause. Returns nullptr.
+PyObject* raise_closed(Channel& channel, const char* text) {
+    const Ref<ExitReason> reason = channel.cause();
+    if (!reason) return raise_error("Closed", "%s", text);
+    PyObject* cause = reason_to_python(*reason);
+    PyObject* type = cause ? error_type("Closed") : nullptr;
+    PyObject* message = type ? PyUnicode_FromFormat("the channel was closed: %R", cause) : nullptr;
+    PyObject* error = message ? PyObject_CallFunctionObjArgs(type, message, cause, nullptr) : nullptr;
+    if (error) PyErr_SetObject(type, error);
+    Py_XDECREF(error);
+    Py_XDECREF(message);
+    Py_XDECREF(type);
+    Py_XDECREF(cause);
+    return nullptr;
+}
+
+// ---- attributes of both ends -------------------------------------------------------------------------------------------
+
+template <class End>
+PyObject* end_capacity(PyObject* self, void*) {
+    const std::size_t capacity = as_end<End>(self).channel->capacity();
+    return capacity == Channel::kUnbounded ? Py_NewRef(Py_None) : PyLong_FromSize_t(capacity);
+}
+
+template <class End>
+PyObject* end_dropped(PyObject* self, void*) {
+    return PyLong_FromUnsignedLongLong(as_end<End>(self).channel->dropped());
+}
+
+template <class End>
+PyObject* end_closed(PyObject* self, void*) {
+    return PyBool_FromLong(as_end<End>(self).channel->closed());
+}
+
+template <class End>
+PyGetSetDef end_attributes[] = {
+    {"capacity", end_capacity<End>, nullptr, "How many values may wait; None: any number.", nullptr},
+    {"dropped", end_dropped<End>, nullptr, "How many values on_full has dropped so far.", nullptr},
+    {"closed", end_closed<End>, nullptr, "Whether nothing can be sent any more.", nullptr},
+    {nullptr, nullptr, nullptr, nullptr, nullptr},
+};
+
 // ---- Sender ----------------------------------------------------------------------------------------------------------
 
 PyObject* sender_send(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* names) {
@@ -100,23 +161,31 @@ PyObject* sender_send(PyObject* self, PyObject* const* arguments, Py_ssize_t cou
         if (!to_parcel(message)) return nullptr;
         status = channel.send(message, deadline);
     }
-    if (__builtin_expect(status != Status::ok, 0))
-        return raise_status(status, "the channel had no room before the timeout",
-                            "the channel is closed: it has no receiver any more, or its sender was closed");
-    Py_RETURN_NONE;
+    if (__builtin_expect(status == Status::ok, 1)) Py_RETURN_NONE;
+    if (status == Status::closed)
+        return raise_closed(channel, "the channel is closed: it has no receiver any more, or its sender was closed");
+    if (status == Status::full)
+        return raise_error("Full", "the channel is full: %zu values wait already (its on_full is \"error\")", channel.capacity());
+    return raise_status(status, channel.capacity() ? "the channel had no room before the timeout"
+                                                   : "no receiver took the value before the timeout", "");
 }
 
-PyObject* sender_close(PyObject* self, PyObject*) {
-    as_end<SenderEnd>(self).channel->close();
+PyObject* sender_close(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* names) {
+    bool failed = false;
+    Ref<ExitReason> cause = read_cause(arguments, count, names, failed);
+    if (failed) return nullptr;
+    as_end<SenderEnd>(self).channel->close(std::move(cause));
     Py_RETURN_NONE;
 }
 
 PyMethodDef sender_methods[] = {
     {"send", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(sender_send)), METH_FASTCALL | METH_KEYWORDS,
      "send($self, value, /, timeout=None)\n--\n\nPut a value into the channel.\n\nParks the actor while a bounded channel is full, "
-     "for at most timeout seconds.  A mutable value is copied.\nRaises Closed, Timeout, NotSendable."},
-    {"close", sender_close, METH_NOARGS,
-     "close($self, /)\n--\n\nClose the channel for every sender: receivers take what is left, then get Closed."},
+     "for at most timeout seconds; with capacity 0 until a receiver has taken the value.  A mutable value is copied.\n"
+     "Raises Closed, Full (on_full=\"error\"), Timeout, NotSendable."},
+    {"close", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(sender_close)), METH_FASTCALL | METH_KEYWORDS,
+     "close($self, /, cause=None)\n--\n\nClose the channel for every sender: receivers take what is left, then get Closed.\n\n"
+     "cause, an exception or any sendable value, is what their Closed carries.  Raises NotSendable."},
     {"__class_getitem__", Py_GenericAlias, METH_O | METH_CLASS, nullptr},  // for annotations: Sender[int]
     {nullptr, nullptr, 0, nullptr},
 };
@@ -126,6 +195,8 @@ PyType_Slot sender_slots[] = {
     {Py_tp_dealloc, reinterpret_cast<void*>(end_dealloc<SenderEnd>)},
     {Py_tp_repr, reinterpret_cast<void*>(end_repr<SenderEnd>)},
     {Py_tp_methods, sender_methods},
+    {Py_tp_getset, end_attributes<SenderEnd>},
+    {Py_sq_length, reinterpret_cast<void*>(end_length<SenderEnd>)},
     {0, nullptr},
 };
 
@@ -137,9 +208,9 @@ PyType_Spec sender_spec = {"smarm.Sender", sizeof(SenderObject), 0,
 PyObject* receive_from(Channel& channel, Instant deadline) {
     Message message;
     const Status status = channel.receive(message, deadline);
-    if (__builtin_expect(status != Status::ok, 0))
-        return raise_status(status, "no value came before the timeout", "the channel is closed and empty: it has no sender any more");
-    return open_message(std::move(message));
+    if (__builtin_expect(status == Status::ok, 1)) return open_message(std::move(message));
+    if (status == Status::closed) return raise_end_of(channel);
+    return raise_status(status, "no value came before the timeout", "");
 }
 
 PyObject* receiver_recv(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* names) {
@@ -157,14 +228,19 @@ PyObject* receiver_recv(PyObject* self, PyObject* const* arguments, Py_ssize_t c
 PyObject* receiver_next(PyObject* self) {
     if (!require_actor("Receiver.__next__")) return nullptr;
     Message message;
-    const Status status = as_end<ReceiverEnd>(self).channel->receive(message);
+    Channel& channel = *as_end<ReceiverEnd>(self).channel;
+    const Status status = channel.receive(message);
     if (status == Status::ok) return open_message(std::move(message));
-    if (status != Status::closed) raise_status(status, "", "");
-    return nullptr;  // without an exception: the end of the iteration
+    if (status != Status::closed) return raise_status(status, "", "");
+    // Without an exception: the end of the iteration. A cause must not look like a plain end.
+    return channel.cause() ? raise_end_of(channel) : nullptr;
 }
 
-PyObject* receiver_close(PyObject* self, PyObject*) {
-    as_end<ReceiverEnd>(self).end->close();
+PyObject* receiver_close(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* names) {
+    bool failed = false;
+    Ref<ExitReason> cause = read_cause(arguments, count, names, failed);
+    if (failed) return nullptr;
+    as_end<ReceiverEnd>(self).end->close(std::move(cause));
     Py_RETURN_NONE;
 }
 
@@ -172,17 +248,19 @@ PyMethodDef receiver_methods[] = {
     {"recv", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(receiver_recv)), METH_FASTCALL | METH_KEYWORDS,
      "recv($self, /, timeout=None)\n--\n\nTake the oldest value; park the actor until there is one.\n\nRaises Closed when the channel "
      "is empty and no sender is left, Timeout after timeout seconds."},
-    {"close", receiver_close, METH_NOARGS, "close($self, /)\n--\n\nDrop what is queued; every sender gets Closed from now on."},
+    {"close", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(receiver_close)), METH_FASTCALL | METH_KEYWORDS,
+     "close($self, /, cause=None)\n--\n\nDrop what is queued; every sender gets Closed from now on, which carries the cause."},
     {"__class_getitem__", Py_GenericAlias, METH_O | METH_CLASS, nullptr},  // for annotations: Receiver[int]
     {nullptr, nullptr, 0, nullptr},
 };
 
 PyType_Slot receiver_slots[] = {
-    {Py_tp_doc, const_cast<char*>("The end of a channel that values are taken from.  Iterates until the channel is closed and empty; "
-                                  "len() is the number of waiting values.  Sendable.")},
+    {Py_tp_doc, const_cast<char*>("The end of a channel that values are taken from.  Iterates until the channel is closed and empty "
+                                  "(and raises Closed if that had a cause); len() is the number of waiting values.  Sendable.")},
     {Py_tp_dealloc, reinterpret_cast<void*>(end_dealloc<ReceiverEnd>)},
     {Py_tp_repr, reinterpret_cast<void*>(end_repr<ReceiverEnd>)},
     {Py_tp_methods, receiver_methods},
+    {Py_tp_getset, end_attributes<ReceiverEnd>},
     {Py_tp_iter, reinterpret_cast<void*>(PyObject_SelfIter)},
     {Py_tp_iternext, reinterpret_cast<void*>(receiver_next)},
     {Py_sq_length, reinterpret_cast<void*>(end_length<ReceiverEnd>)},
@@ -194,21 +272,42 @@ PyType_Spec receiver_spec = {"smarm.Receiver", sizeof(ReceiverObject), 0,
 
 // ---- channel() -------------------------------------------------------------------------------------------------------
 
+bool read_on_full(const char* wish, std::size_t capacity, OnFull& on_full) {
+    static constexpr struct {
+        const char* name;
+        OnFull value;
+    } kNames[] = {{"wait", OnFull::wait}, {"drop_oldest", OnFull::drop_oldest}, {"drop_newest", OnFull::drop_newest},
+                  {"error", OnFull::error}};
+    for (const auto& it : kNames) {
+        if (std::strcmp(it.name, wish) != 0) continue;
+        on_full = it.value;
+        if (on_full == OnFull::wait || (capacity != 0 && capacity != Channel::kUnbounded)) return true;
+        raise_error("ConfigError", "on_full=\"%s\" needs a channel with a capacity of at least 1", wish);
+        return false;
+    }
+    raise_error("ConfigError", "on_full= is \"wait\", \"drop_oldest\", \"drop_newest\" or \"error\", not \"%.50s\"", wish);
+    return false;
+}
+
 PyObject* make_channel(PyObject*, PyObject* arguments, PyObject* keywords) {
-    static const char* names[] = {"capacity", nullptr};
+    static const char* names[] = {"capacity", "on_full", nullptr};
     PyObject* wish = Py_None;
-    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "|O:channel", const_cast<char**>(names), &wish)) return nullptr;
+    const char* on_full_wish = "wait";
+    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "|O$s:channel", const_cast<char**>(names), &wish, &on_full_wish))
+        return nullptr;
     if (!require_actor("channel")) return nullptr;
     std::size_t capacity = Channel::kUnbounded;
     if (wish != Py_None) {
         const Py_ssize_t number = PyNumber_AsSsize_t(wish, nullptr);
         if (number == -1 && PyErr_Occurred()) return nullptr;
-        if (number < 1) return raise_error("ConfigError", "a channel's capacity must be None or at least 1, not %R", wish);
+        if (number < 0) return raise_error("ConfigError", "a channel's capacity must be None or at least 0, not %R", wish);
         capacity = static_cast<std::size_t>(number);
     }
+    OnFull on_full = OnFull::wait;
+    if (!read_on_full(on_full_wish, capacity, on_full)) return nullptr;
     InterpreterState& state = *interpreter_state();
     try {
-        auto channel = make_shared_ref<Channel>(capacity);
+        auto channel = make_shared_ref<Channel>(capacity, on_full);
         auto sender_end = make_shared_ref<SenderEnd>(channel);
         auto receiver_end = make_shared_ref<ReceiverEnd>(std::move(channel));
         PyObject* sender = wrap_end(state.sender_type, std::move(sender_end));
@@ -224,6 +323,14 @@ PyObject* make_channel(PyObject*, PyObject* arguments, PyObject* keywords) {
 
 }  // namespace
 
+Channel* channel_of_receiver(const InterpreterState& state, PyObject* object) noexcept {
+    return Py_IS_TYPE(object, state.receiver_type) ? as_end<ReceiverEnd>(object).channel : nullptr;
+}
+
+PyObject* raise_end_of(Channel& channel) {
+    return raise_closed(channel, "the channel is closed and empty: it has no sender any more");
+}
+
 bool create_channel_types(InterpreterState& state) {
     state.sender_type = reinterpret_cast<PyTypeObject*>(PyType_FromSpec(&sender_spec));
     state.receiver_type = reinterpret_cast<PyTypeObject*>(PyType_FromSpec(&receiver_spec));
@@ -235,8 +342,10 @@ bool create_channel_types(InterpreterState& state) {
 
 PyMethodDef channel_functions[] = {
     {"channel", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(make_channel)), METH_VARARGS | METH_KEYWORDS,
-     "channel(capacity=None)\n--\n\nMake a channel and return its (Sender, Receiver).\n\ncapacity is how many values may wait before "
-     "send parks (None: any number).  Raises ConfigError for a capacity below 1."},
+     "channel(capacity=None, *, on_full='wait')\n--\n\nMake a channel and return its (Sender, Receiver).\n\ncapacity is how many "
+     "values may wait (None: any number); 0 makes it a rendezvous: send returns when a receiver has taken the value.\non_full says "
+     "what send does when that many wait: \"wait\" parks, \"drop_oldest\" and \"drop_newest\" drop a value and count it,\n\"error\" "
+     "raises Full.  Raises ConfigError for values that do not fit."},
     {nullptr, nullptr, 0, nullptr},
 };
 

@@ -39,6 +39,11 @@ int matches(PyObject* object, PyObject* match) {
     return truth;
 }
 
+bool is_ref(PyObject* object) {
+    // smarm.Ref is the only subclass of int that is looked for; the name is enough to tell it from a predicate or type.
+    return PyLong_Check(object) && !PyBool_Check(object);
+}
+
 // Searches from *position on, leaving it where the search ended. 1: found at *position, 0: not (yet), -1: exception.
 int find_match(Mailbox& mailbox, PyObject* match, std::size_t* position) {
     for (; *position < mailbox.size(); ++*position) {
@@ -77,16 +82,6 @@ bool wait_for_message(Worker& worker, std::size_t seen, Instant deadline) {
     return true;
 }
 
-PyObject* receive_match(Worker& worker, PyObject* match, Instant deadline) {
-    Mailbox& mailbox = worker.current()->mailbox;
-    for (std::size_t position = 0;;) {
-        const int found = find_match(mailbox, match, &position);
-        if (found < 0) return nullptr;
-        if (found) return open_message(mailbox.take(position));
-        if (!wait_for_message(worker, position, deadline)) return nullptr;
-    }
-}
-
 // Waits for the Down or reply of a monitor; the message stays with the caller.
 bool receive_ref(Worker& worker, MonitorRef ref, std::size_t from, Instant deadline, Message& message) {
     Mailbox& mailbox = worker.current()->mailbox;
@@ -97,11 +92,6 @@ bool receive_ref(Worker& worker, MonitorRef ref, std::size_t from, Instant deadl
         }
         if (!wait_for_message(worker, position, deadline)) return false;
     }
-}
-
-bool is_ref(PyObject* object) {
-    // smarm.Ref is the only subclass of int that is looked for; the name is enough to tell it from a predicate or type.
-    return PyLong_Check(object) && !PyBool_Check(object);
 }
 
 PyObject* receive(PyObject*, PyObject* const* arguments, Py_ssize_t count, PyObject* names) {
@@ -121,19 +111,14 @@ PyObject* receive(PyObject*, PyObject* const* arguments, Py_ssize_t count, PyObj
         if (!wait_for_message(*worker, 0, deadline)) return nullptr;
         return open_message(worker->current()->mailbox.pop());
     }
-    if (is_ref(match)) {
-        const MonitorRef ref = PyLong_AsUnsignedLongLong(match);
-        if (ref == static_cast<MonitorRef>(-1) && PyErr_Occurred()) return nullptr;
-        Actor& self = *worker->current();
-        Message message;
-        if (!receive_ref(*worker, ref, ref == self.marked_ref ? self.mailbox.mark() : 0, deadline, message)) return nullptr;
-        return open_message(std::move(message));
+    Mailbox& mailbox = worker->current()->mailbox;
+    if (!check_match(match)) return nullptr;
+    for (std::size_t position = first_position(*worker->current(), match);;) {
+        const int found = find_message(mailbox, match, position);
+        if (found < 0) return nullptr;
+        if (found) return open_message(mailbox.take(position));
+        if (!wait_for_message(*worker, position, deadline)) return nullptr;
     }
-    if (!PyCallable_Check(match) && !PyTuple_CheckExact(match)) {
-        PyErr_Format(PyExc_TypeError, "receive() matches by a type, a predicate or a Ref, not by %.100s", Py_TYPE(match)->tp_name);
-        return nullptr;
-    }
-    return receive_match(*worker, match, deadline);
 }
 
 // ---- call and reply ----------------------------------------------------------------------------------------------------
@@ -220,6 +205,23 @@ PyObject* reply(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
 }
 
 }  // namespace
+
+bool check_match(PyObject* match) {
+    if (match == Py_None || PyCallable_Check(match) || PyTuple_CheckExact(match)) return true;
+    if (is_ref(match)) return PyLong_AsUnsignedLongLong(match) != static_cast<MonitorRef>(-1) || !PyErr_Occurred();
+    PyErr_Format(PyExc_TypeError, "receive() matches by a type, a predicate or a Ref, not by %.100s", Py_TYPE(match)->tp_name);
+    return false;
+}
+
+std::size_t first_position(const Actor& self, PyObject* match) {
+    return is_ref(match) && PyLong_AsUnsignedLongLong(match) == self.marked_ref ? self.mailbox.mark() : 0;
+}
+
+int find_message(Mailbox& mailbox, PyObject* match, std::size_t& position) {
+    if (match == Py_None) return position < mailbox.size();
+    if (is_ref(match)) return find_ref(mailbox, PyLong_AsUnsignedLongLong(match), &position);
+    return find_match(*interpreter_state(), mailbox, match, &position);
+}
 
 PyMethodDef receive_functions[] = {
     {"receive", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(receive)), METH_FASTCALL | METH_KEYWORDS,

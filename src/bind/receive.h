@@ -7,7 +7,19 @@
 
 #include <Python.h>
 
+#include <cstddef>
+
+#include "smarm/actor/actor.h"
+
 namespace smarm::bind {
+
+// Whether messages can be matched by it: None (any), a type, a tuple of types, a predicate or a Ref. False with TypeError set.
+bool check_match(PyObject* match);
+// Where a search in the actor's mailbox for what matches begins.
+std::size_t first_position(const Actor& self, PyObject* match);
+// Searches from `position` on. 1: the message there matches; 0: none does, and `position` is where to go on; -1: an exception
+// is set. May run any code, in which messages come and actors switch.
+int find_message(Mailbox& mailbox, PyObject* match, std::size_t& position);
 
 extern PyMethodDef receive_functions[];
 

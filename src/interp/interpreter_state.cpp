@@ -38,6 +38,7 @@ InterpreterState::~InterpreterState() {
     Py_XDECREF(reinterpret_cast<PyObject*>(join_handle_type));
     Py_XDECREF(reinterpret_cast<PyObject*>(sender_type));
     Py_XDECREF(reinterpret_cast<PyObject*>(receiver_type));
+    Py_XDECREF(reinterpret_cast<PyObject*>(source_type));
     Py_XDECREF(reinterpret_cast<PyObject*>(connection_type));
     Py_XDECREF(reinterpret_cast<PyObject*>(listener_type));
     for (PyTypeObject* type : native_types) Py_XDECREF(reinterpret_cast<PyObject*>(type));

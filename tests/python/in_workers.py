@@ -44,6 +44,18 @@ def count_to(replies: smarm.Sender, last: int) -> None:
         replies.send(number)
 
 
+def receive_one(requests: smarm.Receiver) -> Any:
+    return requests.recv()
+
+
+def select_forever(*sources: smarm.Receiver) -> None:
+    smarm.select(*sources, smarm.mailbox())
+
+
+def close_with(replies: smarm.Sender, cause: object) -> None:
+    replies.close(cause)
+
+
 def collect(requests: smarm.Receiver) -> list[Any]:
     return list(requests)
 

@@ -34,6 +34,7 @@ struct InterpreterState {
     PyTypeObject* join_handle_type = nullptr;
     PyTypeObject* sender_type = nullptr;
     PyTypeObject* receiver_type = nullptr;
+    PyTypeObject* source_type = nullptr;  // of what select() waits for
     PyTypeObject* connection_type = nullptr;
     PyTypeObject* listener_type = nullptr;
     PyTypeObject* native_types[static_cast<std::size_t>(NativeTypeIndex::count)] = {};
