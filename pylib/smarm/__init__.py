@@ -24,6 +24,7 @@ from smarm._core import block_on_io as block_on_io
 from smarm._core import channel as channel
 from smarm._core import check as check
 from smarm._core import mailbox as mailbox
+from smarm._core import message_count as message_count
 from smarm._core import processes as processes
 from smarm._core import readable as readable
 from smarm._core import receive as receive

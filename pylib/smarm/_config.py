@@ -51,6 +51,8 @@ OPTIONS = (
     Option("spin", float, 50e-6, 0.0, 0.1, "seconds that a worker without work looks for messages before it sleeps"),
     Option("time_slice", float, 1e-3, 0.0, 10.0, "seconds that an actor runs before others get their turn; 0: no preemption"),
     Option("stall_threshold", float, 0.05, 0.0, 3600.0, "seconds after which an actor that cannot be preempted is reported; 0: never"),
+    Option("mailbox_limit", int, 0, 0, 2**30, "messages that may wait for an actor whose spawn does not say it; 0: any number"),
+    Option("report_dead_letters", int, 10, 0, 2**30, "dead letters of a run that are reported on stderr, the first ones; 0: none"),
 )  # fmt: skip
 
 

@@ -72,7 +72,7 @@ class Statistics:
     actors: int
     """Living actors, now."""
     dead_letters: int
-    """Messages that reached nobody: sent to an ended actor, or left in the mailbox of one that ended."""
+    """Messages that reached nobody: sent to an ended actor, left in the mailbox of one, or dropped by a full mailbox."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +96,8 @@ class ProcessInfo:
     """None: not yet placed."""
     messages: int
     """In its mailbox."""
+    mailbox_limit: int | None
+    """How many may wait there; None: any number."""
     registered_names: tuple[str, ...]
     spawned_at: str | None
     """file:line"""

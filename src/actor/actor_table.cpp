@@ -19,6 +19,8 @@ struct ActorTable::Slot {
     // Release in settle pairs with acquire in find_home and comes before the closing of `early`.
     atomic<int> home{kNobody};
     MpscStack early;
+    // Whether the actor's mailbox refuses messages. Relaxed: written before generation is.
+    atomic<bool> refuses{false};
     mutable SpinLock pin;        // held while somebody else looks at *actor, and while it is taken out
     Actor* actor = nullptr;
     std::uint32_t next_generation = 0;  // of its next or present actor
@@ -78,6 +80,7 @@ bool ActorTable::allocate(Actor& actor, int home) noexcept {
         it.actor = &actor;
     }
     it.home.store(home, memory_order_relaxed);
+    it.refuses.store(actor.mailbox_limit && actor.mailbox_limit->on_full() == OnMailboxFull::error, memory_order_relaxed);
     actor.pid = Pid{index, it.next_generation};
     it.generation.store(it.next_generation, memory_order_release);
     alive_.fetch_add(1, memory_order_relaxed);
@@ -119,6 +122,15 @@ void ActorTable::release(const Actor& actor) noexcept {
 Actor* ActorTable::own(Pid pid) const noexcept {
     const Slot* it = slot(pid.index);
     return it && pid && it->generation.load(memory_order_acquire) == pid.generation ? it->actor : nullptr;
+}
+
+bool ActorTable::reserve(Pid pid) const noexcept {
+    const Slot* it = slot(pid.index);
+    if (!it || !it->refuses.load(memory_order_relaxed)) return true;
+    std::lock_guard pin(it->pin);
+    // The slot may have the next actor by now: then the message reaches nobody.
+    if (!it->actor || it->generation.load(memory_order_acquire) != pid.generation) return true;
+    return it->actor->mailbox_limit->reserve(it->actor->mailbox);
 }
 
 bool ActorTable::pinned(Pid pid, const std::function<void(Actor&, int home)>& visit) const {

@@ -64,9 +64,13 @@ PyObject* send_here(Worker& worker, Pid pid, PyObject* value) {
     if (!make_message(value, true, message)) return nullptr;
     // Looked up after encoding, which can run code: the actor may have ended meanwhile.
     Actor* actor = worker.scheduler().table().own(pid);
-    if (!actor) worker.scheduler().count_dead_letter();
-    else if (!worker.deliver(*actor, std::move(message))) return PyErr_NoMemory();
-    Py_RETURN_NONE;
+    if (__builtin_expect(!actor, 0)) {
+        worker.scheduler().count_dead_letters(pid, DeadLetter::nobody);
+        Py_RETURN_NONE;
+    }
+    const Delivery delivery = worker.deliver_sent(*actor, std::move(message));
+    if (__builtin_expect(delivery == Delivery::done, 1)) Py_RETURN_NONE;
+    return delivery == Delivery::full ? raise_mailbox_full(pid) : PyErr_NoMemory();
 }
 
 PyObject* send_message(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
@@ -84,8 +88,23 @@ PyObject* send_message(PyObject*, PyObject* const* arguments, Py_ssize_t count) 
     if (scheduler.table().find_home(pid) == static_cast<int>(worker->index())) return send_here(*worker, pid, arguments[1]);
     OwnedParcel parcel = state.codec.encode(arguments[1], "message");
     if (!parcel) return nullptr;
-    if (!scheduler.send(pid, parcel)) scheduler.count_dead_letter();
+    const Sent sent = scheduler.send(pid, parcel);
+    if (sent == Sent::full) return raise_mailbox_full(pid);
+    if (sent == Sent::nobody) scheduler.count_dead_letters(pid, DeadLetter::nobody);
     Py_RETURN_NONE;
+}
+
+PyObject* message_count(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
+    Worker* worker = require_actor("message_count");
+    if (!worker) return nullptr;
+    if (count > 1) return PyErr_Format(PyExc_TypeError, "message_count() takes a pid, %zd arguments were given", count);
+    if (count == 0) return PyLong_FromSize_t(worker->current()->mailbox.size());
+    Pid pid;
+    if (!read_address(*interpreter_state(), worker->scheduler(), arguments[0], pid)) return nullptr;
+    std::size_t waiting = 0;
+    const bool alive = worker->scheduler().table().pinned(pid, [&](Actor& actor, int) { waiting = actor.mailbox.size(); });
+    if (!alive) Py_RETURN_NONE;
+    return PyLong_FromSize_t(waiting);
 }
 
 }  // namespace
@@ -102,7 +121,10 @@ PyMethodDef actor_functions[] = {
     {"send", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(send_message)), METH_FASTCALL,
      "send(pid, message, /)\n--\n\nPut a message into an actor's mailbox; never blocks.\n\nA mutable message is copied.  Messages from one "
      "actor to another arrive in the order of sending.  A message to an actor that has\nended is a dead letter: counted in "
-     "statistics(), no error.  Raises NotSendable, TypeError, NotRegistered for a name that nobody has."},
+     "statistics(), no error.  Raises NotSendable, TypeError, MailboxFull, NotRegistered for a name that nobody has."},
+    {"message_count", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(message_count)), METH_FASTCALL,
+     "message_count(pid=self(), /)\n--\n\nReturn how many messages wait in an actor's mailbox, None when it has ended; costs the same for "
+     "any number.\n\nRaises NotRegistered, TypeError."},
     {nullptr, nullptr, 0, nullptr},
 };
 

@@ -87,6 +87,11 @@ PyObject* raise_status(Status status, const char* timed_out, const char* closed)
     return nullptr;
 }
 
+PyObject* raise_mailbox_full(Pid pid) {
+    return raise_error("MailboxFull", "<pid %u.%u> has as many messages as its mailbox_limit allows: nothing was sent", pid.index,
+                       pid.generation);
+}
+
 bool read_timeout_keyword(const char* function, PyObject* const* arguments, Py_ssize_t count, PyObject* names,
                           Py_ssize_t required, PyObject** timeout) {
     const Py_ssize_t by_name = names ? PyTuple_GET_SIZE(names) : 0;

@@ -49,9 +49,12 @@ PyObject* run(PyObject*, PyObject* arguments) {
     double spin_seconds = 0;
     double slice_seconds = 0;
     double stall_seconds = 0;
+    unsigned mailbox_limit = 0;
+    unsigned report_dead_letters = 0;
     int main_by_value = 0;
-    if (!PyArg_ParseTuple(arguments, "OO!(Innndddd)p:_run", &main, &PyTuple_Type, &main_arguments, &workers, &stack_bytes,
-                          &main_stack_bytes, &warm_stacks, &shutdown_seconds, &spin_seconds, &slice_seconds, &stall_seconds, &main_by_value))
+    if (!PyArg_ParseTuple(arguments, "OO!(InnnddddII)p:_run", &main, &PyTuple_Type, &main_arguments, &workers, &stack_bytes,
+                          &main_stack_bytes, &warm_stacks, &shutdown_seconds, &spin_seconds, &slice_seconds, &stall_seconds,
+                          &mailbox_limit, &report_dead_letters, &main_by_value))
         return nullptr;
     RuntimeConfig config;
     config.workers = workers;
@@ -62,6 +65,8 @@ PyObject* run(PyObject*, PyObject* arguments) {
     config.spin = duration(spin_seconds);
     config.time_slice = duration(slice_seconds);
     config.stall_threshold = duration(stall_seconds);
+    config.mailbox_limit = mailbox_limit;
+    config.report_dead_letters = report_dead_letters;
     config.main_by_value = main_by_value != 0;
     return Runtime::run(config, main, main_arguments);
 }
@@ -206,6 +211,7 @@ py::object process_info(py::handle pid) {
         Pid awaited;
         Instant parked_since{};
         std::uint64_t reductions = 0;
+        std::uint32_t mailbox_limit = 0;
         int home = 0;
         const SpawnSite* site = nullptr;
         std::vector<std::string> registered;
@@ -221,6 +227,7 @@ py::object process_info(py::handle pid) {
         seen.awaited = awaited_by(actor);
         seen.parked_since = Instant(Duration(actor.parked_since.load(memory_order_relaxed)));
         seen.reductions = actor.reductions.load(memory_order_relaxed);
+        if (actor.mailbox_limit) seen.mailbox_limit = actor.mailbox_limit->most();
         seen.home = home;
         seen.site = actor.spawn_site;
         if (actor.registered.load(memory_order_relaxed)) seen.registered = running_scheduler().registry().names_of(actor.pid);
@@ -236,7 +243,8 @@ py::object process_info(py::handle pid) {
                     py::arg("waiting_seconds") = parked ? py::object(py::float_(seconds_since(seen.parked_since))) : py::none(),
                     py::arg("reductions") = seen.reductions,
                     py::arg("worker") = seen.home < 0 ? py::none() : py::object(py::int_(seen.home)),
-                    py::arg("messages") = seen.mailbox, py::arg("registered_names") = py::tuple(registered),
+                    py::arg("messages") = seen.mailbox,
+                    py::arg("mailbox_limit") = seen.mailbox_limit ? py::object(py::int_(seen.mailbox_limit)) : py::none(), py::arg("registered_names") = py::tuple(registered),
                     py::arg("spawned_at") = seen.site ? py::object(py::str(seen.site->file + ":" + std::to_string(seen.site->line)))
                                                       : py::none());
 }

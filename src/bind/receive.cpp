@@ -65,8 +65,9 @@ bool find_ref(Mailbox& mailbox, MonitorRef ref, std::size_t* position) {
     return false;
 }
 
-// Parks until there is a message. False with an exception set.
-bool wait_for_message(Worker& worker, std::size_t seen, Instant deadline) {
+// Parks until there is a message. False with an exception set; `nothing` says what did not come before the timeout.
+bool wait_for_message(Worker& worker, std::size_t seen, Instant deadline,
+                      const char* nothing = "no such message came before the timeout") {
     Mailbox& mailbox = worker.current()->mailbox;
     while (mailbox.size() <= seen) {
         const Wake wake = worker.park(WaitReason::message, deadline);
@@ -75,7 +76,7 @@ bool wait_for_message(Worker& worker, std::size_t seen, Instant deadline) {
             return false;
         }
         if (wake == Wake::timed_out && mailbox.size() <= seen) {
-            raise_status(Status::timed_out, "no such message came before the timeout", "");
+            raise_status(Status::timed_out, nothing, "");
             return false;
         }
     }
@@ -90,7 +91,7 @@ bool receive_ref(Worker& worker, MonitorRef ref, std::size_t from, Instant deadl
             message = mailbox.take(position);
             return true;
         }
-        if (!wait_for_message(worker, position, deadline)) return false;
+        if (!wait_for_message(worker, position, deadline, "no answer came before the timeout")) return false;
     }
 }
 
@@ -147,6 +148,13 @@ PyObject* raise_process_down(PyObject* address, const Notice& notice) {
     return nullptr;
 }
 
+// From here on an answer is dropped. One that came while the exit did that ends the call is in the mailbox.
+void forget_call(Actor& self, MonitorRef ref) {
+    if (demonitor(self, ref)) return;
+    std::size_t position = 0;
+    if (find_ref(self.mailbox, ref, &position)) self.mailbox.take(position);
+}
+
 PyObject* call(PyObject*, PyObject* const* arguments, Py_ssize_t count, PyObject* names) {
     Worker* worker = require_actor("call");
     if (!worker) return nullptr;
@@ -169,11 +177,14 @@ PyObject* call(PyObject*, PyObject* const* arguments, Py_ssize_t count, PyObject
         self.mailbox.set_mark();
         self.marked_ref = ref;
         monitor(self, pid, ref);
-        if (!worker->scheduler().send(pid, parcel)) parcel = nullptr;  // the monitor tells
-        Message message;
+        if (worker->scheduler().send(pid, parcel) == Sent::full) {
+            forget_call(self, ref);
+            return raise_mailbox_full(pid);
+        }
+        Message message;  // an answer, or from the monitor
         Awaits awaits(self, pid);
         if (!receive_ref(*worker, ref, self.mailbox.mark(), deadline, message)) {
-            demonitor(self, ref);  // from here on an answer is dropped
+            forget_call(self, ref);
             return nullptr;
         }
         const Notice& notice = *find_notice(message);
@@ -220,7 +231,7 @@ std::size_t first_position(const Actor& self, PyObject* match) {
 int find_message(Mailbox& mailbox, PyObject* match, std::size_t& position) {
     if (match == Py_None) return position < mailbox.size();
     if (is_ref(match)) return find_ref(mailbox, PyLong_AsUnsignedLongLong(match), &position);
-    return find_match(*interpreter_state(), mailbox, match, &position);
+    return find_match(mailbox, match, &position);
 }
 
 PyMethodDef receive_functions[] = {
@@ -230,7 +241,7 @@ PyMethodDef receive_functions[] = {
      "Ref; None matches any.  The others stay, in order.  Raises Timeout after timeout seconds."},
     {"call", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(call)), METH_FASTCALL | METH_KEYWORDS,
      "call(pid, request, /, timeout=5.0)\n--\n\nSend a Call to an actor (by Pid or name) and return its answer.\n\nRaises ProcessDown at once "
-     "when the actor has ended or ends before it answers, Timeout after timeout seconds\n(a later answer is dropped), NotRegistered, "
+     "when the actor has ended or ends before it answers, Timeout after timeout seconds\n(a later answer is dropped), NotRegistered, MailboxFull, "
      "NotSendable."},
     {"reply", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(reply)), METH_FASTCALL,
      "reply(call, value, /)\n--\n\nAnswer a Call, from any actor.  False: the caller has ended."},

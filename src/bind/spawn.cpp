@@ -25,6 +25,8 @@ struct Options {
     PyObject* monitor = Py_False;
     PyObject* signal = Py_False;
     PyObject* time_limit = Py_None;
+    PyObject* mailbox_limit = Py_None;
+    PyObject* on_full = nullptr;
 };
 
 struct Placement {
@@ -43,6 +45,8 @@ bool read_options(PyObject* const* values, PyObject* names, Options& options) {
         else if (PyUnicode_EqualToUTF8(name, "monitor")) options.monitor = values[i];
         else if (PyUnicode_EqualToUTF8(name, "signal")) options.signal = values[i];
         else if (PyUnicode_EqualToUTF8(name, "time_limit")) options.time_limit = values[i];
+        else if (PyUnicode_EqualToUTF8(name, "mailbox_limit")) options.mailbox_limit = values[i];
+        else if (PyUnicode_EqualToUTF8(name, "on_full")) options.on_full = values[i];
         else {
             PyErr_Format(PyExc_TypeError,
                          "spawn() got an unexpected keyword argument %R; the actor's own keyword arguments go in with "
@@ -102,6 +106,32 @@ bool read_stack_size(PyObject* wish, std::uint32_t& bytes) {
     return true;
 }
 
+// Reads mailbox_limit and on_full; without a limit of its own an actor has the configured one.
+bool read_mailbox_limit(const Options& options, std::unique_ptr<MailboxLimit>& limit) {
+    Py_ssize_t most = Runtime::current()->config().mailbox_limit;
+    if (options.mailbox_limit != Py_None) {
+        most = PyNumber_AsSsize_t(options.mailbox_limit, nullptr);
+        if (most == -1 && PyErr_Occurred()) return false;
+        if (most < 0 || most > static_cast<Py_ssize_t>(kMaxMailboxLimit)) {
+            raise_error("ConfigError", "mailbox_limit must be from 0 (none) to %u messages, not %R", kMaxMailboxLimit,
+                        options.mailbox_limit);
+            return false;
+        }
+    }
+    OnMailboxFull on_full = OnMailboxFull::error;
+    if (options.on_full) {
+        const bool is_text = PyUnicode_Check(options.on_full);
+        if (is_text && PyUnicode_EqualToUTF8(options.on_full, "drop_newest")) {
+            on_full = OnMailboxFull::drop_newest;
+        } else if (!is_text || !PyUnicode_EqualToUTF8(options.on_full, "error")) {
+            raise_error("ConfigError", "a mailbox's on_full= is \"error\" or \"drop_newest\", not %R", options.on_full);
+            return false;
+        }
+    }
+    if (most > 0) limit = std::make_unique<MailboxLimit>(static_cast<std::uint32_t>(most), on_full);
+    return true;
+}
+
 // How callable and arguments get to the actor. Empty with an exception set when they cannot.
 std::optional<PyActor::Start> make_start(InterpreterState& state, bool local, PyObject* callable, PyObject* const* values,
                                          Py_ssize_t count) {
@@ -156,15 +186,19 @@ PyObject* spawn(PyObject*, PyObject* const* arguments, Py_ssize_t count, PyObjec
     const bool local = placement.place == Scheduler::Place::local;
     if (!local && !Runtime::current()->ready_for_workers()) return nullptr;
     InterpreterState& state = *interpreter_state();
-    auto start = make_start(state, local, callable, arguments + 1, count - 1);
-    if (!start) return nullptr;
     std::unique_ptr<Actor> actor;
+    std::optional<PyActor::Start> start;
     PyObject* handle = nullptr;
     try {
+        std::unique_ptr<MailboxLimit> mailbox_limit;
+        if (!read_mailbox_limit(options, mailbox_limit)) return nullptr;
+        start = make_start(state, local, callable, arguments + 1, count - 1);
+        if (!start) return nullptr;
         auto join = make_shared_ref<JoinState>(!local);
         actor = std::make_unique<PyActor>(std::move(*start), join);
         actor->parent = worker->current()->pid;
         actor->stack_bytes = stack_bytes;
+        actor->mailbox_limit = std::move(mailbox_limit);
         actor->spawn_site = current_spawn_site();
         if (name) actor->name = std::make_unique<std::string>(name, static_cast<std::size_t>(name_bytes));
         handle = make_join_handle(state, Pid{}, join);
@@ -194,7 +228,7 @@ PyObject* spawn(PyObject*, PyObject* const* arguments, Py_ssize_t count, PyObjec
     } catch (const std::bad_alloc&) {
         if (actor) {
             actor->cancelled(false);
-        } else {
+        } else if (start) {
             Py_XDECREF(start->callable);
             Py_XDECREF(start->arguments);
         }
@@ -205,12 +239,15 @@ PyObject* spawn(PyObject*, PyObject* const* arguments, Py_ssize_t count, PyObjec
 
 PyMethodDef spawn_functions[] = {
     {"spawn", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(spawn)), METH_FASTCALL | METH_KEYWORDS,
-     "spawn(function, /, *args, on=None, name=None, link=False, monitor=False, signal=False, time_limit=None, stack_size=None)\n--\n\nStart an actor that runs function(*args), and return its "
+     "spawn(function, /, *args, on=None, name=None, link=False, monitor=False, signal=False, time_limit=None, stack_size=None, "
+     "mailbox_limit=None, on_full='error')\n--\n\nStart an actor that runs function(*args), and return its "
      "JoinHandle.\n\nargs are copied like messages (immutable ones may be shared).  on chooses the worker: None lets any worker take a "
      "module-level function,\nwhile nested functions, lambdas and other callables with state stay on the caller's worker; \"local\" is the "
      "caller's, \"main\" the one with the\nmain interpreter, a number that worker.  link and monitor relate the caller to the actor before it can run (the "
      "handle's monitor is the Ref).  signal tells its end as Signal.Exit or Signal.Panic;\ntime_limit (seconds) does that, too, and tells Signal.Timeout when it "
-     "has not ended by then.  stack_size is in bytes.\nRaises TypeError, "
+     "has not ended by then.  stack_size is in bytes.  "
+     "mailbox_limit is how many messages may wait for it (0: any number; None: as configured); when so many do,\nsend raises "
+     "MailboxFull in the sender (on_full=\"error\") or the message is a dead letter (\"drop_newest\").\nRaises TypeError, "
      "ConfigError, NotSendable, MemoryError, NoRuntime."},
     {nullptr, nullptr, 0, nullptr},
 };

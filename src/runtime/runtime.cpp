@@ -74,6 +74,22 @@ void on_deadlock(Scheduler& scheduler) {
     if (scheduler.table().alive() > 0 && !has_foreign_threads(scheduler)) report_deadlock(scheduler, STDERR_FILENO);
 }
 
+void report_dead_letters(const DeadLetterReport& report) {
+    const char* why = "";
+    switch (report.why) {
+        case DeadLetter::nobody: why = "which has ended"; break;
+        case DeadLetter::unread: why = "which ended without reading"; break;
+        case DeadLetter::full: why = "whose mailbox is full"; break;
+        case DeadLetter::no_memory: why = "for which there was no memory"; break;
+    }
+    char count[40] = "a dead letter";
+    if (report.count > 1) std::snprintf(count, sizeof count, "%llu dead letters", static_cast<unsigned long long>(report.count));
+    char from[40] = "";
+    if (report.from) std::snprintf(from, sizeof from, " from <pid %u.%u>", report.from.index, report.from.generation);
+    std::fprintf(stderr, "smarm: %s%s to <pid %u.%u>, %s%s\n", count, from, report.target.index, report.target.generation, why,
+                 report.last ? " (from now on dead letters are only counted: smarm.statistics().dead_letters)" : "");
+}
+
 bool on_process_main_thread() { return gettid() == getpid(); }
 
 // Ends the attached interpreter's pool of blocking calls. Returns whether no thread of it is left.
@@ -131,6 +147,8 @@ bool Runtime::prepare() {
     options.stop_timeout = config_.shutdown_timeout;
     options.spin_limit = config_.spin;
     options.monitor = {config_.time_slice, config_.stall_threshold, report_stall, on_deadlock};
+    options.dead_letters_reported = config_.report_dead_letters;
+    options.report_dead_letters = report_dead_letters;
     options.make_driver = make_reactor;
     options.enter_worker = [this](Worker& worker) { enter_worker(worker); };
     scheduler_ = std::make_unique<Scheduler>(std::move(options));
@@ -172,6 +190,8 @@ PyObject* Runtime::run_main(PyObject* main, PyObject* arguments) {
     } riding(worker, rider);
 
     auto name = std::make_unique<std::string>("main");
+    std::unique_ptr<MailboxLimit> mailbox_limit;
+    if (config_.mailbox_limit) mailbox_limit = std::make_unique<MailboxLimit>(config_.mailbox_limit, OnMailboxFull::error);
     auto join = make_shared_ref<JoinState>(false);
     auto actor = std::make_unique<PyActor>(PyActor::Start{Py_NewRef(main), Py_NewRef(arguments), nullptr, nullptr}, join);
     PyActor& main_actor = *actor;
@@ -180,6 +200,7 @@ PyObject* Runtime::run_main(PyObject* main, PyObject* arguments) {
     main_actor.name = std::move(name);
     main_actor.stack_bytes = static_cast<std::uint32_t>(config_.main_stack_bytes);
     main_actor.keeps_thread_ident = true;
+    main_actor.mailbox_limit = std::move(mailbox_limit);
     std::unique_ptr<Actor> base = std::move(actor);
     main_pid_ = scheduler_->spawn(base, Scheduler::Place::on_worker, 0);
     if (!main_pid_) {

@@ -123,19 +123,28 @@ bool Scheduler::take_unstarted(Worker& worker) noexcept {
     return true;
 }
 
-bool Scheduler::send(Pid pid, OwnedParcel& parcel) noexcept {
+void Scheduler::count_dead_letters(Pid target, DeadLetter why, std::uint64_t count) noexcept {
+    const std::uint64_t before = dead_letters_.fetch_add(count, memory_order_relaxed);
+    const std::uint64_t limit = options_.dead_letters_reported;
+    if (before >= limit || stopping()) return;
+    Actor* sender = why == DeadLetter::unread ? nullptr : this_actor();
+    options_.report_dead_letters({why, sender ? sender->pid : Pid{}, target, count, before + count >= limit});
+}
+
+Sent Scheduler::send(Pid pid, OwnedParcel& parcel) noexcept {
+    if (!table_.reserve(pid)) return Sent::full;
     parcel->target = pid.bits();
     parcel->deliver = Worker::deliver_parcel;
     for (;;) {
         const int home = table_.find_home(pid);
-        if (home == ActorTable::kNobody) return false;
+        if (home == ActorTable::kNobody) return Sent::nobody;
         if (home >= 0) {
             worker(static_cast<unsigned>(home))->post(*parcel.release());
-            return true;
+            return Sent::yes;
         }
         if (table_.post_early(pid, *parcel)) {
             parcel.release();
-            return true;
+            return Sent::yes;
         }
     }
 }

@@ -253,10 +253,18 @@ void Worker::run_actor(Actor& actor) noexcept {
     }
 }
 
+// What it was told about others is no letter.
+void Worker::drop_unread(Actor& actor) noexcept {
+    std::size_t letters = 0;
+    for (std::size_t i = 0; i < actor.mailbox.size(); ++i) letters += !find_notice(actor.mailbox.at(i));
+    actor.mailbox.clear();
+    if (letters) scheduler_.count_dead_letters(actor.pid, DeadLetter::unread, letters);
+}
+
 void Worker::reap(Actor& actor) noexcept {
     if (actor.held) give_back_all(actor);
     if (actor.stack) stacks_.give(std::exchange(actor.stack, Stack()));
-    for (std::size_t unread = actor.mailbox.clear(); unread; --unread) scheduler_.count_dead_letter();
+    if (!actor.mailbox.empty()) drop_unread(actor);
     scheduler_.table().release(actor);
     if (actor.registered.load(memory_order_acquire)) scheduler_.registry().drop_all(actor.pid);
     announce_end(actor);
@@ -321,8 +329,28 @@ void Worker::deliver_parcel(Post& post) noexcept {
     if (!this_worker()) return;
     Worker& worker = *this_worker();
     WorkerCounters::add(worker.counters_.remote_messages);
-    Actor* actor = worker.scheduler_.table().own(Pid::from_bits(parcel->target));
-    if (!actor || !worker.deliver(*actor, Message(std::move(parcel)))) worker.scheduler_.count_dead_letter();
+    const Pid target = Pid::from_bits(parcel->target);
+    Actor* actor = worker.scheduler_.table().own(target);
+    if (!actor) {
+        worker.scheduler_.count_dead_letters(target, DeadLetter::nobody);
+        return;
+    }
+    Message message(std::move(parcel));
+    if (!actor->mailbox_limit || actor->mailbox_limit->on_full() != OnMailboxFull::error) {
+        if (worker.deliver_sent(*actor, std::move(message)) == Delivery::done) return;
+    } else {
+        const bool delivered = worker.deliver(*actor, std::move(message));  // Scheduler::send has reserved its place
+        actor->mailbox_limit->arrived();
+        if (delivered) return;
+    }
+    worker.scheduler_.count_dead_letters(target, DeadLetter::no_memory);
+}
+
+Delivery Worker::deliver_to_full(Actor& actor, Message&& message) noexcept {
+    if (actor.mailbox_limit->on_full() == OnMailboxFull::error) return Delivery::full;
+    scheduler_.count_dead_letters(actor.pid, DeadLetter::full);
+    const Message dropped = std::move(message);
+    return Delivery::done;
 }
 
 void Worker::drain_inbox() noexcept {

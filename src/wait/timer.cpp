@@ -101,17 +101,22 @@ bool MessageTimer::send(Message&& message) noexcept {
     Scheduler& scheduler = home_->scheduler();
     if (scheduler.table().find_home(target_) == static_cast<int>(home_->index())) {
         Actor* actor = scheduler.table().own(target_);
-        if (actor && home_->deliver(*actor, std::move(message))) return true;
-        scheduler.count_dead_letter();
+        const Delivery delivery = actor ? home_->deliver_sent(*actor, std::move(message)) : Delivery::done;
+        if (!actor || delivery != Delivery::done) {
+            scheduler.count_dead_letters(target_, !actor ? DeadLetter::nobody : delivery == Delivery::full ? DeadLetter::full
+                                                                                                           : DeadLetter::no_memory);
+        }
         return actor != nullptr;
     }
+    Sent sent = Sent::nobody;
     if (message.is_parcel()) {
         OwnedParcel parcel = message.take_parcel();
-        if (scheduler.send(target_, parcel)) return true;
+        sent = scheduler.send(target_, parcel);
     }
+    if (sent == Sent::full) scheduler.count_dead_letters(target_, DeadLetter::full);
     // An interval's target that has ended is how it ends, not a message lost.
-    if (period_ == Duration::zero()) scheduler.count_dead_letter();
-    return false;
+    else if (sent == Sent::nobody && period_ == Duration::zero()) scheduler.count_dead_letters(target_, DeadLetter::nobody);
+    return sent != Sent::nobody;
 }
 
 }  // namespace smarm

@@ -66,6 +66,27 @@ def reply_to(pid: smarm.Pid) -> None:
         smarm.send(pid, message)
 
 
+def park_then_collect(go: smarm.Receiver) -> list[Any]:
+    """Leave the mailbox alone until something comes from `go`, then take all that is in it."""
+    go.recv()
+    return [smarm.receive() for _ in range(smarm.message_count())]
+
+
+def send_until_full(pid: smarm.Pid) -> int:
+    sent = 0
+    try:
+        while True:
+            smarm.send(pid, [sent])
+            sent += 1
+    except smarm.MailboxFull:
+        return sent
+
+
+def reply_once() -> None:
+    call = smarm.receive(smarm.Call)
+    smarm.reply(call, call.request + 1)
+
+
 def park() -> None:
     smarm.receive()
 

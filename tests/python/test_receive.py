@@ -1,5 +1,7 @@
 """Selective receive, call and reply."""
 
+import time
+
 import pytest
 
 import smarm
@@ -120,6 +122,28 @@ def test_a_late_answer_is_never_seen(on):
             smarm.receive(timeout=0)
 
     run(main, on)
+
+
+def test_an_answer_that_comes_together_with_the_end_of_a_timeout_block_is_never_seen():
+    def main():
+        def answer_late():
+            call = smarm.receive(smarm.Call)
+            with smarm.no_preempt():
+                smarm.reply(call, "late")  # the caller can run now, but has not yet
+                until = time.monotonic() + 0.02
+                while time.monotonic() < until:
+                    pass
+
+        handle = smarm.spawn(answer_late)
+        with pytest.raises(smarm.Timeout), smarm.timeout(0.01):
+            # Woken by the answer; the block's end is looked at before the mailbox.
+            smarm.call(handle.pid, 1, timeout=None)
+            raise smarm.Timeout("the answer was faster")
+        handle.join()
+        with pytest.raises(smarm.Timeout):
+            smarm.receive(timeout=0)
+
+    smarm.run(main, workers=1)
 
 
 @pytest.mark.parametrize("on", ["local", 1])

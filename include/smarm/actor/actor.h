@@ -22,6 +22,7 @@
 
 #include "smarm/actor/exit_reason.h"
 #include "smarm/actor/held_resource.h"
+#include "smarm/actor/mailbox_limit.h"
 #include "smarm/actor/pid.h"
 #include "smarm/actor/relations.h"
 #include "smarm/base/sync.h"
@@ -99,6 +100,7 @@ public:
     // --- the rest --------------------------------------------------------------------------------------------------
     Stack stack;
     Mailbox mailbox;
+    std::unique_ptr<MailboxLimit> mailbox_limit;  // nullptr: none
     Pid pid;
     Pid parent;
     const SpawnSite* spawn_site = nullptr;

@@ -7,7 +7,7 @@
 //          is handed to the home worker) -> release (generation ends; whatever arrives later is a dead letter).
 // Early:   a sender that finds the early stack closed reads the home again: it was set before the closing, so what one
 //          sender sends stays in order across the change.
-// Threads: find_home, post_early, visit: any. settle, release: the actor's worker. allocate: any.
+// Threads: find_home, post_early, reserve, visit: any. settle, release: the actor's worker. allocate: any.
 // Errors:  allocate returns a null Pid when there is no memory or max_actors are alive.
 #pragma once
 
@@ -47,6 +47,8 @@ public:
     MpscNode* settle(const Actor& actor, int worker_index) noexcept;
     // Ends the pid. The actor must be settled. Nobody has it pinned afterwards.
     void release(const Actor& actor) noexcept;
+    // Counts a message that is about to be sent to the pid from another worker. False: its mailbox is full, and refuses it.
+    bool reserve(Pid pid) const noexcept;
     // Returns the actor, or nullptr when the pid is stale. For its own worker only.
     Actor* own(Pid pid) const noexcept;
 

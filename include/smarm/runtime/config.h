@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 #include "smarm/base/clock.h"
 
@@ -17,6 +18,8 @@ struct RuntimeConfig {
     Duration spin = std::chrono::microseconds(50);
     Duration time_slice = std::chrono::milliseconds(1);        // 0: no preemption
     Duration stall_threshold = std::chrono::milliseconds(50);  // 0: no watchdog
+    std::uint32_t mailbox_limit = 0;                // messages that may wait for an actor; 0: any number
+    std::uint32_t report_dead_letters = 10;         // so many of a run are reported
     bool main_by_value = false;                     // functions of __main__ travel by value: no worker can load it
 };
 

@@ -28,6 +28,18 @@ namespace smarm {
 
 inline constexpr unsigned kMaxWorkers = 256;
 
+// Why a message reached nobody.
+enum class DeadLetter : std::uint8_t { nobody, unread, full, no_memory };
+
+// One report of dead letters. `from` is the running actor, null when they were under way.
+struct DeadLetterReport {
+    DeadLetter why;
+    Pid from;
+    Pid target;
+    std::uint64_t count;
+    bool last;  // the next ones are only counted
+};
+
 struct SchedulerOptions {
     unsigned workers = 1;                                   // 1..kMaxWorkers, the caller's thread included
     StackPoolOptions stacks;
@@ -35,9 +47,14 @@ struct SchedulerOptions {
     Duration stop_timeout = std::chrono::seconds(5);        // from stop() until actors are given up
     Duration spin_limit = std::chrono::microseconds(50);    // longest spin before a worker sleeps; 0: none
     std::function<std::unique_ptr<Driver>()> make_driver;   // required
+    std::uint64_t dead_letters_reported = 0;                // so many of a run; none once it stops
+    std::function<void(const DeadLetterReport&)> report_dead_letters;  // any worker's thread; must not park
     // Runs on the new OS thread of workers 1..; must call worker.run() (or worker.refuse()) once. Default: run().
     std::function<void(Worker&)> enter_worker;
 };
+
+// What became of a message: full says that the mailbox's limit refuses it, nobody that the pid is stale.
+enum class Sent : std::uint8_t { yes, full, nobody };
 
 class Scheduler {
 public:
@@ -57,8 +74,8 @@ public:
     // before_start, if given, is called when the actor has its pid and cannot run yet.
     Pid spawn(std::unique_ptr<Actor>& actor, Place place, unsigned worker_index = 0,
               const std::function<void(Actor&)>& before_start = {});
-    // Sends an encoded message. Returns false when nobody has that pid; the parcel is then still the caller's.
-    bool send(Pid pid, OwnedParcel& parcel) noexcept;
+    // Sends an encoded message. Unless it is sent, the parcel is still the caller's.
+    Sent send(Pid pid, OwnedParcel& parcel) noexcept;
     // Asks the actor to exit, wherever it is. Returns false when nobody has that pid or memory is out.
     bool request_exit(Pid pid) noexcept;
 
@@ -79,8 +96,8 @@ public:
     bool stuck() const noexcept { return stuck_; }
     std::size_t abandoned() const noexcept { return abandoned_.load(memory_order_relaxed); }
 
-    // Counts a message that reached nobody.
-    void count_dead_letter() noexcept { dead_letters_.fetch_add(1, memory_order_relaxed); }
+    // Counts messages to `target` that reach nobody, and has the first ones reported.
+    void count_dead_letters(Pid target, DeadLetter why, std::uint64_t count = 1) noexcept;
     std::uint64_t dead_letters() const noexcept { return dead_letters_.load(memory_order_relaxed); }
 
     // ---- for workers ---------------------------------------------------------------------------------------------

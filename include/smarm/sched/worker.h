@@ -56,6 +56,9 @@ struct WorkerCounters {
     }
 };
 
+// What became of a message that somebody sent.
+enum class Delivery : std::uint8_t { done, full, no_memory };
+
 class Worker {
 public:
     Worker(Scheduler& scheduler, unsigned index, std::unique_ptr<Driver> driver, const StackPoolOptions& stacks);
@@ -113,6 +116,13 @@ public:
         if (!actor.mailbox.push(std::move(message))) return false;
         if (waits_for_message(actor.wait_reason.load(memory_order_relaxed))) wake(actor);
         return true;
+    }
+    // As deliver, for what an actor of this worker has sent: the mailbox's limit holds. full: the message stays with the
+    // caller. done: it may also have been dropped, and counted, as the limit says.
+    Delivery deliver_sent(Actor& actor, Message&& message) noexcept {
+        if (__builtin_expect(actor.mailbox_limit != nullptr, 0) && !actor.mailbox_limit->has_room(actor.mailbox))
+            return deliver_to_full(actor, std::move(message));
+        return deliver(actor, std::move(message)) ? Delivery::done : Delivery::no_memory;
     }
     // Asks an actor of this worker to exit at its next park or safe point.
     void request_exit(Actor& actor) noexcept;
@@ -182,9 +192,11 @@ private:
     static void actor_entry(void* actor);
     void switch_away(Actor& from) noexcept;
     Wake park_until(Actor& actor, Instant deadline) noexcept;
+    Delivery deliver_to_full(Actor& actor, Message&& message) noexcept;
     void run_actor(Actor& actor) noexcept;
     bool start_actor(Actor& actor) noexcept;
     void reap(Actor& actor) noexcept;
+    void drop_unread(Actor& actor) noexcept;
     void drain_inbox() noexcept;
     void take_outside_events(bool look_around) noexcept;
     void idle() noexcept;

@@ -203,9 +203,9 @@ TEST_CASE("messages that reach nobody are dead letters") {
         const Pid ended = spawn_here([] {});
         join(ended);
         OwnedParcel parcel = number_parcel(1);
-        CHECK(!scheduler().send(ended, parcel));
+        CHECK(scheduler().send(ended, parcel) == Sent::nobody);
         CHECK(parcel);  // still ours
-        CHECK(!scheduler().send(Pid{}, parcel));
+        CHECK(scheduler().send(Pid{}, parcel) == Sent::nobody);
         CHECK(scheduler().dead_letters() == 0);
 
         const Pid reader_of_one = spawn_on(1, [] {
@@ -418,7 +418,7 @@ TEST_CASE("a scheduler that never ran gives back its actors and their messages")
         ParcelBuilder builder;
         builder.attach(make_shared_ref<Witness>(alive));
         OwnedParcel parcel = builder.finish();
-        CHECK(never_run->send(pid, parcel));
+        CHECK(never_run->send(pid, parcel) == Sent::yes);
         CHECK(never_run->request_exit(pid));
         CHECK(alive == 2);
     }

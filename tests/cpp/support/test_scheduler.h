@@ -60,7 +60,7 @@ inline std::uint64_t number_in(const Parcel& parcel) {
 }
 inline bool send_number(Pid pid, std::uint64_t number) {
     OwnedParcel parcel = number_parcel(number);
-    return scheduler().send(pid, parcel);
+    return scheduler().send(pid, parcel) == Sent::yes;
 }
 // Takes the oldest message of the running actor. False: an exit was requested instead.
 inline bool receive_number(std::uint64_t& number) {
