@@ -142,10 +142,10 @@ PyObject* value_of(Slot& slot, PyObject* object) {
     InterpreterState& state = *interpreter_state();
     if (auto* channel = std::get_if<ChannelSource>(&slot)) {
         if (channel->status == Status::closed) return raise_end_of(channel->channel());
-        return open_message(state, std::move(channel->message));
+        return open_message(std::move(channel->message));
     }
     if (auto* messages = std::get_if<MatchSource>(&slot)) {
-        return messages->message ? open_message(state, std::move(messages->message)) : nullptr;
+        return messages->message ? open_message(std::move(messages->message)) : nullptr;
     }
     if (auto* fd = std::get_if<FdSource>(&slot)) {
         if (fd->end.status != FdStatus::ready) return raise_fd_end(fd->end, "", "the file descriptor was closed while select waited for it");
