@@ -257,7 +257,13 @@ BENCHMARKS = (
         "fairness",
         "100 actors that tick every 10 ms beside one that never stops, one worker, p99 lateness in ms",
         True,
-        (ours("", "fairness"), *loops("fairness"), python("threads", "fairness"), *one_core("fairness")),
+        (
+            ours("", "fairness"),
+            ours("beside 100,000 parked actors", "fairness", "parked=100000"),
+            *loops("fairness"),
+            python("threads", "fairness"),
+            *one_core("fairness"),
+        ),
         {
             "late_p50_ms": "p50",
             "late_p99_ms": "p99",

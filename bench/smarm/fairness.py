@@ -1,14 +1,20 @@
-"""Actors that tick beside `while True: pass`, all on one worker: how late they tick, and what that costs the hog."""
+"""Actors that tick beside `while True: pass`, all on one worker: how late they tick, and what that costs the hog.
+
+parked=N: N more actors wait for a message meanwhile.
+"""
 
 import time
 
 import smarm
 from bench.common import Ticks, lateness, spin
-from bench.smarm.program import run
+from bench.smarm.program import run, settle
 
 
-def measure(tickers=100, period_ms=10, seconds=3):
+def measure(tickers=100, period_ms=10, seconds=3, parked=0):
     late = []
+    for _ in range(parked):
+        smarm.spawn(lambda: smarm.receive())
+    settle()
 
     def ticker(start):
         ticks = Ticks(start, period_ms / 1e3, seconds, late)

@@ -139,7 +139,6 @@ SelectSource* fill(const InterpreterState& state, Actor& self, PyObject* object,
 
 // Returns what the chosen source has: a new reference, or nullptr with an exception set.
 PyObject* value_of(Slot& slot, PyObject* object) {
-    InterpreterState& state = *interpreter_state();
     if (auto* channel = std::get_if<ChannelSource>(&slot)) {
         if (channel->status == Status::closed) return raise_end_of(channel->channel());
         return open_message(std::move(channel->message));

@@ -277,20 +277,21 @@ void Worker::reap(Actor& actor) noexcept {
 
 // ---- the inbox -------------------------------------------------------------------------------------------------------
 
-void Worker::post(Post& post) noexcept {
+void Worker::post_silently(Post& post) noexcept {
     const bool taken = inbox_.push(post);
     SMARM_ASSERT(taken, "a post went to a worker whose inbox is closed");
-    // Seq_cst, after the seq_cst push: pairs with idle(). The exchange lets one poster only pay for the wake-up.
-    if (sleeping_.load(memory_order_seq_cst) && sleeping_.exchange(false, memory_order_seq_cst)) driver_->wake();
 }
 
-void Worker::wake_remote(Actor& actor) noexcept {
+bool Worker::wake_silently(Actor& actor) noexcept {
     // Acq_rel: pairs with deliver_actor, so that a wake that finds the flag set is covered by the posted one.
-    if (!actor.wake_posted.exchange(true, memory_order_acq_rel)) post(actor);
+    if (actor.wake_posted.exchange(true, memory_order_acq_rel)) return false;
+    post_silently(actor);
+    return true;
 }
 
 void Worker::nudge() noexcept {
-    if (sleeping_.exchange(false, memory_order_seq_cst)) driver_->wake();
+    // Seq_cst, after the seq_cst push of a post: pairs with idle(). The exchange lets one poster only pay for the wake-up.
+    if (sleeping_.load(memory_order_seq_cst) && sleeping_.exchange(false, memory_order_seq_cst)) driver_->wake();
 }
 
 void Worker::request_trim() noexcept {

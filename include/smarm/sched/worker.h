@@ -147,9 +147,19 @@ public:
 
     // ---- from any thread -----------------------------------------------------------------------------------------
     // Puts the post into the inbox and wakes the worker if it sleeps.
-    void post(Post& post) noexcept;
+    void post(Post& post) noexcept {
+        post_silently(post);
+        nudge();
+    }
+    // Without the waking: nudge() must follow.
+    void post_silently(Post& post) noexcept;
     // Wakes an actor of this worker. The caller must hold it: pinned, or in a WaitQueue whose lock is held.
-    void wake_remote(Actor& actor) noexcept;
+    void wake_remote(Actor& actor) noexcept {
+        if (wake_silently(actor)) nudge();
+    }
+    // For callers with a lock that the actor wants when it runs: the waking is a system call. True: nudge() must follow when
+    // the lock is free.
+    [[nodiscard]] bool wake_silently(Actor& actor) noexcept;
     void request_stop() noexcept;
     // Makes the running actor, if any, come to at_safe_point() soon.
     void request_attention() noexcept;
@@ -172,7 +182,7 @@ public:
     void note_time(Instant now) noexcept { recent_.store(now.time_since_epoch().count(), memory_order_relaxed); }
     // Asks the actor of turn `turn` to let others run.
     void request_preemption(std::uint64_t turn) noexcept;
-    // Looks for work again, even when asleep.
+    // Looks for work again, even when asleep. Any thread.
     void nudge() noexcept;
 
     const WorkerCounters& counters() const noexcept { return counters_; }

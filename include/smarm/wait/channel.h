@@ -89,18 +89,21 @@ private:
             return Status::must_convert;
         }
         const bool pushed = messages_.push(std::move(message));
-        if (!receivers_.empty()) receivers_.wake_one();
-        gate_.unlock();
+        unlock_and_wake(receivers_);
         return pushed ? Status::ok : Status::no_memory;
     }
     Status dequeue(Message& message) noexcept {
         message = messages_.pop();
-        if (!senders_.empty()) senders_.wake_one();
-        gate_.unlock();
+        unlock_and_wake(senders_);
         return Status::ok;
     }
     struct Offer;
     bool has_message() const noexcept { return !messages_.empty() || (capacity_ == 0 && !senders_.empty()); }
+    void unlock_and_wake(WaitQueue& queue) noexcept {
+        Worker* woken = queue.empty() ? nullptr : queue.wake_one_silently();
+        gate_.unlock();
+        if (__builtin_expect(woken != nullptr, 0)) woken->nudge();
+    }
     Status send_slowly(Message& message, Instant deadline) noexcept;
     Status send_to_full(Message& message) noexcept;
     Status offer(Message& message, Instant deadline) noexcept;

@@ -65,6 +65,17 @@ public:
     void wake_one() noexcept {
         if (Waiter* waiter = waiters_.pop_front()) unpark(waiter->actor);
     }
+    // As wake_one, but another worker is not woken yet: the caller nudges the one that is returned, if any, when the gate is
+    // unlocked. The woken actor wants the gate next, and whoever holds it would be in a system call.
+    [[nodiscard]] Worker* wake_one_silently() noexcept {
+        Waiter* waiter = waiters_.pop_front();
+        if (!waiter) return nullptr;
+        Actor& actor = waiter->actor;
+        Worker& worker = *actor.worker;
+        if (&worker != this_worker()) return worker.wake_silently(actor) ? &worker : nullptr;
+        worker.wake(actor);
+        return nullptr;
+    }
     void wake_all() noexcept {
         while (!waiters_.empty()) wake_one();
     }
