@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 
 from smarm import _core, _starting
+from smarm._deadline import check_timeout
 from smarm._errors import ActorExit, Timeout
 from smarm._signals import Call, Exit
 
@@ -80,6 +81,7 @@ class Server:
         ``name`` registers it before init.  ``on`` chooses its worker and ``link`` links it to the caller, as for spawn.
         Raises ActorFailed with init's exception as its cause, ActorKilled, Timeout (it is killed), NotSendable.
         """
+        check_timeout(timeout)
         birth = _starting.Birth(_core.self(), link, True, True, name, _starting.ancestors())
         handle = _starting.spawn(birth, cls, args, on=on, label=name or cls.__name__, monitor=True)
         _starting.wait_until_started(handle, timeout)

@@ -13,6 +13,7 @@ from types import BuiltinFunctionType, FunctionType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from smarm import _core
+from smarm._deadline import check_timeout
 from smarm._errors import Timeout
 from smarm._signals import Down, Exit, Ref
 
@@ -171,6 +172,7 @@ def stop(address: Pid | str, reason: object, timeout: float | None) -> None:
     """Ask a server or supervisor to end and wait until it has.  Raises ProcessDown, Timeout, NotRegistered."""
     from smarm._errors import NotRegistered, ProcessDown
 
+    check_timeout(timeout)
     pid = _core.whereis(address) if isinstance(address, str) else address
     if pid is None:
         raise NotRegistered(f"no actor has the name {address!r}")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Self
 
 from smarm import _core, _starting
 from smarm._child import Child, ChildCount, ChildInfo, Request, RunningChild
+from smarm._deadline import check_timeout
 from smarm._errors import ProcessDown, SmarmError, StartFailed, SupervisorError
 from smarm._supervising import SupervisorProcess
 
@@ -114,6 +115,7 @@ class BaseSupervisor:
         the caller's worker, and on another all that it holds must be sendable.  Raises StartFailed when a child does
         not start (those before it have been stopped, in reverse order), Timeout (it is killed), NotSendable.
         """
+        check_timeout(timeout)
         birth = _starting.Birth(_core.self(), link, True, True, None, _starting.ancestors())
         handle = _starting.spawn(birth, self, (), on=on, label=self.name or type(self).__name__, monitor=True)
         try:

@@ -8,6 +8,8 @@ import sys
 import textwrap
 import threading
 
+import smarm
+
 
 def start(tmp_path, program):
     script = tmp_path / "program.py"
@@ -57,8 +59,8 @@ def test_sigquit_prints_every_actor_also_of_a_wedged_worker(tmp_path):
         assert process.stdout.readline() == "wedged\n"
         os.kill(process.pid, signal.SIGQUIT)
         dump = read_until(process, r"in wedges\n")
-        assert re.search(r"<pid \d+\.1> 'main': parked, waits for another actor's end, worker 0\n.*in main\n", dump)
-        assert re.search(r"'patient': parked, waits for a message, worker 0, .*spawned at .*program.py:13\n.*in waits\n", dump)
+        assert re.search(r"<pid \d+\.1> 'main': parked, waits for another actor's end \(<pid 2\.1>\), for \d+\.\d\d s, worker 0\n.*in main\n", dump)
+        assert re.search(r"'patient': parked, waits for a message, for \d+\.\d\d s, worker 0, .*spawned at .*program.py:13\n.*in waits\n", dump)
         assert re.search(r"'stubborn': running, worker 1, .*\n  File .*program.py\", line 10, in wedges\n", dump)
     finally:
         process.kill()
@@ -104,7 +106,7 @@ def test_a_program_that_nothing_can_wake_says_so_and_shows_who_waits_for_what(tm
     )
     try:
         report = read_until(process, r"deadlock: .*in main\..*lambda")
-        assert "'main': parked, waits for a message" in report
+        assert "'main': parked, waits for a message, for 0." in report
         assert "'reader': parked, waits for a channel's value" in report
     finally:
         process.send_signal(signal.SIGINT)
@@ -114,3 +116,211 @@ def test_a_program_that_nothing_can_wake_says_so_and_shows_who_waits_for_what(tm
 def test_waiting_for_a_timer_is_no_deadlock(tmp_path):
     process = start(tmp_path, "import smarm\nsmarm.run(lambda: smarm.sleep(0.2), workers=1)\n")
     assert process.communicate(timeout=60) == ("", "")
+
+
+WAITS_IN_A_CIRCLE = """
+    import math
+    import threading
+    import smarm
+
+    def main():
+        mutex = smarm.Mutex()
+        rlock = threading.RLock()
+        handles = {}
+
+        def holds_mutex():
+            with mutex.hold(timeout=math.inf):
+                smarm.yield_now()
+                handles["owner"].join()
+
+        def owns_rlock():
+            with rlock:
+                smarm.yield_now()
+                smarm.yield_now()
+                smarm.call(server.pid, "please", timeout=None)
+
+        def serves():
+            smarm.receive()
+            with mutex.hold(timeout=math.inf):
+                pass
+
+        def bystander():
+            with rlock:
+                pass
+
+        server = smarm.spawn(serves, name="server")
+        handles["holder"] = smarm.spawn(holds_mutex, name="holder")
+        handles["owner"] = smarm.spawn(owns_rlock, name="owner")
+        smarm.spawn(bystander, name="bystander").join()
+
+    smarm.run(main, workers=1)
+"""
+
+
+def test_the_deadlock_report_has_the_wait_graph_and_its_circles(tmp_path):
+    process = start(tmp_path, WAITS_IN_A_CIRCLE)
+    try:
+        report = read_until(process, r"these wait for each other: .*\n")
+        graph = report[report.index("who waits for whom") :]
+        edges = set(re.findall(r"  <pid \S+> '(\w+)' waits for <pid \S+> '(\w+)' \((.*)\)\n", graph))
+        assert edges == {
+            ("main", "bystander", "another actor's end"),
+            ("bystander", "owner", "a lock"),
+            ("holder", "owner", "another actor's end"),
+            ("owner", "server", "a message"),
+            ("server", "holder", "a lock"),
+        }
+        circle = re.findall(r"'(\w+)'", graph[graph.index("each other") :].splitlines()[0])
+        assert circle[0] == circle[-1]
+        start_of = circle.index("holder")
+        assert (circle[:-1] * 2)[start_of : start_of + 3] == ["holder", "owner", "server"]
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_a_deadlock_is_reported_although_the_pool_of_blocking_calls_has_idle_threads(tmp_path):
+    process = start(
+        tmp_path,
+        """
+        import smarm
+
+        def main():
+            smarm.block_on_io(int)
+            smarm.receive()
+
+        smarm.run(main, workers=1)
+        """,
+    )
+    try:
+        read_until(process, r"deadlock: .*in main")
+    finally:
+        process.kill()
+        process.communicate()
+
+
+# ---- smarm dump PID --------------------------------------------------------------------------------------------------
+
+
+def smarm_dump(pid):
+    return subprocess.run([sys.executable, "-m", "smarm", "dump", str(pid)], capture_output=True, text=True, timeout=60)
+
+
+def test_smarm_dump_prints_every_actor_also_of_a_wedged_worker(tmp_path):
+    process = start(tmp_path, WEDGED)
+    try:
+        assert process.stdout.readline() == "wedged\n"
+        for _ in range(3):  # it does no harm
+            done = smarm_dump(process.pid)
+            assert (done.returncode, done.stderr) == (0, "")
+            assert done.stdout.startswith("smarm: 3 actors\n")
+            assert re.search(r"'patient': parked, waits for a message, for \d+\.\d\d s, .*\n.*in waits\n", done.stdout)
+            assert re.search(r"'stubborn': running, worker 1, .*\n.*line 10, in wedges\n", done.stdout)
+        assert process.poll() is None
+    finally:
+        process.kill()
+        assert process.communicate()[1] == ""  # what was asked for by the command went to the command
+
+
+def test_a_large_dump_arrives_whole(tmp_path):
+    process = start(
+        tmp_path,
+        """
+        import smarm
+
+        def waits():
+            smarm.receive()
+
+        def main():
+            actors = [smarm.spawn(waits, on="local", name=f"number {n}") for n in range(3000)]
+            while smarm.process_info(actors[-1].pid).state != "parked":
+                smarm.yield_now()
+            print("ready", flush=True)
+            smarm.sleep(1000)
+
+        smarm.run(main, workers=1)
+        """,
+    )
+    try:
+        assert process.stdout.readline() == "ready\n"
+        done = smarm_dump(process.pid)
+        assert done.returncode == 0
+        assert set(re.findall(r"'number (\d+)'", done.stdout)) == {str(n) for n in range(3000)}
+        assert done.stdout.endswith("in waits\n")
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_smarm_dump_ends_no_process_that_does_not_know_it(tmp_path):
+    other = subprocess.Popen([sys.executable, "-c", "print('up', flush=True); input()"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        other.stdout.readline()
+        done = smarm_dump(other.pid)
+        assert done.returncode == 1
+        assert done.stdout == ""
+        assert re.fullmatch(rf"smarm: process {other.pid} is no smarm program that runs .*\n", done.stderr)
+        assert other.poll() is None
+    finally:
+        other.communicate(b"\n")
+    assert other.returncode == 0
+
+
+def test_smarm_dump_of_nobody_says_so():
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    for pid, message in [
+        (ended.pid, f"there is no process {ended.pid}"),
+        (0, "0 is no process id"),
+        (10**30, f"there is no process {10**30}"),
+    ]:
+        done = smarm_dump(pid)
+        assert (done.returncode, done.stdout, done.stderr) == (1, "", f"smarm: {message}\n")
+
+
+def test_wrong_arguments_are_refused():
+    for arguments in ([], ["dump"], ["dump", "me"], ["dum", "1"], ["dump", "1", "2"]):
+        done = subprocess.run([sys.executable, "-m", "smarm", *arguments], capture_output=True, text=True, timeout=60)
+        assert done.returncode == 2, arguments
+        assert "usage: smarm" in done.stderr
+    done = subprocess.run([sys.executable, "-m", "smarm", "--version"], capture_output=True, text=True, timeout=60)
+    assert done.stdout.startswith("smarm ")
+
+
+def test_a_program_whose_runtime_has_ended_is_none_any_more(tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, "-c", "import smarm; smarm.run(lambda: None); print('over', flush=True); input()"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    try:
+        process.stdout.readline()
+        assert "is no smarm program that runs" in smarm_dump(process.pid).stderr
+    finally:
+        process.communicate(b"\n")
+    assert process.returncode == 0
+
+
+def test_process_info_says_for_whom_an_actor_waits_and_how_long():
+    def main():
+        mutex = smarm.Mutex()
+        mutex.acquire(timeout=1)
+
+        def waits():
+            with mutex.hold(timeout=60):
+                pass
+
+        waiter = smarm.spawn(waits)
+        joiner = smarm.spawn(waiter.join)
+        for pid in (waiter.pid, joiner.pid):
+            while smarm.process_info(pid).state != "parked":
+                smarm.yield_now()
+        smarm.sleep(0.02)
+        infos = [smarm.process_info(pid) for pid in (waiter.pid, joiner.pid, smarm.self())]
+        mutex.release()
+        joiner.join()
+        assert [info.waiting_for_pid for info in infos] == [smarm.self(), waiter.pid, None]
+        assert 0.01 < infos[0].waiting_seconds < 60
+        assert infos[2].waiting_seconds is None
+
+    smarm.run(main, workers=1)
