@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 from smarm import _core, _starting
 from smarm._deadline import check_timeout
 from smarm._errors import ActorExit, Timeout
-from smarm._signals import Call, Exit
+from smarm._signals import HANDLING, Call, Exit
 
 if TYPE_CHECKING:
     from smarm._core import Pid
@@ -169,7 +169,7 @@ class Server:
         try:
             self._dispatch(message, parent)
         except Exception as error:
-            error.add_note(f"{self._label()} was handling {_shorten(message)}")
+            error.add_note(f"{self._label()}{HANDLING}{_shorten(message)}")
             raise
 
     def _dispatch(self, message: Any, parent: Pid | None) -> None:

@@ -13,6 +13,10 @@ else:
     from smarm._record import NamedTuple
 
 
+HANDLING = " was handling "
+"""In the note that a server adds to an exception: behind it is the message."""
+
+
 class Ref(int):
     """Names one monitor (or call); unique in the process, hashable, sendable."""
 

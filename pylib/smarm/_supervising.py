@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from smarm import _core, _starting
 from smarm._child import ChildCount, ChildInfo, ParentEnded, Request, RunningChild, describe, is_orderly
 from smarm._errors import ActorExit, StartFailed, SupervisorError
-from smarm._signals import Call, Exit
+from smarm._signals import HANDLING, Call, Exit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -247,6 +247,9 @@ class SupervisorProcess:
             what = f"child {spec.id!r}{name} {pid} ended: {describe(reason)}"
         lines = [f"supervisor {self.label}: {what}", f"  decision: {decision}"]
         lines.append(f"  ancestors: {', '.join(map(str, self.ancestors))}")
+        message = last_message_of(reason)
+        if message is not None:
+            lines.append(f"  last message: {message}")
         trace = traceback_of(reason)
         if trace:
             lines.append(trace.rstrip())
@@ -257,6 +260,7 @@ class SupervisorProcess:
             "reason": reason,
             "decision": decision,
             "ancestors": self.ancestors,
+            "last_message": message,
         }
         self.log("info" if is_orderly(reason) else "error", "%s", "\n".join(lines), extra={"smarm": report})
 
@@ -284,3 +288,16 @@ def traceback_of(reason: object) -> str:
         reason = reason.__cause__ or getattr(reason, "reason", None)
         seen += 1
     return ""
+
+
+def last_message_of(reason: object) -> str | None:
+    """Return the repr of the message that a server was handling when it failed; None: it was handling none."""
+    seen = 0
+    while isinstance(reason, BaseException) and seen < 16:
+        for note in getattr(reason, "__notes__", ()):
+            who, found, message = note.partition(HANDLING)
+            if found and who.startswith("server "):
+                return str(message)
+        reason = reason.__cause__ or getattr(reason, "reason", None)
+        seen += 1
+    return None

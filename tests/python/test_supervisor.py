@@ -717,6 +717,41 @@ def test_reports_name_the_ancestors_nearest_first(run, caplog):
     assert "Traceback" in record.getMessage()
 
 
+class Fussy(smarm.Server):
+    def handle_cast(self, message):
+        raise Crash("not this")
+
+
+def test_a_report_of_a_server_has_its_last_message(run, caplog):
+    def main():
+        supervisor = Supervisor([Child("fussy", Fussy, name="fussy")]).start()
+        smarm.ServerRef("fussy").cast({"an": ["order"]})
+        while not caplog.records:
+            smarm.sleep(0.001)
+        supervisor.stop()
+
+    run(main)
+    (record,) = caplog.records
+    assert "'an': ['order']" in record.smarm["last_message"]
+    assert "\n  last message: " in record.getMessage()
+    assert record.smarm["ancestors"]
+    assert "Crash: not this" in record.getMessage()
+
+
+def test_a_report_of_a_function_has_no_last_message(run, caplog):
+    def main():
+        supervisor = Supervisor([child("a")]).start()
+        smarm.send(expect_up("a"), "crash")
+        expect_down("a")
+        expect_up("a")
+        supervisor.stop()
+        expect_down("a")
+
+    run(main)
+    (record,) = caplog.records
+    assert record.smarm["last_message"] is None
+
+
 # ---- names and references --------------------------------------------------------------------------------------------
 
 
