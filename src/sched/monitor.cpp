@@ -19,6 +19,7 @@ struct Monitor::Turn {
     std::uint64_t number = 0;
     Instant since{};
     Instant asked{};  // when it was first asked to come to a safe point; the epoch: not yet
+    Duration cpu_then{};  // the CPU time that its thread had used then
     bool reported = false;
     std::uint64_t trimmed = 0;   // the turn up to which the worker's stacks have been looked at
     Instant trimmed_at{};
@@ -126,12 +127,17 @@ void Monitor::look_at(Worker& worker, Turn& turn, Instant now) noexcept {
     const bool used_up = now - turn.since >= options_.time_slice - options_.time_slice / 8;
     if (!worker.timer_due(now) && !(used_up && worker.has_waiting_work())) return;
     worker.request_preemption(number);
-    if (turn.asked == Instant{}) turn.asked = now;
-    const Duration lasted = now - turn.asked;
-    if (options_.stall_threshold > Duration::zero() && lasted >= options_.stall_threshold && !turn.reported) {
-        turn.reported = true;
-        if (options_.on_stall) options_.on_stall(worker, now - turn.since);
+    if (options_.stall_threshold <= Duration::zero()) return;
+    if (turn.asked == Instant{}) {
+        turn.asked = now;
+        turn.cpu_then = worker.thread().cpu_time();
     }
+    if (turn.reported || now - turn.asked < options_.stall_threshold) return;
+    // A thread that the machine gives no time does not get to a safe point either; that is no fault of its actor.
+    const Duration used = worker.thread().cpu_time() - turn.cpu_then;
+    if (used < options_.stall_threshold / 2 && !worker.thread().is_blocked()) return;
+    turn.reported = true;
+    if (options_.on_stall) options_.on_stall(worker, now - turn.since);
 }
 
 }  // namespace smarm

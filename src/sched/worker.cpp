@@ -486,6 +486,7 @@ bool Worker::stop_step() noexcept {
 
 void Worker::run() noexcept {
     detail::this_worker = this;
+    thread_.note_caller();
     for (;;) {
         const bool look_around = ++passes_ % kPassesPerPoll == 0 || switch_budget_ <= 0;
         take_outside_events(look_around);

@@ -18,6 +18,7 @@
 #include "smarm/actor/actor.h"
 #include "smarm/base/clock.h"
 #include "smarm/base/mpsc_stack.h"
+#include "smarm/base/thread_probe.h"
 #include "smarm/fiber/stack_pool.h"
 #include "smarm/sched/driver.h"
 #include "smarm/sched/rider.h"
@@ -180,6 +181,7 @@ public:
     void request_trim() noexcept;
     // Tells the worker what time it is, for parked_since.
     void note_time(Instant now) noexcept { recent_.store(now.time_since_epoch().count(), memory_order_relaxed); }
+    const ThreadProbe& thread() const noexcept { return thread_; }
     // Asks the actor of turn `turn` to let others run.
     void request_preemption(std::uint64_t turn) noexcept;
     // Looks for work again, even when asleep. Any thread.
@@ -263,6 +265,7 @@ private:
     }
     void end_run() noexcept;
     atomic<Life> life_{Life::running};
+    ThreadProbe thread_;                  // of the OS thread in run()
     atomic<bool> trim_requested_{false};  // relaxed: a request that comes a moment too late is made again
     std::uint32_t trim_segment_ = 0;      // of the actor table: the next one to look at
     std::uint32_t stop_tries_ = 0;
