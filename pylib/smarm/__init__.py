@@ -85,6 +85,7 @@ from smarm._tasks import join_all as join_all
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from smarm import net as net
+    from smarm import testing as testing
     from smarm._child import Child as Child
     from smarm._child import ChildCount as ChildCount
     from smarm._child import ChildInfo as ChildInfo
@@ -102,6 +103,7 @@ if TYPE_CHECKING:
     from smarm._supervisor import SupervisorRef as SupervisorRef
 else:
     # At first use: what these need (dataclasses, typing) takes longer to import than all the rest.
+    _LATE_MODULES = ("net", "testing")
     _LATE = {
         "BlockingStatistics": "_statistics",
         "Child": "_child",
@@ -121,12 +123,12 @@ else:
     }
 
     def __getattr__(name):
-        if name == "net" or name in _LATE:
+        if name in _LATE_MODULES or name in _LATE:
             from importlib import import_module
 
             module = import_module(f"smarm.{_LATE.get(name, name)}")
-            return module if name == "net" else getattr(module, name)
+            return module if name in _LATE_MODULES else getattr(module, name)
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
     def __dir__():
-        return sorted({*globals(), *_LATE, "net"} - {"TYPE_CHECKING"})
+        return sorted({*globals(), *_LATE, *_LATE_MODULES} - {"TYPE_CHECKING"})

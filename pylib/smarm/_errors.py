@@ -125,6 +125,22 @@ class NotRegistered(SmarmError, LookupError):
     """No living actor has that name."""
 
 
+class Deadlock(SmarmError):
+    """In a simulation: every actor waits, and no timer is left that could wake one.  The message shows where."""
+
+
+class NotSimulated(SmarmError, RuntimeError):
+    """A simulation cannot do that: the message says what to do instead."""
+
+
+class SeedFailed(SmarmError, AssertionError):
+    """``explore`` found a seed whose run fails: ``seed``; what it failed with is ``__cause__``."""
+
+    def __init__(self, message: str, seed: int) -> None:
+        super().__init__(message)
+        self.seed = seed
+
+
 class ActorExit(BaseException):
     """Raised inside an actor that is to end, so that its ``finally`` blocks run.  Do not swallow it.
 

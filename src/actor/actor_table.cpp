@@ -26,7 +26,7 @@ struct ActorTable::Slot {
     std::uint32_t next_generation = 0;  // of its next or present actor
 };
 
-ActorTable::ActorTable() : first_generation_(unused_generation.load(memory_order_relaxed)) {}
+ActorTable::ActorTable(bool repeatable) : first_generation_(repeatable ? 1 : unused_generation.load(memory_order_relaxed)) {}
 
 ActorTable::~ActorTable() {
     std::uint32_t unused = unused_generation.load(memory_order_relaxed);

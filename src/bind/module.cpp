@@ -13,8 +13,10 @@
 #include "bind/io_functions.h"
 #include "bind/join_handle.h"
 #include "bind/receive.h"
+#include "bind/run_options.h"
 #include "bind/select.h"
 #include "bind/signal_functions.h"
+#include "bind/simulation_functions.h"
 #include "bind/spawn.h"
 #include "bind/sync_types.h"
 #include "bind/task_types.h"
@@ -33,40 +35,18 @@ namespace py = pybind11;
 namespace smarm::bind {
 namespace {
 
-Duration duration(double seconds) { return Duration(static_cast<std::int64_t>(seconds * 1e9)); }
-
 // ---- running -------------------------------------------------------------------------------------------------------
 
 // _run(main, arguments, config, main_by_value): config is a tuple that pylib/smarm/_config.py has checked.
 PyObject* run(PyObject*, PyObject* arguments) {
     PyObject* main = nullptr;
     PyObject* main_arguments = nullptr;
-    unsigned workers = 0;
-    Py_ssize_t stack_bytes = 0;
-    Py_ssize_t main_stack_bytes = 0;
-    Py_ssize_t warm_stacks = 0;
-    double shutdown_seconds = 0;
-    double spin_seconds = 0;
-    double slice_seconds = 0;
-    double stall_seconds = 0;
-    unsigned mailbox_limit = 0;
-    unsigned report_dead_letters = 0;
-    int main_by_value = 0;
-    if (!PyArg_ParseTuple(arguments, "OO!(InnnddddII)p:_run", &main, &PyTuple_Type, &main_arguments, &workers, &stack_bytes,
-                          &main_stack_bytes, &warm_stacks, &shutdown_seconds, &spin_seconds, &slice_seconds, &stall_seconds,
-                          &mailbox_limit, &report_dead_letters, &main_by_value))
-        return nullptr;
+    PyObject* options = nullptr;
     RuntimeConfig config;
-    config.workers = workers;
-    config.stack_bytes = static_cast<std::size_t>(stack_bytes);
-    config.main_stack_bytes = static_cast<std::size_t>(main_stack_bytes);
-    config.warm_stacks = static_cast<std::size_t>(warm_stacks);
-    config.shutdown_timeout = duration(shutdown_seconds);
-    config.spin = duration(spin_seconds);
-    config.time_slice = duration(slice_seconds);
-    config.stall_threshold = duration(stall_seconds);
-    config.mailbox_limit = mailbox_limit;
-    config.report_dead_letters = report_dead_letters;
+    int main_by_value = 0;
+    if (!PyArg_ParseTuple(arguments, "OO!O!p:_run", &main, &PyTuple_Type, &main_arguments, &PyTuple_Type, &options, &main_by_value) ||
+        !read_run_options(options, config))
+        return nullptr;
     config.main_by_value = main_by_value != 0;
     return Runtime::run(config, main, main_arguments);
 }
@@ -84,7 +64,7 @@ PyObject* reconfigure(PyObject*, PyObject* arguments) {
     double shutdown_seconds = 0;
     double spin_seconds = 0;
     if (!PyArg_ParseTuple(arguments, "Idd:_reconfigure", &workers, &shutdown_seconds, &spin_seconds)) return nullptr;
-    return PyBool_FromLong(Runtime::current()->reconfigure(workers, duration(shutdown_seconds), duration(spin_seconds)));
+    return PyBool_FromLong(Runtime::current()->reconfigure(workers, from_seconds(shutdown_seconds), from_seconds(spin_seconds)));
 }
 
 PyObject* request_exit(PyObject*, PyObject* pid) {
@@ -303,7 +283,7 @@ void fill_module(py::module_& module) {
     add_type(module, "JoinHandle", state.join_handle_type);
     add_type(module, "Sender", state.sender_type);
     add_type(module, "Receiver", state.receiver_type);
-    for (PyMethodDef* functions : {module_functions, codec_functions, actor_functions, channel_functions, spawn_functions, signal_functions, receive_functions, select_functions})
+    for (PyMethodDef* functions : {module_functions, codec_functions, actor_functions, channel_functions, spawn_functions, signal_functions, receive_functions, select_functions, simulation_functions})
         check(PyModule_AddFunctions(module.ptr(), functions) == 0);
 
     module.attr("__version__") = SMARM_VERSION;

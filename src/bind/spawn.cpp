@@ -70,9 +70,11 @@ bool is_stateless(PyObject* callable) {
 }
 
 bool read_placement(const Worker& worker, PyObject* callable, PyObject* on, Placement& placement) {
-    const unsigned workers = worker.scheduler().options().workers;
+    // Every place is the one worker of a simulation.
+    const bool simulated = worker.simulation() != nullptr;
+    const unsigned workers = simulated ? kMaxWorkers : worker.scheduler().options().workers;
     if (on == Py_None) {
-        if (workers > 1 && is_stateless(callable)) placement.place = Scheduler::Place::shared;
+        if (workers > 1 && !simulated && is_stateless(callable)) placement.place = Scheduler::Place::shared;
         return true;
     }
     if (PyUnicode_Check(on)) {
@@ -86,7 +88,7 @@ bool read_placement(const Worker& worker, PyObject* callable, PyObject* on, Plac
         if (index == -1 && PyErr_Occurred()) PyErr_Clear();
         if (index >= 0 && index < static_cast<long>(workers)) {
             const auto chosen = static_cast<unsigned>(index);
-            placement = {chosen == worker.index() ? Scheduler::Place::local : Scheduler::Place::on_worker, chosen};
+            placement = {simulated || chosen == worker.index() ? Scheduler::Place::local : Scheduler::Place::on_worker, chosen};
             return true;
         }
     }

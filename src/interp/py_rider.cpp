@@ -9,6 +9,7 @@
 #include "smarm/interp/py_actor.h"
 #include "smarm/interp/stdlib_locks.h"
 #include "smarm/sched/cancel_scope.h"
+#include "smarm/sched/simulation.h"
 
 namespace smarm {
 namespace {
@@ -138,6 +139,21 @@ int PyRider::safe_point(void* argument) {
     }
     if (!may_raise && rider.has_news_for(*actor)) rider.request_attention();
     return 0;
+}
+
+bool PyRider::preempt_here() {
+    Simulation& simulation = *worker_.simulation();
+    auto* actor = static_cast<PyActor*>(worker_.current());
+    auto* state = static_cast<PyThreadState*>(actor->rider_state);
+    if (!actor->preemptible() || !may_switch(state)) {
+        simulation.preempt_soon();
+        return true;
+    }
+    simulation.preempted();
+    worker_.end_turn();
+    if (worker_.at_safe_point(true, !is_in_lock_code(state)) != Wake::exit_requested) return true;
+    raise_exit();
+    return false;
 }
 
 // Ends the block of an expired scope: the exception names the scope, which turns it into what the block's user is to see.

@@ -155,6 +155,22 @@ void report_deadlock(Scheduler& scheduler, int fd) {
     if (!graph.empty()) write_all(fd, "smarm: who waits for whom:\n" + describe_edges(scheduler, graph) + describe_circles(graph));
 }
 
+std::string describe_deadlock(Scheduler& scheduler, Instant now) {
+    std::string text;
+    scheduler.table().visit_all([&](Actor& actor, int home) { text += describe(actor, home, now); });
+    const WaitGraph graph = read_wait_graph(scheduler);
+    if (!graph.empty()) text += "who waits for whom:\n" + describe_edges(scheduler, graph) + describe_circles(graph);
+    return text;
+}
+
+std::string place_of(const Actor& actor) {
+    std::string place;
+    walk_frames(static_cast<const PyThreadState*>(actor.rider_state), 1, [&place](const FrameLine& frame) {
+        place = std::string(frame.file) + ":" + std::to_string(frame.line) + " in " + frame.function;
+    });
+    return place;
+}
+
 bool has_foreign_threads(const Scheduler& scheduler) {
     // Worker 0 is the caller's thread; the monitor asks, and one thread waits for signals.
     std::size_t own = scheduler.started_workers() + 2;
@@ -178,9 +194,7 @@ std::string describe_stall(Scheduler& scheduler, Worker& worker, Duration lasted
     scheduler.table().visit_all([&](Actor& actor, int home) {
         if (home != static_cast<int>(worker.index()) || actor.state.load(memory_order_relaxed) != ActorState::running) return;
         who = "actor " + title(actor);
-        walk_frames(static_cast<const PyThreadState*>(actor.rider_state), 1, [&who](const FrameLine& frame) {
-            who += std::string(" at ") + frame.file + ":" + std::to_string(frame.line) + " in " + frame.function;
-        });
+        if (const std::string place = place_of(actor); !place.empty()) who += " at " + place;
     });
     return text + who + ", which cannot be preempted there (C code, or no_preempt)\n";
 }

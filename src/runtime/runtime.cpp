@@ -17,13 +17,16 @@
 #include "smarm/interp/spawn_site.h"
 #include "smarm/interp/stdlib_fork.h"
 #include "smarm/interp/stdlib_locks.h"
+#include "smarm/interp/stdlib_simulation.h"
 #include "smarm/interp/stdlib_sleep.h"
 #include "smarm/interp/stdlib_socket.h"
 #include "smarm/interp/stdlib_threads.h"
 #include "smarm/runtime/dump.h"
 #include "smarm/runtime/overflow.h"
 #include "smarm/runtime/signals.h"
+#include "smarm/sched/simulation.h"
 #include "smarm/wait/reactor.h"
+#include "smarm/wait/simulated_reactor.h"
 
 namespace smarm {
 namespace {
@@ -35,6 +38,25 @@ std::unique_ptr<Driver> make_reactor() {
     auto reactor = std::make_unique<Reactor>();
     if (reactor->start() != 0) return nullptr;
     return reactor;
+}
+
+// Makes the scheduler that of a simulation: one worker, nothing that depends on real time.
+void simulate(Simulation& simulation, SchedulerOptions& options) {
+    options.workers = 1;
+    options.spin_limit = Duration::zero();
+    options.monitor = {.time_slice = Duration::zero(), .stall_threshold = Duration::zero(), .on_stall = {}, .on_deadlock = {}};
+    options.simulation = &simulation;
+    options.make_driver = [&simulation]() -> std::unique_ptr<Driver> {
+        auto reactor = std::make_unique<SimulatedReactor>(simulation);
+        if (reactor->start() != 0) return nullptr;
+        return reactor;
+    };
+    simulation.place_of = place_of;
+    simulation.on_deadlock = [&simulation] {
+        Scheduler& scheduler = Runtime::current()->scheduler();
+        if (simulation.deadlock.empty()) simulation.deadlock = describe_deadlock(scheduler, simulation.now());
+        scheduler.stop();
+    };
 }
 
 void stop_running() {
@@ -140,6 +162,7 @@ bool Runtime::prepare() {
     install_data_stack_hook();
     install_allocation_hook();
     if (!install_stdlib_locks() || !install_stdlib_sleep() || !install_stdlib_sockets() || !install_stdlib_threads() || !install_stdlib_fork()) return false;
+    if (config_.simulation && !install_stdlib_simulation()) return false;
     SchedulerOptions options;
     options.workers = config_.workers;
     options.stacks.stack_bytes = config_.stack_bytes;
@@ -151,6 +174,7 @@ bool Runtime::prepare() {
     options.report_dead_letters = report_dead_letters;
     options.make_driver = make_reactor;
     options.enter_worker = [this](Worker& worker) { enter_worker(worker); };
+    if (config_.simulation) simulate(*config_.simulation, options);
     scheduler_ = std::make_unique<Scheduler>(std::move(options));
     if (scheduler_->ensure_worker(0)) return true;
     PyErr_SetFromErrno(PyExc_OSError);

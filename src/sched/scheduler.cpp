@@ -30,7 +30,8 @@ void deliver_chain(MpscNode* node) noexcept {
 
 }  // namespace
 
-Scheduler::Scheduler(SchedulerOptions options) : options_(std::move(options)), monitor_(*this, options_.monitor) {
+Scheduler::Scheduler(SchedulerOptions options)
+    : options_(std::move(options)), table_(options_.simulation != nullptr), monitor_(*this, options_.monitor) {
     SMARM_ASSERT(options_.workers >= 1 && options_.workers <= kMaxWorkers, "the number of workers was not checked");
     if (!options_.enter_worker) options_.enter_worker = [](Worker& worker) { worker.run(); };
 }
@@ -139,7 +140,8 @@ Sent Scheduler::send(Pid pid, OwnedParcel& parcel) noexcept {
         const int home = table_.find_home(pid);
         if (home == ActorTable::kNobody) return Sent::nobody;
         if (home >= 0) {
-            worker(static_cast<unsigned>(home))->post(*parcel.release());
+            const Actor* sender = this_actor();
+            worker(static_cast<unsigned>(home))->post(*parcel.release(), sender ? sender->pid : Pid{}, pid);
             return Sent::yes;
         }
         if (table_.post_early(pid, *parcel)) {

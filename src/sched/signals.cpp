@@ -2,6 +2,8 @@
 
 #include <new>
 
+#include "smarm/sched/simulation.h"
+
 namespace smarm {
 namespace {
 
@@ -133,7 +135,8 @@ bool send_signal(std::unique_ptr<SignalPost> signal) {
             bounce(*signal);
             return false;
         }
-        if (home == static_cast<int>(worker.index())) {
+        // In a simulation signals are under way like everything else, but for those to oneself.
+        if (home == static_cast<int>(worker.index()) && (!worker.simulation() || signal->from == signal->to)) {
             Actor* actor = scheduler.table().own(signal->to);
             if (actor) act(*actor, *signal);
             else bounce(*signal);
@@ -142,7 +145,9 @@ bool send_signal(std::unique_ptr<SignalPost> signal) {
         if (home >= 0) {
             Worker& target = *scheduler.worker(static_cast<unsigned>(home));
             const bool urgent = signal->kind == Kind::exit || signal->kind == Kind::link_exit;
-            target.post(*signal.release());
+            const Pid from = signal->from;
+            const Pid to = signal->to;
+            target.post(*signal.release(), from, to);
             if (urgent) target.request_attention();
             return true;
         }
@@ -178,6 +183,7 @@ void unlink(Actor& self, Pid other) {
 }
 
 MonitorRef make_monitor_ref() noexcept {
+    if (const Worker* worker = this_worker(); worker && worker->simulation()) return worker->simulation()->next_monitor_ref();
     static atomic<MonitorRef> last{0};
     return last.fetch_add(1, memory_order_relaxed) + 1;
 }

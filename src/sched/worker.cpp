@@ -9,6 +9,7 @@
 
 #include "smarm/sched/scheduler.h"
 #include "smarm/sched/signals.h"
+#include "smarm/sched/simulation.h"
 
 namespace smarm {
 
@@ -27,7 +28,8 @@ constexpr Duration kHole = std::chrono::microseconds(20);
 }  // namespace
 
 Worker::Worker(Scheduler& scheduler, unsigned index, std::unique_ptr<Driver> driver, const StackPoolOptions& stacks)
-    : scheduler_(scheduler),
+    : simulation_(scheduler.options().simulation),
+      scheduler_(scheduler),
       index_(index),
       driver_(std::move(driver)),
       stacks_(stacks),
@@ -240,12 +242,13 @@ void Worker::run_actor(Actor& actor) noexcept {
         }
     }
     actor.state.store(ActorState::running, memory_order_relaxed);
-    switch_budget_ = kSwitchBudget;
+    switch_budget_ = simulation_ ? 0 : kSwitchBudget;  // a simulation chooses at every switch
     detail::allocation_budget = detail::kAllocationBudget;  // what the worker itself allocated is nobody's
     set_current(&actor);
     WorkerCounters::add(counters_.switches);
     if (rider_) rider_->switch_to(actor.rider_state);
     switch_context(own_context_, actor.context);
+    if (simulation_) simulation_->note_turn(actor);
     if (finished_) {
         Actor& ended = *std::exchange(finished_, nullptr);
         ended.detach();
@@ -280,6 +283,11 @@ void Worker::reap(Actor& actor) noexcept {
 void Worker::post_silently(Post& post) noexcept {
     const bool taken = inbox_.push(post);
     SMARM_ASSERT(taken, "a post went to a worker whose inbox is closed");
+}
+
+void Worker::post(Post& post, Pid from, Pid to) noexcept {
+    if (simulation_) simulation_->send(*this, from, to, post);
+    else this->post(post);
 }
 
 bool Worker::wake_silently(Actor& actor) noexcept {
@@ -390,6 +398,7 @@ void Worker::publish_next_timer() noexcept {
 // their first turn before one that used up a slice gets its next: or a loop that spawns would build up a crowd of them, behind
 // which every woken actor waits.
 Actor* Worker::next_ready() noexcept {
+    if (simulation_) return next_simulated();
     if (preempted_.empty()) return ready_.empty() ? nullptr : &ready_.pop();
     const Instant now = driver_->now();
     const Duration slice = scheduler_.options().monitor.time_slice;
@@ -397,6 +406,11 @@ Actor* Worker::next_ready() noexcept {
     ready_since_ = now + slice;  // counts from when this one's slice ends
     begin_before_preempted_ = adopted_;
     return &preempted_.pop();
+}
+
+Actor* Worker::next_simulated() noexcept {
+    while (!preempted_.empty()) ready_.push(preempted_.pop());
+    return ready_.empty() ? nullptr : &ready_.take(simulation_->choose(ready_.size()));
 }
 
 bool Worker::has_outside_work() const noexcept {

@@ -31,7 +31,8 @@ public:
     static constexpr int kUnstarted = -1;                 // home of an actor that has none yet
     static constexpr int kNobody = -2;                    // the pid is stale
 
-    ActorTable();
+    // `repeatable`: pids begin at the first generation, as in every such table, whatever earlier ones have used.
+    explicit ActorTable(bool repeatable = false);
     ~ActorTable();
     ActorTable(const ActorTable&) = delete;
     ActorTable& operator=(const ActorTable&) = delete;

@@ -30,6 +30,10 @@ public:
     void request_attention() noexcept override;
     void try_request_attention() noexcept override;
 
+    // In a simulation: the running actor is to be preempted where it is, or at its next preemption point. False: an exception
+    // is set for it.
+    bool preempt_here();
+
     PyInterpreterState* interpreter() const noexcept { return interpreter_; }
 
     // Runs Python's signal handlers: after each wait, and in the running actor after notice_signals. False: it set an exception

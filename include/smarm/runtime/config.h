@@ -9,6 +9,8 @@
 
 namespace smarm {
 
+class Simulation;
+
 struct RuntimeConfig {
     unsigned workers = 1;
     std::size_t stack_bytes = 0;                    // 0: the Python version's default
@@ -20,6 +22,7 @@ struct RuntimeConfig {
     Duration stall_threshold = std::chrono::milliseconds(50);  // 0: no watchdog
     std::uint32_t mailbox_limit = 0;                // messages that may wait for an actor; 0: any number
     std::uint32_t report_dead_letters = 10;         // so many of a run are reported
+    Simulation* simulation = nullptr;               // borrowed; see smarm.testing
     bool main_by_value = false;                     // functions of __main__ travel by value: no worker can load it
 };
 

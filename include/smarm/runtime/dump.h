@@ -18,6 +18,10 @@ namespace smarm {
 Pid awaited_by(const Actor& actor) noexcept;
 
 void dump_actors(Scheduler& scheduler, int fd);
+// Every actor as in a dump, and who waits for whom.
+std::string describe_deadlock(Scheduler& scheduler, Instant now);
+// The actor's innermost Python line as "file:line in function", or nothing.
+std::string place_of(const Actor& actor);
 
 void report_deadlock(Scheduler& scheduler, int fd);
 

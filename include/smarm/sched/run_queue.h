@@ -28,6 +28,17 @@ public:
         first_ = &actor;
         set_size(size() + 1);
     }
+    // Takes out the actor at `position`, which must be below size().
+    Actor& take(std::size_t position) noexcept {
+        if (position == 0) return pop();
+        Actor* before = first_;
+        while (--position) before = before->next_ready;
+        Actor& actor = *before->next_ready;
+        before->next_ready = actor.next_ready;
+        if (last_ == &actor) last_ = before;
+        set_size(size() - 1);
+        return actor;
+    }
     // Must not be empty.
     Actor& pop() noexcept {
         Actor& actor = *first_;

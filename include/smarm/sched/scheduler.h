@@ -46,6 +46,7 @@ struct SchedulerOptions {
     MonitorOptions monitor;
     Duration stop_timeout = std::chrono::seconds(5);        // from stop() until actors are given up
     Duration spin_limit = std::chrono::microseconds(50);    // longest spin before a worker sleeps; 0: none
+    Simulation* simulation = nullptr;                       // borrowed; then one worker, no monitor and no spinning
     std::function<std::unique_ptr<Driver>()> make_driver;   // required
     std::uint64_t dead_letters_reported = 0;                // so many of a run; none once it stops
     std::function<void(const DeadLetterReport&)> report_dead_letters;  // any worker's thread; must not park

@@ -28,6 +28,7 @@
 namespace smarm {
 
 class Scheduler;
+class Simulation;
 
 namespace detail {
 // What is left of the calling thread's allocations until the clock is looked at: see sched/preempt.h.
@@ -75,6 +76,8 @@ public:
     // On the worker's own thread, outside of run(); nullptr: no foreign state (native actors only).
     void set_rider(Rider* rider) noexcept;
     Rider* rider() const noexcept { return rider_; }
+    // What decides the order of things here, or nullptr in real life.
+    Simulation* simulation() const noexcept { return simulation_; }
     // The actor that runs, or nullptr on the worker's own context.
     Actor* current() const noexcept { return current_.load(memory_order_relaxed); }
 
@@ -101,6 +104,9 @@ public:
         running.reductions.store(running.reductions.load(memory_order_relaxed) + used, memory_order_relaxed);
         detail::allocation_budget = detail::kAllocationBudget;
     }
+
+    // Ends the running actor's turn at its next at_safe_point(), as a request of the monitor would.
+    void end_turn() noexcept { preempt_turn_.store(turn(), memory_order_relaxed); }
 
     // ---- for code on this worker ---------------------------------------------------------------------------------
     // Makes one of this worker's parked actors ready; does nothing when it is not parked.
@@ -154,6 +160,8 @@ public:
     }
     // Without the waking: nudge() must follow.
     void post_silently(Post& post) noexcept;
+    // As post, for a message or signal of one actor to another.
+    void post(Post& post, Pid from, Pid to) noexcept;
     // Wakes an actor of this worker. The caller must hold it: pinned, or in a WaitQueue whose lock is held.
     void wake_remote(Actor& actor) noexcept {
         if (wake_silently(actor)) nudge();
@@ -216,6 +224,7 @@ private:
     bool has_outside_work() const noexcept;
     bool stop_step() noexcept;
     Actor* next_ready() noexcept;
+    Actor* next_simulated() noexcept;
     void publish_next_timer() noexcept;
     void trim_stacks() noexcept;
     void set_current(Actor* actor) noexcept { current_.store(actor, memory_order_relaxed); }
@@ -229,6 +238,7 @@ private:
     MpscStack inbox_;
     std::int32_t switch_budget_ = 0;  // direct switches left until the worker's own context looks around
     Rider* rider_ = nullptr;
+    Simulation* const simulation_;
     Context own_context_;
     WorkerCounters counters_;
 

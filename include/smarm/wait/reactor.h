@@ -78,7 +78,7 @@ private:
     FdReadiness* readiness_ = nullptr;  // in that reactor
 };
 
-class Reactor final : public Driver {
+class Reactor : public Driver {
 public:
     Reactor();
     ~Reactor() override;

@@ -1,0 +1,148 @@
+"""Deterministic simulation: one seed is one interleaving.
+
+``simulate`` runs a whole program on one OS thread under virtual time; which actor runs next, where it is preempted and
+how long messages are under way is decided by the seed.  ``explore`` does it for many seeds, up to the first failure.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import random
+import sys
+import sysconfig
+from contextlib import contextmanager
+
+import smarm
+from smarm import _config, _core, _main
+from smarm._errors import ActorExit, AlreadyRunning, EndOfLoad
+from smarm._errors import Deadlock as Deadlock
+from smarm._errors import NotSimulated as NotSimulated
+from smarm._errors import SeedFailed as SeedFailed
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from typing import Any
+
+_MOST_SEED = 2**64 - 1
+_TOOL_IDS = (3, 4)  # of sys.monitoring: those without a meaning of their own
+
+
+def simulate[Result](
+    main: Callable[..., Result], /, *args: Any, seed: int | None = None, trace: list[str] | None = None
+) -> Result:
+    """Run ``main(*args)`` as the main actor of a simulated runtime and return its value.
+
+    seed, from 0 to 2**64 - 1, decides every choice; None takes one at random.  A list given as trace gets a line per
+    turn of an actor; the same seed gives the same lines.  Raises what main raises, with a note that says how to run it
+    again; Deadlock when nothing can run any more; AlreadyRunning inside a runtime; NotSimulated when sys.monitoring has
+    no free tool id.
+    """
+    _check(main)
+    chosen = int.from_bytes(os.urandom(4)) if seed is None else seed
+    with _preemption():
+        return _run(main, args, chosen, trace)
+
+
+def explore(main: Callable[..., object], /, *args: Any, seeds: Iterable[int] = range(1000)) -> None:
+    """Simulate ``main(*args)`` with each of the seeds; raise SeedFailed at the first one that fails.
+
+    The runs follow each other in this process: main must begin from the same state each time.
+    """
+    _check(main)
+    with _preemption():
+        for seed in seeds:
+            try:
+                _run(main, args, seed, None)
+            except (KeyboardInterrupt, SystemExit, AlreadyRunning):
+                raise
+            except BaseException as error:
+                what = str(error) or "no message"
+                text = f"seed {seed} fails with {type(error).__name__}: {what}\nrerun: {_line(main, args, seed)}"
+                raise SeedFailed(text, seed) from error
+
+
+def _check(main: object) -> None:
+    if not callable(main):
+        raise TypeError(f"a simulation needs the function that the main actor is to run, not {type(main).__name__}")
+    if _core._loading():
+        raise EndOfLoad
+
+
+def _run[Result](main: Callable[..., Result], args: tuple[Any, ...], seed: int, trace: list[str] | None) -> Result:
+    if not isinstance(seed, int) or not 0 <= seed <= _MOST_SEED:
+        raise ValueError(f"a seed is a whole number from 0 to 2**64 - 1, not {seed!r}")
+    real = {"workers": 1, "spin": 0.0, "time_slice": 0.0, "stall_threshold": 0.0}  # nothing that depends on real time
+    options = tuple(_config.resolve(real).values())
+    with _state_of_its_own(seed):
+        value, error, deadlock, turns = _core._simulate(
+            main, args, options, _main.is_shipped_by_value(), seed, trace is not None
+        )
+    if trace is not None:
+        trace.extend(_describe(*turn) for turn in turns)
+    if deadlock is not None:
+        cause = error if not isinstance(error, ActorExit) else None
+        error = Deadlock(f"every actor waits, and nothing is left that could wake one\n{deadlock.rstrip()}")
+        error.__cause__ = cause
+    if error is not None:
+        if not isinstance(error, AlreadyRunning):
+            error.add_note(f"rerun: {_line(main, args, seed)}")
+        raise error
+    result: Result = value
+    return result
+
+
+def _describe(seconds: float, pid: smarm.Pid, name: str, state: str, place: str) -> str:
+    who = f"{pid} {name!r}" if name else f"{pid}"
+    return f"{seconds:.6f} {who} {state}" + (f" at {place}" if place else "")
+
+
+def _line(main: Any, args: tuple[Any, ...], seed: int) -> str:
+    """Return the expression that repeats the run."""
+    name = getattr(main, "__qualname__", None)
+    text = f"{main.__module__}.{name}" if name else repr(main)
+    return f"smarm.testing.simulate({', '.join([text, *map(repr, args)])}, seed={seed})"
+
+
+@contextmanager
+def _preemption() -> Iterator[None]:
+    """Make every instruction of the program's own code a preemption point."""
+    monitoring = sys.monitoring
+    tool = next((number for number in _TOOL_IDS if monitoring.get_tool(number) is None), None)
+    if tool is None:
+        taken = ", ".join(str(monitoring.get_tool(number)) for number in _TOOL_IDS)
+        raise NotSimulated(f"a simulation needs tool id 3 or 4 of sys.monitoring; they are taken by {taken}")
+    ours = os.path.dirname(__file__)
+    library = _folders(sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"), ours)
+    program = _folders(sysconfig.get_path("purelib"), sysconfig.get_path("platlib"))
+    monitoring.use_tool_id(tool, "smarm.testing")
+    try:
+        _core._set_preemption(monitoring.DISABLE, library, program)
+        monitoring.register_callback(tool, monitoring.events.INSTRUCTION, _core._preemption_point)
+        monitoring.set_events(tool, monitoring.events.INSTRUCTION)
+        yield
+    finally:
+        monitoring.set_events(tool, 0)
+        monitoring.register_callback(tool, monitoring.events.INSTRUCTION, None)
+        monitoring.free_tool_id(tool)
+        _core._set_preemption(None, (), ())
+
+
+def _folders(*paths: str) -> tuple[str, ...]:
+    return tuple(path + os.sep for path in paths)
+
+
+@contextmanager
+def _state_of_its_own(seed: int) -> Iterator[None]:
+    """Seed the random module; collect garbage between runs only, as what was before would decide when."""
+    before = random.getstate()
+    collects = gc.isenabled()
+    random.seed(seed)
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
+        random.setstate(before)
