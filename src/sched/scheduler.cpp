@@ -229,7 +229,7 @@ void Scheduler::join_workers() noexcept {
     }
     workers_ended_.wait(guard, [&] { return all_but(left); });
     stuck_ = left != 0;
-    std::vector<std::thread> threads = std::move(threads_);
+    std::vector<thread> threads = std::move(threads_);
     threads_.clear();
     guard.unlock();
     for (auto& thread : threads) {

@@ -6,6 +6,7 @@ import contextlib
 import math
 import queue
 import random
+import re
 import sys
 import threading
 import time
@@ -402,6 +403,12 @@ def test_a_lock_order_deadlock_is_found(scenario) -> None:
     assert "'one': parked, waits for a lock" in str(error)
     assert "'two': parked, waits for a lock" in str(error)
     assert ".take_both" in str(error)
+    one, two = (re.search(rf"(<pid \d+\.1>) '{name}'", str(error))[1] for name in ("one", "two"))
+    assert f"'main': parked, waits for another actor's end ({one})" in str(error)
+    if scenario is crossed_mutexes:  # a threading.Lock does not know who holds it
+        assert "these wait for each other: " in str(error)
+        assert f"'one': parked, waits for a lock ({two})" in str(error)
+        assert f"'two': parked, waits for a lock ({one})" in str(error)
     with pytest.raises(Deadlock):
         simulate(scenario, seed=caught.value.seed)
 

@@ -5,12 +5,12 @@
 // Threads: any (one mutex; look-ups are not on a hot path). Throws: bad_alloc from add.
 #pragma once
 
-#include <mutex>
 #include <string>
 #include <unordered_map>
 #include <vector>
 
 #include "smarm/actor/pid.h"
+#include "smarm/base/sync.h"
 
 namespace smarm {
 
@@ -27,7 +27,7 @@ public:
     std::vector<std::string> names() const;
 
 private:
-    mutable std::mutex mutex_;
+    mutable mutex mutex_;
     std::unordered_map<std::string, Pid> names_;
 };
 

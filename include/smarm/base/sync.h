@@ -1,11 +1,19 @@
 // sync.h: the atomics and locks of the core, by one name.
 //
-// What:    atomic<T>, fence() and SpinLock. Everything below interp uses these names and never std::atomic
-//          directly, so that a simulation build can make each access a switch point.
+// What:    atomic<T>, fence(), SpinLock, mutex, condition_variable and thread. Everything below interp uses these names and
+//          never those of std directly: tests/sim builds the core with its own, where threads are fibers of one OS thread
+//          and every access is a point at which another one may run.
 // SpinLock: for sections of a few instructions that cannot park, allocate or call out. Not recursive, not fair.
 #pragma once
 
 #include <atomic>
+
+#ifdef SMARM_SIMULATED_THREADS
+#include "sim/sync.h"
+#else
+#include <condition_variable>
+#include <mutex>
+#include <thread>
 
 #include <sched.h>
 
@@ -13,17 +21,26 @@ namespace smarm {
 
 template <class T>
 using atomic = std::atomic<T>;
+using std::condition_variable;
+using std::mutex;
+using std::thread;
+
+inline void fence(std::memory_order order) noexcept { std::atomic_thread_fence(order); }
+// Tells the CPU that this is a spin loop.
+inline void cpu_relax() noexcept { __builtin_ia32_pause(); }
+// Gives the core to another thread.
+inline void yield_thread() noexcept { sched_yield(); }
+
+}  // namespace smarm
+#endif
+
+namespace smarm {
 
 using std::memory_order_acq_rel;
 using std::memory_order_acquire;
 using std::memory_order_relaxed;
 using std::memory_order_release;
 using std::memory_order_seq_cst;
-
-inline void fence(std::memory_order order) noexcept { std::atomic_thread_fence(order); }
-
-// Tells the CPU that this is a spin loop.
-inline void cpu_relax() noexcept { __builtin_ia32_pause(); }
 
 class SpinLock {
 public:
@@ -37,7 +54,7 @@ public:
             // The holder may have been descheduled by the kernel: give the core away after a short spin.
             for (int spins = 0; taken_.load(memory_order_relaxed); ++spins) {
                 if (spins < 100) cpu_relax();
-                else sched_yield();
+                else yield_thread();
             }
         }
     }

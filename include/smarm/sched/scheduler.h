@@ -11,12 +11,9 @@
 // Errors:  spawn returns a null Pid when stopping or out of memory; the actor is then destroyed by the caller's unique_ptr.
 #pragma once
 
-#include <condition_variable>
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <mutex>
-#include <thread>
 #include <vector>
 
 #include "smarm/actor/actor_table.h"
@@ -118,9 +115,9 @@ private:
     ActorTable table_;
     Registry registry_;
     atomic<Worker*> workers_[kMaxWorkers] = {};
-    std::mutex start_mutex_;  // guards the four below and the starting of workers
-    std::condition_variable workers_ended_;
-    std::vector<std::thread> threads_;
+    mutex start_mutex_;  // guards the four below and the starting of workers
+    condition_variable workers_ended_;
+    std::vector<thread> threads_;
     std::size_t ended_ = 0;  // threads of threads_ that are past enter_worker
     bool stuck_ = false;
     atomic<unsigned> started_{0};

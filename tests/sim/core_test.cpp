@@ -1,0 +1,283 @@
+// The C++ core with fibers for threads: one seed, one interleaving; a failure names the seed (run it alone with SMARM_SIM_SEED).
+#include <doctest/doctest.h>
+
+#include <cstdlib>
+
+#include "sim/threads.h"
+#include "smarm/base/mpsc_stack.h"
+#include "smarm/wait/mutex.h"
+#include "support/test_scheduler.h"
+
+using namespace smarm;
+using namespace smarm::testing;
+
+namespace {
+
+// ---- running -----------------------------------------------------------------------------------------------------------
+
+class SimulatedDriver final : public Driver {
+public:
+    Instant now() noexcept override { return sim::now(); }
+    bool poll() noexcept override { return false; }
+    void wait(Instant until) noexcept override {
+        sim::wait_for([this] { return woken_; }, until);
+        woken_ = false;
+    }
+    void wake() noexcept override {
+        sim::point();
+        woken_ = true;
+    }
+    bool is_watching() const noexcept override { return false; }
+
+private:
+    bool woken_ = false;
+};
+
+using Core = TestScheduler<SimulatedDriver>;
+
+void small(SchedulerOptions& options) {
+    options.spin_limit = Duration::zero();
+    options.monitor.time_slice = Duration::zero();
+    options.stacks.stack_bytes = kMinStackBytes;
+    options.stacks.slab_bytes = 8 * kMinStackBytes;
+}
+
+// Runs `body` once for each of `seeds` seeds, or for the one that SMARM_SIM_SEED names.
+void explore_all(std::uint64_t seeds, const std::function<void()>& body) {
+    std::uint64_t first = 0;
+    if (const char* only = std::getenv("SMARM_SIM_SEED")) {
+        first = std::strtoull(only, nullptr, 10);
+        seeds = 1;
+    }
+    for (std::uint64_t seed = first; seed < first + seeds; ++seed) {
+        INFO("SMARM_SIM_SEED=", seed);
+        REQUIRE(sim::explore(seed, body) == sim::Outcome::finished);
+    }
+}
+
+// Whether one of the first thousand seeds ends in a deadlock.
+bool finds_deadlock(const std::function<void()>& body) {
+    for (std::uint64_t seed = 0; seed < 1000; ++seed) {
+        if (sim::explore(seed, body) == sim::Outcome::deadlocked) return true;
+    }
+    return false;
+}
+
+void answer(Pid to, std::uint64_t number) { REQUIRE(send_number(to, number)); }
+
+std::uint64_t expect_number() {
+    std::uint64_t number = 0;
+    REQUIRE(receive_number(number));
+    return number;
+}
+
+}  // namespace
+
+// ---- the inbox ---------------------------------------------------------------------------------------------------------
+
+TEST_CASE("every node pushed to an inbox is taken or refused, each producer's in order") {
+    struct Node : MpscNode {
+        int producer = 0;
+        int number = 0;
+    };
+    explore_all(40'000, [] {
+        MpscStack stack;
+        Node nodes[2][3];
+        int taken[2] = {0, 0};
+        int refused = 0;
+        const auto take = [&](MpscNode* node) {
+            while (node) {
+                auto& it = *static_cast<Node*>(std::exchange(node, node->next));
+                CHECK(it.number == taken[it.producer]++);
+            }
+        };
+        int ended = 0;
+        const auto produce = [&](int producer) {
+            for (int i = 0; i < 3; ++i) {
+                Node& node = nodes[producer][i];
+                node.producer = producer;
+                node.number = i;
+                if (!stack.push(node)) ++refused;
+            }
+            ++ended;
+        };
+        sim::Thread one([&] { produce(0); });
+        sim::Thread two([&] { produce(1); });
+        for (int i = 0; i < 2; ++i) {
+            sim::point();
+            take(stack.take_all());
+        }
+        take(stack.close());
+        one.join();
+        two.join();
+        take(stack.close());
+        REQUIRE(ended == 2);
+        CHECK(taken[0] + taken[1] + refused == 6);
+    });
+}
+
+// ---- park, wake, idle ----------------------------------------------------------------------------------------------------
+
+TEST_CASE("a message from another worker wakes an actor and its sleeping worker") {
+    explore_all(15'000, [] {
+        Core(2, small).run([] {
+            const Pid me = this_actor()->pid;
+            const Pid other = spawn_on(1, [me] {
+                for (std::uint64_t i = 0; i < 3; ++i) {
+                    CHECK(expect_number() == i);
+                    answer(me, i);
+                }
+            });
+            answer(other, 0);
+            CHECK(expect_number() == 0);
+            answer(other, 1);
+            answer(other, 2);
+            CHECK(expect_number() == 1);
+            CHECK(expect_number() == 2);
+        });
+    });
+}
+
+TEST_CASE("a lock that workers share has one holder and forgets no waiter") {
+    explore_all(15'000, [] {
+        Core(2, small).run([] {
+            const Pid me = this_actor()->pid;
+            auto lock = make_shared_ref<Mutex>();
+            lock->share();
+            int inside = 0;
+            int entered = 0;
+            const auto work = [&, me] {
+                for (int i = 0; i < 2; ++i) {
+                    REQUIRE(lock->acquire(kNever) == Status::ok);
+                    CHECK(++inside == 1);
+                    sim::point();
+                    ++entered;
+                    --inside;
+                    REQUIRE(lock->release());
+                }
+                answer(me, 0);
+            };
+            for (const unsigned worker : {0u, 1u, 1u}) spawn_on(worker, work);
+            for (int i = 0; i < 3; ++i) expect_number();
+            CHECK(entered == 6);
+        });
+    });
+}
+
+TEST_CASE("actors of the shared queue are taken, whoever sleeps or has not been started") {
+    explore_all(15'000, [] {
+        Core(3, small).run([] {
+            const Pid me = this_actor()->pid;
+            for (std::uint64_t i = 1; i <= 3; ++i) {
+                const Pid child = spawn_shared([me] { answer(me, expect_number()); });
+                answer(child, i);
+            }
+            std::uint64_t sum = 0;
+            for (int i = 0; i < 3; ++i) sum += expect_number();
+            CHECK(sum == 6);
+        });
+    });
+}
+
+// ---- timers ---------------------------------------------------------------------------------------------------------------
+
+TEST_CASE("a timed wait ends by its message or its deadline, and the message is not lost") {
+    explore_all(15'000, [] {
+        Core(2, small).run([] {
+            const Pid me = this_actor()->pid;
+            const Pid other = spawn_on(1, [me] {
+                Mailbox& mailbox = this_actor()->mailbox;
+                const Instant deadline = from_now(std::chrono::milliseconds(1));
+                Wake wake = Wake::woken;
+                while (mailbox.empty() && wake == Wake::woken) wake = this_worker()->park(WaitReason::message, deadline);
+                CHECK((wake == Wake::timed_out || !mailbox.empty()));
+                CHECK(expect_number() == 7);
+                answer(me, 1);
+            });
+            if (sim::chance(2)) sleep_for(std::chrono::milliseconds(1));
+            answer(other, 7);
+            CHECK(expect_number() == 1);
+        });
+    });
+}
+
+// ---- exit and shutdown ------------------------------------------------------------------------------------------------------
+
+TEST_CASE("shutdown ends every actor, parked, about to park, unstarted or asked to exit before") {
+    explore_all(15'000, [] {
+        Core core(3, small);
+        int unwound = 0;
+        core.run([&] {
+            const auto waits = [&] {
+                while (park() != Wake::exit_requested) {
+                }
+                ++unwound;
+            };
+            const Pid first = spawn_on(1, waits);
+            spawn_here(waits);
+            spawn_shared(waits);
+            if (sim::chance(2)) scheduler().request_exit(first);
+            if (sim::chance(2)) sleep_for(std::chrono::milliseconds(1));
+        });
+        CHECK(core->table().alive() == 0);
+        CHECK(core->abandoned() == 0);
+        CHECK(unwound <= 3);
+    });
+}
+
+// ---- what the search finds ---------------------------------------------------------------------------------------------------
+
+namespace {
+
+// Worker::post and Worker::idle in small: with `planted`, it looks at the inbox before it says that it sleeps.
+void post_and_idle(bool planted) {
+    MpscStack inbox;
+    MpscNode node;
+    atomic<bool> sleeping{false};
+    SimulatedDriver driver;
+    sim::Thread poster([&] {
+        inbox.push(node);
+        if (sleeping.load() && sleeping.exchange(false)) driver.wake();
+    });
+    while (!inbox.take_all()) {
+        const bool empty = planted && inbox.empty();
+        sleeping.store(true);
+        if (planted ? empty : inbox.empty()) driver.wait(kNever);
+        sleeping.store(false);
+    }
+    poster.join();
+}
+
+// Worker::wake_remote and deliver_actor in small: with `planted`, the flag is cleared after the actor has looked.
+void wake_remote_twice(bool planted) {
+    atomic<bool> posted{false};
+    int condition = 0;
+    int posts = 0;
+    sim::Thread waker([&] {
+        for (int i = 0; i < 2; ++i) {
+            ++condition;
+            if (!posted.exchange(true)) ++posts;
+        }
+    });
+    for (int seen = 0; seen < 2;) {
+        sim::wait_for([&] { return posts > 0; });
+        --posts;
+        if (!planted) posted.exchange(false);
+        seen = condition;
+        sim::point();
+        if (planted) posted.exchange(false);
+    }
+    waker.join();
+}
+
+}  // namespace
+
+TEST_CASE("a worker that looks before it says that it sleeps is found; the right order is not") {
+    CHECK(finds_deadlock([] { post_and_idle(true); }));
+    explore_all(5'000, [] { post_and_idle(false); });
+}
+
+TEST_CASE("a wake-up flag that is cleared too late is found; the right order is not") {
+    CHECK(finds_deadlock([] { wake_remote_twice(true); }));
+    explore_all(5'000, [] { wake_remote_twice(false); });
+}
