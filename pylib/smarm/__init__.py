@@ -5,6 +5,7 @@ Plain blocking code in isolated actors, on every core, with messages that move. 
 """
 
 from smarm._core import Barrier as Barrier
+from smarm._core import Buffer as Buffer
 from smarm._core import Condition as Condition
 from smarm._core import Event as Event
 from smarm._core import JoinHandle as JoinHandle
@@ -57,6 +58,7 @@ from smarm._errors import ActorExit as ActorExit
 from smarm._errors import ActorFailed as ActorFailed
 from smarm._errors import ActorKilled as ActorKilled
 from smarm._errors import AlreadyRunning as AlreadyRunning
+from smarm._errors import BufferMoved as BufferMoved
 from smarm._errors import Cancelled as Cancelled
 from smarm._errors import Closed as Closed
 from smarm._errors import ConfigError as ConfigError
@@ -94,6 +96,7 @@ if TYPE_CHECKING:
     from smarm._server import ServerRef as ServerRef
     from smarm._starting import started as started
     from smarm._statistics import BlockingStatistics as BlockingStatistics
+    from smarm._statistics import BufferStatistics as BufferStatistics
     from smarm._statistics import ProcessInfo as ProcessInfo
     from smarm._statistics import Statistics as Statistics
     from smarm._statistics import WorkerStatistics as WorkerStatistics
@@ -106,6 +109,7 @@ else:
     _LATE_MODULES = ("net", "testing")
     _LATE = {
         "BlockingStatistics": "_statistics",
+        "BufferStatistics": "_statistics",
         "Child": "_child",
         "ChildCount": "_child",
         "ChildInfo": "_child",

@@ -35,6 +35,10 @@ class DecodeError(SmarmError, ValueError):
     """A message's bytes are not what an encoder writes."""
 
 
+class BufferMoved(SmarmError, BufferError):
+    """The Buffer was sent, moved or split: its bytes have another owner now."""
+
+
 class Closed(SmarmError):
     """The channel has no sender or no receiver any more.
 

@@ -63,6 +63,26 @@ class WorkerStatistics:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BufferStatistics:
+    """The memory of every ``Buffer`` of the process, and what was copied in spite of them."""
+
+    live: int
+    """Stretches of memory that Buffers lie in, now; the two parts of a split one lie in the same."""
+    live_bytes: int
+    pooled_bytes: int
+    """Freed memory that is kept for the next large Buffer, now."""
+    allocated: int
+    """Stretches of memory that were ever made."""
+    pool_hits: int
+    """Of these, how many came out of the pool."""
+    moved: int
+    """Buffers that went from one owner to another in a message."""
+    payload_copies: int
+    """How often the runtime copied the bytes of a bytes-like object: into a Buffer, into a message, out of a message."""
+    payload_bytes_copied: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Statistics:
     """The whole runtime."""
 
@@ -73,6 +93,7 @@ class Statistics:
     """Living actors, now."""
     dead_letters: int
     """Messages that reached nobody: sent to an ended actor, left in the mailbox of one, or dropped by a full mailbox."""
+    buffers: BufferStatistics
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +119,9 @@ class ProcessInfo:
     """In its mailbox."""
     mailbox_limit: int | None
     """How many may wait there; None: any number."""
+    buffers: int
+    """Buffers that it holds: made or received by it, and not yet sent on or freed."""
+    buffer_bytes: int
     registered_names: tuple[str, ...]
     spawned_at: str | None
     """file:line"""
@@ -110,7 +134,7 @@ def statistics() -> Statistics:
         WorkerStatistics(blocking=BlockingStatistics(**worker.pop("blocking")), **worker)
         for worker in values.pop("workers")
     )
-    return Statistics(workers=workers, **values)
+    return Statistics(workers=workers, buffers=BufferStatistics(**values.pop("buffers")), **values)
 
 
 def process_info(pid: Pid, /) -> ProcessInfo | None:

@@ -41,6 +41,17 @@ const char* wait_reason_name(WaitReason reason) noexcept {
 
 Actor::Actor() noexcept : Post(no_worker) {}
 
+Actor::~Actor() {
+    // Relaxed: nobody else has the actor any more.
+    if (BufferAccount* account = buffers_.load(memory_order_relaxed)) account->drop_reference();
+}
+
+Ref<BufferAccount> Actor::buffer_account() {
+    BufferAccount* account = buffers_.load(memory_order_relaxed);  // set by this thread
+    if (!account) buffers_.store(account = new BufferAccount, memory_order_release);
+    return Ref<BufferAccount>::share(account);
+}
+
 void give_back_all(Actor& actor) noexcept {
     while (HeldResource* newest = actor.held) {
         newest->leave();

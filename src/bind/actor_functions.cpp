@@ -70,6 +70,7 @@ PyObject* send_here(Worker& worker, Pid pid, PyObject* value) {
     }
     const Delivery delivery = worker.deliver_sent(*actor, std::move(message));
     if (__builtin_expect(delivery == Delivery::done, 1)) Py_RETURN_NONE;
+    message.give_back();
     return delivery == Delivery::full ? raise_mailbox_full(pid) : PyErr_NoMemory();
 }
 

@@ -9,6 +9,7 @@
 #include <pybind11/pybind11.h>
 
 #include "bind/actor_functions.h"
+#include "bind/buffer_object.h"
 #include "bind/channel_types.h"
 #include "bind/io_functions.h"
 #include "bind/join_handle.h"
@@ -26,6 +27,7 @@
 #include "smarm/interp/errors.h"
 #include "smarm/interp/interpreter_state.h"
 #include "smarm/interp/pid_type.h"
+#include "smarm/msg/buffer.h"
 #include "smarm/runtime/dump.h"
 #include "smarm/runtime/runtime.h"
 #include "smarm/runtime/signals.h"
@@ -143,6 +145,13 @@ py::dict blocking_statistics(unsigned worker) {
                     py::arg("given_up") = it.given_up.load(memory_order_relaxed), py::arg("most_threads") = BlockingPool::kMostThreads);
 }
 
+py::dict buffers() {
+    const BufferStatistics it = buffer_statistics();
+    return py::dict(py::arg("live") = it.live, py::arg("live_bytes") = it.live_bytes, py::arg("pooled_bytes") = it.pooled_bytes,
+                    py::arg("allocated") = it.allocated, py::arg("pool_hits") = it.pool_hits, py::arg("moved") = it.moved,
+                    py::arg("payload_copies") = it.payload_copies, py::arg("payload_bytes_copied") = it.payload_bytes);
+}
+
 py::dict statistics() {
     Scheduler& scheduler = running_scheduler();
     py::list workers;
@@ -165,7 +174,8 @@ py::dict statistics() {
                                 py::arg("blocking") = blocking_statistics(i)));
     }
     return py::dict(py::arg("workers") = workers, py::arg("actors") = scheduler.table().alive(),
-                    py::arg("dead_letters") = scheduler.dead_letters(), py::arg("max_workers") = scheduler.options().workers);
+                    py::arg("dead_letters") = scheduler.dead_letters(), py::arg("max_workers") = scheduler.options().workers,
+                    py::arg("buffers") = buffers());
 }
 
 py::list processes() {
@@ -192,6 +202,8 @@ py::object process_info(py::handle pid) {
         Instant parked_since{};
         std::uint64_t reductions = 0;
         std::uint32_t mailbox_limit = 0;
+        std::uint64_t buffers = 0;
+        std::uint64_t buffer_bytes = 0;
         int home = 0;
         const SpawnSite* site = nullptr;
         std::vector<std::string> registered;
@@ -208,6 +220,10 @@ py::object process_info(py::handle pid) {
         seen.parked_since = Instant(Duration(actor.parked_since.load(memory_order_relaxed)));
         seen.reductions = actor.reductions.load(memory_order_relaxed);
         if (actor.mailbox_limit) seen.mailbox_limit = actor.mailbox_limit->most();
+        if (const BufferAccount* account = actor.buffers()) {
+            seen.buffers = account->buffers.load(memory_order_relaxed);
+            seen.buffer_bytes = account->bytes.load(memory_order_relaxed);
+        }
         seen.home = home;
         seen.site = actor.spawn_site;
         if (actor.registered.load(memory_order_relaxed)) seen.registered = running_scheduler().registry().names_of(actor.pid);
@@ -224,7 +240,8 @@ py::object process_info(py::handle pid) {
                     py::arg("reductions") = seen.reductions,
                     py::arg("worker") = seen.home < 0 ? py::none() : py::object(py::int_(seen.home)),
                     py::arg("messages") = seen.mailbox,
-                    py::arg("mailbox_limit") = seen.mailbox_limit ? py::object(py::int_(seen.mailbox_limit)) : py::none(), py::arg("registered_names") = py::tuple(registered),
+                    py::arg("mailbox_limit") = seen.mailbox_limit ? py::object(py::int_(seen.mailbox_limit)) : py::none(), py::arg("buffers") = seen.buffers,
+                    py::arg("buffer_bytes") = seen.buffer_bytes, py::arg("registered_names") = py::tuple(registered),
                     py::arg("spawned_at") = seen.site ? py::object(py::str(seen.site->file + ":" + std::to_string(seen.site->line)))
                                                       : py::none());
 }
@@ -278,7 +295,7 @@ void fill_module(py::module_& module) {
     module.attr("_state") = py::reinterpret_steal<py::object>(PyCapsule_New(owned.release(), nullptr, forget_state));
 
     check(add_sync_types(module.ptr(), state) && add_task_types(module.ptr(), state) && add_timer_functions(module.ptr(), state));
-    check(add_io(module.ptr(), state) && add_select(module.ptr(), state));
+    check(add_io(module.ptr(), state) && add_select(module.ptr(), state) && add_buffer_type(module.ptr(), state));
     add_type(module, "Pid", state.pid_type);
     add_type(module, "JoinHandle", state.join_handle_type);
     add_type(module, "Sender", state.sender_type);

@@ -141,13 +141,14 @@ std::optional<PyActor::Start> make_start(InterpreterState& state, bool local, Py
     if (!arguments) return {};
     for (Py_ssize_t i = 0; i < count; ++i) PyTuple_SET_ITEM(arguments, i, Py_NewRef(values[i]));
     if (local && state.codec.is_immutable(arguments)) return PyActor::Start{Py_NewRef(callable), arguments, nullptr, nullptr};
-    OwnedParcel encoded_callable;
-    OwnedParcel encoded_arguments = state.codec.encode(arguments, "args");
+    OwnedParcel encoded_callable = local ? nullptr : state.codec.encode(callable, "function");
+    OwnedParcel encoded_arguments = local || encoded_callable ? state.codec.encode(arguments, "args") : nullptr;
     Py_DECREF(arguments);
-    if (!encoded_arguments) return {};
+    if (!encoded_arguments) {
+        if (encoded_callable) encoded_callable->give_back();
+        return {};
+    }
     if (local) return PyActor::Start{Py_NewRef(callable), nullptr, nullptr, std::move(encoded_arguments)};
-    encoded_callable = state.codec.encode(callable, "function");
-    if (!encoded_callable) return {};
     return PyActor::Start{nullptr, nullptr, std::move(encoded_callable), std::move(encoded_arguments)};
 }
 

@@ -21,6 +21,11 @@ void Codec::add_native_type(NativeType type) { impl_->natives.push_back(type); }
 
 void Codec::set_main_by_value(bool by_value) { impl_->main_by_value = by_value; }
 
+void Codec::set_limits(std::uint32_t depth, std::uint64_t bytes) {
+    impl_->limits.depth = depth;
+    impl_->limits.bytes = bytes;
+}
+
 bool Codec::add_python_codec(PyTypeObject* type, const char* name, PyObject* encode, PyObject* decode) {
     if (!impl_->python_encoders) impl_->python_encoders = codec::Handle(PyDict_New());
     if (!impl_->python_decoders) impl_->python_decoders = codec::Handle(PyDict_New());
@@ -61,7 +66,7 @@ bool Codec::is_immutable_at(PyObject* value, int depth) const noexcept {
     if (type == &PyComplex_Type || type == &PyRange_Type || value == Py_Ellipsis) return true;
     // Handles of native objects: every copy of one is the same.
     for (const NativeType& native : impl_->natives) {
-        if (native.type == type) return !native.settle;
+        if (native.type == type) return !native.is_shared || native.is_shared(value);
     }
     return false;
 }

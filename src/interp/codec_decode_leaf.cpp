@@ -1,5 +1,6 @@
 // Values that are one tag and its operands.
 #include "interp/codec_decoder.h"
+#include "smarm/msg/buffer_memory.h"
 
 namespace smarm::codec {
 namespace {
@@ -84,6 +85,7 @@ PyObject* Decoder::read_bytes(Tag tag) {
     const auto* bytes = reinterpret_cast<const char*>(reader_.take(size));
     if (!bytes) return bad("bytes are cut off");
     auto length = static_cast<Py_ssize_t>(size);
+    count_payload_copy(size);
     if (tag == Tag::Bytes) return PyBytes_FromStringAndSize(bytes, length);
     return PyByteArray_FromStringAndSize(bytes, length);
 }

@@ -20,10 +20,9 @@ OwnedParcel Encoder::run(PyObject* value) {
     if (step == Step::Opened) {
         step = refuse("the value needs more than %llu bytes", static_cast<unsigned long long>(codec_.limits.bytes));
     }
-    OwnedParcel parcel;
-    if (step == Step::Done) parcel = builder_.finish();  // cannot throw: something has been written
-    settle(parcel != nullptr);
-    return parcel;
+    if (step == Step::Done) return builder_.finish();  // cannot throw: something has been written
+    builder_.give_back();
+    return nullptr;
 }
 
 // Returns Done or Failed.
@@ -136,17 +135,6 @@ Encoder::Step Encoder::advance_slice() {
     return Step::Done;
 }
 
-void Encoder::settle(bool sent) {
-    if (unsettled_.empty()) return;
-    PyObject* pending = PyErr_GetRaisedException();
-    while (!unsettled_.empty()) {
-        Unsettled native = unsettled_.pop();
-        native.settle(native.object, sent);
-        Py_DECREF(native.object);
-    }
-    PyErr_SetRaisedException(pending);
-}
-
 Encoder::Step Encoder::open_sequence(Kind kind, Tag tag, PyObject* value, Py_ssize_t count) {
     put_number(tag, static_cast<std::uint64_t>(count));
     if (count == 0) return Step::Done;
@@ -204,8 +192,7 @@ bool Encoder::put_ref(PyObject* value) {
     return true;
 }
 
-bool Encoder::seen(PyObject* value) {
-    if (!is_shared(value)) return false;
+bool Encoder::marked_before(PyObject* value) {
     if (put_ref(value)) return true;
     memo_.add(value);
     put(Tag::Mark);

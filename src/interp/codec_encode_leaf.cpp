@@ -1,5 +1,6 @@
 // Values by type, and those that are one tag and its operands.
 #include "interp/codec_encoder.h"
+#include "smarm/msg/buffer.h"
 
 namespace smarm::codec {
 namespace {
@@ -9,6 +10,19 @@ constexpr std::size_t kWorthMemo = 64;
 
 // Dict keys remembered before any has come again.
 constexpr std::uint32_t kNamesOnTrial = 32;
+
+// Whether the view is all of a Buffer object that any number of receivers may share.
+bool is_whole_shared_buffer(const NativeType& type, const Py_buffer& view) {
+    if (!view.obj || !Py_IS_TYPE(view.obj, type.type) || !type.is_shared(view.obj)) return false;
+    Py_buffer whole;
+    if (PyObject_GetBuffer(view.obj, &whole, PyBUF_SIMPLE) != 0) {
+        PyErr_Clear();
+        return false;
+    }
+    const bool same = whole.buf == view.buf && whole.len == view.len;
+    PyBuffer_Release(&whole);
+    return same;
+}
 
 }  // namespace
 
@@ -182,18 +196,48 @@ void Encoder::write_key(PyObject* key) {
 
 Encoder::Step Encoder::write_bytes(Tag tag, PyObject* value, const char* data, Py_ssize_t size) {
     if ((tag == Tag::ByteArray || static_cast<std::size_t>(size) >= kWorthMemo) && seen(value)) return Step::Done;
+    count_payload_copy(static_cast<std::size_t>(size));
     put_bytes(tag, static_cast<std::uint64_t>(size), data, static_cast<std::size_t>(size));
     return Step::Done;
 }
 
-// A buffer that an object offers for sending out of band: one copy, straight into the parcel.
+// Data that an object offers for sending out of band. A frozen Buffer is shared; large data are copied once, into a
+// Buffer of the receiver; small data into the parcel.
 Encoder::Step Encoder::write_buffer(PyObject* value) {
     const Py_buffer* view = PyPickleBuffer_GetBuffer(value);
     if (!view) return explain(value);
     if (!PyBuffer_IsContiguous(view, 'A')) return unsendable(value, "the buffer must be contiguous");
+    const NativeType* buffers = find_buffer_type();
+    if (buffers && is_whole_shared_buffer(*buffers, *view)) return write_native(*buffers, view->obj);
     if (seen(value)) return Step::Done;
     auto size = static_cast<std::size_t>(view->len);
+    if (buffers && size >= BufferMemory::kLarge) return write_large(*view);
+    count_payload_copy(size);
     put_bytes(view->readonly ? Tag::Bytes : Tag::Buffer, size, view->buf, size);
+    return Step::Done;
+}
+
+const NativeType* Encoder::find_buffer_type() const {
+    for (const NativeType& native : codec_.natives) {
+        if (native.id == kBufferCodecId) return &native;
+    }
+    return nullptr;
+}
+
+Encoder::Step Encoder::write_large(const Py_buffer& view) {
+    auto size = static_cast<std::size_t>(view.len);
+    claim(size);
+    auto memory = BufferMemory::allocate(size, 64, BufferMemory::Contents::unset);
+    if (!memory) throw std::bad_alloc();
+    std::memcpy(memory->data(), view.buf, size);
+    count_payload_copy(size);
+    Buffer buffer(std::move(memory));
+    if (!view.readonly) {
+        put_native(kBufferCodecId, make_shared_ref<BufferCargo>(std::move(buffer), nullptr));
+    } else {
+        buffer.freeze();
+        put_native(kBufferCodecId, make_shared_ref<FrozenBuffer>(std::move(buffer)));
+    }
     return Step::Done;
 }
 
@@ -207,30 +251,27 @@ Encoder::Step Encoder::write_range(PyObject* value) {
 }
 
 Encoder::Step Encoder::write_native(const NativeType& type, PyObject* borrowed) {
-    if (seen(borrowed)) return Step::Done;
-    Handle owned = Handle::share(borrowed);
-    PyObject* value = owned.get();
-    // The registry may grow while share() runs.
-    NativeType native = type;
-    if (native.settle) {
-        unsettled_.push({value, native.settle});
-        Py_INCREF(value);
-    }
-    Ref<Shared> shared = native.share(value);
-    if (!shared) {
-        if (native.settle) Py_DECREF(unsettled_.pop().object);
-        return explain(value);
-    }
-    std::uint32_t position = builder_.attach(std::move(shared));
-    std::byte* to = room(2 + varint_size(position));
-    to[0] = static_cast<std::byte>(Tag::Native);
-    to[1] = static_cast<std::byte>(native.id);
-    put_varint(to + 2, position);
+    // What moves is remembered always: the value can reach it only once more by a Ref.
+    const bool moves = type.is_shared && !type.is_shared(borrowed);
+    if (moves ? marked_before(borrowed) : seen(borrowed)) return Step::Done;
+    Handle value = Handle::share(borrowed);
+    const std::uint8_t id = type.id;  // the registry may grow while share() runs
+    Ref<Shared> shared = type.share(value.get());
+    if (!shared) return explain(value.get());
+    put_native(id, std::move(shared));
     return Step::Done;
 }
 
+void Encoder::put_native(std::uint8_t id, Ref<Shared> shared) {
+    std::uint32_t position = builder_.attach(std::move(shared));
+    std::byte* to = room(2 + varint_size(position));
+    to[0] = static_cast<std::byte>(Tag::Native);
+    to[1] = static_cast<std::byte>(id);
+    put_varint(to + 2, position);
+}
+
 void Encoder::put_bytes(Tag tag, std::uint64_t number, const void* data, std::size_t size) {
-    if (size > codec_.limits.bytes) throw TooLarge();
+    if (size > limit_) throw TooLarge();
     std::byte* to = room(1 + varint_size(number) + size);
     *to++ = static_cast<std::byte>(tag);
     to = put_varint(to, number);

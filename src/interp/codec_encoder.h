@@ -60,17 +60,13 @@ const char* hint_for(const char* type_name);
 
 class Encoder {
 public:
-    Encoder(Codec::Impl& codec, const char* root) noexcept : codec_(codec), cache_(codec.cache), root_(root) {}
+    Encoder(Codec::Impl& codec, const char* root) noexcept : codec_(codec), cache_(codec.cache), root_(root), limit_(codec.limits.bytes) {}
     ~Encoder();
     OwnedParcel run(PyObject* value);
 
 private:
     enum class Step : std::uint8_t { Done, Opened, Failed };
     struct TooLarge {};
-    struct Unsettled {
-        PyObject* object;  // owned
-        void (*settle)(PyObject* object, bool sent);
-    };
 
     // codec_encode.cpp: the walk, and containers of built-in types.
     Step walk(PyObject* value);
@@ -83,7 +79,6 @@ private:
     Step advance_custom();
     Step open_sequence(Kind kind, Tag tag, PyObject* value, Py_ssize_t count);
     Step open_set(Tag tag, PyObject* value);
-    void settle(bool sent);
 
     // codec_encode_leaf.cpp: values by type.
     Step write(PyObject* value);
@@ -94,7 +89,10 @@ private:
     void write_key(PyObject* key);
     Step write_bytes(Tag tag, PyObject* value, const char* data, Py_ssize_t size);
     Step write_buffer(PyObject* value);
+    Step write_large(const Py_buffer& view);
+    const NativeType* find_buffer_type() const;
     Step write_range(PyObject* value);
+    void put_native(std::uint8_t id, Ref<Shared> shared);
     Step write_native(const NativeType& type, PyObject* borrowed);
 
     // codec_encode_object.cpp: everything that needs Python code.
@@ -125,8 +123,13 @@ private:
 
     // Output.
     std::byte* room(std::size_t bytes) {
-        if (bytes > codec_.limits.bytes - builder_.size()) throw TooLarge();
+        if (bytes > limit_ - builder_.size()) throw TooLarge();
         return builder_.append(bytes);
+    }
+    // Counts bytes that are copied beside the parcel.
+    void claim(std::size_t bytes) {
+        if (bytes > limit_ - builder_.size()) throw TooLarge();
+        limit_ -= bytes;
     }
     void put(Tag tag) { *room(1) = static_cast<std::byte>(tag); }
     void put_number(Tag tag, std::uint64_t number) {
@@ -145,7 +148,9 @@ private:
     // Writes Ref and returns true if the object has been written.
     bool put_ref(PyObject* value);
     // Numbers an object before its contents, unless nothing else can refer to it; true if it was a Ref.
-    bool seen(PyObject* value);
+    bool seen(PyObject* value) { return is_shared(value) && marked_before(value); }
+    // The same for an object that can be met again although nothing seems to refer to it.
+    bool marked_before(PyObject* value);
     // Numbers an object whose contents are written; false if a cycle already made a copy of it.
     bool put_memo(PyObject* value);
 
@@ -160,10 +165,10 @@ private:
     Codec::Impl& codec_;
     Cache& cache_;
     const char* root_;
+    std::uint64_t limit_;  // bytes that builder_ may get
     ParcelBuilder builder_;
     Frames frames_;
     Memo memo_;
-    Stack<Unsettled, 2> unsettled_;  // natives that want to know how the call ends
     std::uint32_t depth_ = 0;
     std::uint32_t names_ = 0;            // keys written as Name
     std::uint32_t names_again_ = 0;      // keys that then were a Ref

@@ -3,6 +3,7 @@
 #include <new>
 
 #include "smarm/base/assert.h"
+#include "smarm/msg/cargo.h"
 
 namespace smarm {
 namespace {
@@ -12,9 +13,17 @@ void not_addressed(Post&) noexcept { SMARM_ASSERT(false, "a parcel was posted wi
 
 constexpr std::size_t kFirstCapacity = 112;
 
+void give_back_all_of(const std::vector<Ref<Shared>>& attachments) noexcept {
+    for (const Ref<Shared>& attachment : attachments) {
+        if (auto* cargo = dynamic_cast<Cargo*>(attachment.get())) cargo->give_back();
+    }
+}
+
 }  // namespace
 
 Parcel::Parcel() noexcept : Post(not_addressed) {}
+
+void Parcel::give_back() const noexcept { give_back_all_of(attachments_); }
 
 void Parcel::Destroy::operator()(Parcel* parcel) const noexcept {
     parcel->~Parcel();
@@ -39,6 +48,8 @@ std::uint32_t ParcelBuilder::attach(Ref<Shared> object) {
     attachments_.push_back(std::move(object));
     return static_cast<std::uint32_t>(attachments_.size() - 1);
 }
+
+void ParcelBuilder::give_back() const noexcept { give_back_all_of(attachments_); }
 
 OwnedParcel ParcelBuilder::finish() {
     if (!block_) grow(0);

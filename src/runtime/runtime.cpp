@@ -9,6 +9,7 @@
 #include "runtime/python_signals.h"
 #include "smarm/interp/allocation_hook.h"
 #include "smarm/interp/blocking_pool.h"
+#include "smarm/interp/buffer_loan.h"
 #include "smarm/interp/data_stack.h"
 #include "smarm/interp/errors.h"
 #include "smarm/interp/interpreter_state.h"
@@ -21,6 +22,7 @@
 #include "smarm/interp/stdlib_sleep.h"
 #include "smarm/interp/stdlib_socket.h"
 #include "smarm/interp/stdlib_threads.h"
+#include "smarm/msg/buffer_memory.h"
 #include "smarm/runtime/dump.h"
 #include "smarm/runtime/overflow.h"
 #include "smarm/runtime/signals.h"
@@ -150,6 +152,7 @@ PyObject* Runtime::run(const RuntimeConfig& config, PyObject* main, PyObject* ar
         return result;
     }
     delete runtime;
+    take_back_loans();
     return result;
 }
 
@@ -157,7 +160,8 @@ bool Runtime::left_behind() noexcept { return gave_up.load(memory_order_relaxed)
 
 bool Runtime::prepare() {
     if (config_.stack_bytes == 0) config_.stack_bytes = smarm_default_stack_bytes();
-    interpreter_state()->codec.set_main_by_value(config_.main_by_value);
+    configure_codec();
+    set_buffer_pool_limit(config_.buffer_pool_bytes);
     Message::set_local_release([](void* object) { Py_DECREF(static_cast<PyObject*>(object)); });
     install_data_stack_hook();
     install_allocation_hook();
@@ -179,6 +183,13 @@ bool Runtime::prepare() {
     if (scheduler_->ensure_worker(0)) return true;
     PyErr_SetFromErrno(PyExc_OSError);
     return false;
+}
+
+// Tells the attached interpreter's codec.
+void Runtime::configure_codec() {
+    Codec& codec = interpreter_state()->codec;
+    codec.set_main_by_value(config_.main_by_value);
+    codec.set_limits(config_.message_depth, config_.message_bytes);
 }
 
 bool Runtime::ready_for_workers() {
@@ -321,7 +332,7 @@ void Runtime::enter_worker(Worker& worker) {
         worker.refuse();
         return;
     }
-    interpreter_state()->codec.set_main_by_value(config_.main_by_value);
+    configure_codec();
     bool calls_ended = true;
     {
         PyRider rider(worker, own);

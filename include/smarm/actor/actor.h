@@ -28,6 +28,7 @@
 #include "smarm/base/sync.h"
 #include "smarm/fiber/context.h"
 #include "smarm/fiber/stack.h"
+#include "smarm/msg/buffer.h"
 #include "smarm/msg/mailbox.h"
 #include "smarm/msg/post.h"
 
@@ -61,7 +62,7 @@ struct SpawnSite {
 class Actor : public Post {
 public:
     Actor() noexcept;
-    virtual ~Actor() = default;
+    virtual ~Actor();
     Actor(const Actor&) = delete;
     Actor& operator=(const Actor&) = delete;
 
@@ -113,6 +114,14 @@ public:
     atomic<bool> registered{false};   // has a name in the Registry
     bool keeps_thread_ident = false;  // the main actor: threading takes it for its OS thread
     std::unique_ptr<std::string> name;  // given by the user, or nullptr
+
+    // What counts the buffers that this actor holds, made at the first call; on the actor's worker. Throws std::bad_alloc.
+    Ref<BufferAccount> buffer_account();
+    // The same for others that have the actor pinned, nullptr if there is none.
+    const BufferAccount* buffers() const noexcept { return buffers_.load(memory_order_acquire); }
+
+private:
+    atomic<BufferAccount*> buffers_{nullptr};  // owned reference; release: pairs with buffers()
 };
 
 // Says whose end or release the running actor waits for while this lives, to those who look at it. `whom` outlives it.

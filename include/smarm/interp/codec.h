@@ -7,6 +7,8 @@
 //          What is shared or cyclic within one value stays so. Exceptions keep __cause__, __context__, __notes__ and
 //          attributes, not their traceback, and are made again without calling an __init__ written in Python.
 //          A mutable object is always copied; is_immutable() says what may go by reference inside one interpreter.
+//          Native objects that move (buffers) have left their sender when encode returns a parcel, and are still there when
+//          it returns none; Parcel::give_back undoes a send that fails later.
 // Errors:  encode: NotSendable, whose message names the path inside the value ("args[0]['rows'][3].lock: _thread.lock
 //          cannot be sent: ..."), or what the object's own code raised, with the path as a note. decode: DecodeError
 //          for bytes that no encoder wrote, or what importing and calling raised. nullptr with an exception set.
@@ -43,10 +45,13 @@ struct NativeType {
     // Returns a new Python object that owns `native`, or nullptr with an exception set. Must check that `native` is of
     // its kind (dynamic_cast): the bytes may be wrong.
     PyObject* (*wrap)(Ref<Shared> native) = nullptr;
-    // Optional, for objects that are moved rather than shared: called once for each object that was shared, when the
-    // whole value has been encoded (sent) or could not be (not sent). Must not fail.
-    void (*settle)(PyObject* object, bool sent) = nullptr;
+    // Optional, for types whose objects may be moved rather than shared (then share() returns a Cargo): whether this one
+    // may be shared, by any number of receivers. Must not fail.
+    bool (*is_shared)(PyObject* object) = nullptr;
 };
+
+// The native type of buffers, which the codec uses itself for large out-of-band data.
+inline constexpr std::uint8_t kBufferCodecId = 3;
 
 // Pids are values: eight bytes inline.
 struct PidType {
@@ -67,6 +72,7 @@ public:
     // True: functions and classes of __main__ are shipped by value (cloudpickle), because no worker can import them
     // (REPL, -c, standard input).
     void set_main_by_value(bool by_value);
+    void set_limits(std::uint32_t depth, std::uint64_t bytes);
 
     // Registers how a type written in Python travels: `encode(object)` returns a sendable value, from which
     // `decode(value)` makes the object again in an interpreter that has registered the same name. Exact type only.

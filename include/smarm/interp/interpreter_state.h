@@ -19,7 +19,7 @@ class BlockingPool;
 class StdlibLocks;
 
 // The heap types that are found by number: see bind/native_object.h.
-enum class NativeTypeIndex : std::uint8_t { mutex, semaphore, event, condition, barrier, once, hold, timer, timeout, task_group, count };
+enum class NativeTypeIndex : std::uint8_t { mutex, semaphore, event, condition, barrier, once, hold, timer, timeout, task_group, buffer, count };
 
 struct InterpreterState {
     InterpreterState();

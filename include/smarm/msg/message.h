@@ -43,6 +43,10 @@ public:
         // SAFETY: bit 0 was set on a malloc'd, hence aligned, address.
         return OwnedParcel(reinterpret_cast<Parcel*>(std::exchange(word_, 0) & ~kParcel));
     }
+    // Returns what was moved into the message to its sender, on the sender's thread: it could not be sent.
+    void give_back() const noexcept {
+        if (is_parcel()) parcel().give_back();
+    }
     const Parcel& parcel() const noexcept { return *reinterpret_cast<const Parcel*>(word_ & ~kParcel); }
     void* local_object() const noexcept { return reinterpret_cast<void*>(word_); }
 

@@ -5,6 +5,8 @@
 //          to another worker allocates nothing more.
 // Owner:   exactly one owner at a time, passed on as Owned<Parcel> (a unique_ptr); destroying it drops the attachments,
 //          on any thread, without touching an interpreter.
+// Moved:   an attachment that is a Cargo (cargo.h) has left its sender; give_back() returns those of a parcel that could
+//          not be sent.
 // Units:   size() in bytes, without header and attachments. Threads: none of its own. Throws: bad_alloc when building.
 #pragma once
 
@@ -24,6 +26,8 @@ public:
     const std::byte* data() const noexcept { return reinterpret_cast<const std::byte*>(this + 1); }
     std::size_t size() const noexcept { return size_; }
     const std::vector<Ref<Shared>>& attachments() const noexcept { return attachments_; }
+    // Returns what was moved into the parcel to its sender, on the sender's thread.
+    void give_back() const noexcept;
 
     // The address (Pid::bits of an actor) while it travels; set by whoever posts it.
     std::uint64_t target = 0;
@@ -60,6 +64,8 @@ public:
     // Returns the position of the attachment.
     std::uint32_t attach(Ref<Shared> object);
     std::size_t size() const noexcept { return size_; }
+    // Returns what was moved into it to its sender.
+    void give_back() const noexcept;
     OwnedParcel finish();
 
 private:

@@ -60,6 +60,7 @@ public:
 private:
     explicit Runtime(const RuntimeConfig& config) noexcept : config_(config) {}
     bool prepare();
+    void configure_codec();
     PyObject* run_main(PyObject* main, PyObject* arguments);
     void enter_worker(Worker& worker);
     void watch_signals(SignalWatch& signals, PyObject* handler, PyRider& rider);
