@@ -17,7 +17,7 @@ using Contents = BufferMemory::Contents;
 bool read_alignment(PyObject* wish, std::size_t& alignment) {
     alignment = kDefaultAlignment;
     if (!wish) return true;
-    const Py_ssize_t number = PyNumber_AsSsize_t(wish, PyExc_ValueError);
+    const Py_ssize_t number = PyNumber_AsSsize_t(wish, nullptr);
     if (number == -1 && PyErr_Occurred()) return false;
     alignment = static_cast<std::size_t>(number);
     if (number > 0 && std::has_single_bit(alignment) && alignment <= BufferMemory::kMostAlignment) {

@@ -110,11 +110,13 @@ PyObject* start_interval(PyObject*, PyObject* const* arguments, Py_ssize_t count
         return PyErr_Format(PyExc_ValueError, "an interval must be longer than 0 seconds, not %R", arguments[0]);
     OwnedParcel parcel = interpreter_state()->codec.encode(arguments[2], "message");
     if (!parcel) return nullptr;
-    if (!parcel->attachments().empty())
+    if (!parcel->attachments().empty()) {
+        parcel->give_back();
         return raise_error(
             "NotSendable",
             "the message of an interval is sent again and again: it cannot hold channels, buffers, locks or "
             "timers");
+    }
     try {
         return start_timer(request, make_shared_ref<MessageTimer>(request.target, std::move(parcel), request.delay));
     } catch (const std::bad_alloc&) {
