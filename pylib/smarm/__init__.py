@@ -52,6 +52,7 @@ from smarm._core import worker_index as worker_index
 from smarm._core import writable as writable
 from smarm._core import yield_now as yield_now
 from smarm import io as io
+from smarm._codec import register_codec as register_codec
 from smarm._config import Runtime as Runtime
 from smarm._config import run as run
 from smarm._errors import ActorExit as ActorExit

@@ -21,16 +21,13 @@ void Codec::add_native_type(NativeType type) { impl_->natives.push_back(type); }
 
 void Codec::set_main_by_value(bool by_value) { impl_->main_by_value = by_value; }
 
-void Codec::set_limits(std::uint32_t depth, std::uint64_t bytes) {
-    impl_->limits.depth = depth;
-    impl_->limits.bytes = bytes;
-}
+void Codec::set_limits(CodecLimits limits) { impl_->limits = limits; }
 
 bool Codec::add_python_codec(PyTypeObject* type, const char* name, PyObject* encode, PyObject* decode) {
     if (!impl_->python_encoders) impl_->python_encoders = codec::Handle(PyDict_New());
     if (!impl_->python_decoders) impl_->python_decoders = codec::Handle(PyDict_New());
     if (!impl_->python_encoders || !impl_->python_decoders) return false;
-    codec::Handle entry(Py_BuildValue("(sO)", name, encode));
+    codec::Handle entry(Py_BuildValue("(sOO)", name, encode, decode));
     return entry && PyDict_SetItemString(impl_->python_decoders.get(), name, decode) == 0 &&
            PyDict_SetItem(impl_->python_encoders.get(), reinterpret_cast<PyObject*>(type), entry.get()) == 0;
 }

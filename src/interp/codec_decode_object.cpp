@@ -300,6 +300,23 @@ bool Decoder::set_cause(BuildFrame& frame, Handle exception) {
     return PyObject_GenericSetAttr(frame.object, cache_.suppress_context_name.get(), Py_False) == 0;
 }
 
+// Returns the decoding function that the name "module:qualified.name" stands for.
+Handle Decoder::find_decoder(PyObject* name) {
+    Py_ssize_t length = PyUnicode_GET_LENGTH(name);
+    Py_ssize_t colon = PyUnicode_FindChar(name, ':', 0, length, 1);
+    if (colon < 0 || !codec_.limits.allow_reduce) {
+        bad("a value of a codec that is not registered here");
+        return {};
+    }
+    if (!cache_.prepare()) return {};
+    Handle module(PyUnicode_Substring(name, 0, colon));
+    Handle qualified_name(PyUnicode_Substring(name, colon + 1, length));
+    if (!module || !qualified_name) return {};
+    Handle found = find_global(cache_, module.get(), qualified_name.get());
+    if (!found) note_global(module.get(), qualified_name.get());
+    return found;
+}
+
 Decoder::Step Decoder::open_custom() {
     Handle name(read_global_name());
     if (!name) return Step::Failed;
@@ -307,7 +324,8 @@ Decoder::Step Decoder::open_custom() {
     if (codec_.python_decoders && PyDict_GetItemRef(codec_.python_decoders.get(), name.get(), decode.out()) < 0) {
         return Step::Failed;
     }
-    if (!decode) return fail("a value of a codec that is not registered here");
+    if (!decode) decode = find_decoder(name.get());
+    if (!decode) return Step::Failed;
     return push(Build::Custom, decode.release(), 1, Tag::Custom, true);
 }
 

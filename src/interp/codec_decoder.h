@@ -83,6 +83,7 @@ private:
     PyObject* read_global();
     PyObject* read_global_name();
     Step open_object(Tag tag);
+    Handle find_decoder(PyObject* name);
     Step open_custom();
     Step fill_custom(PyObject*& value);
     Step fill_object(PyObject*& value);

@@ -60,10 +60,16 @@ Encoder::Step Encoder::write_object(PyObject* borrowed) {
     return open_reduced(value.get(), std::move(reduced));
 }
 
-// `entry` is (name, encode) of add_python_codec.
+// `entry` is (name, encode, decode) of add_python_codec.
 Encoder::Step Encoder::write_custom(PyObject* value, PyObject* entry) {
     Handle payload(PyObject_CallOneArg(PyTuple_GET_ITEM(entry, 1), value));
     if (!payload) return explain(value);
+    if (codec_.main_by_value &&
+        PyUnicode_Tailmatch(PyTuple_GET_ITEM(entry, 0), cache_.main_name.get(), 0, PY_SSIZE_T_MAX, -1) == 1) {
+        // Nobody finds a function of this __main__ by its name: it goes along.
+        Handle reduced(Py_BuildValue("(O(O))", PyTuple_GET_ITEM(entry, 2), payload.get()));
+        return reduced ? open_reduced(value, std::move(reduced)) : Step::Failed;
+    }
     put(Tag::Custom);
     write_name(PyTuple_GET_ITEM(entry, 0));
     if (push(Kind::Custom, value, 0) == Step::Failed) return Step::Failed;

@@ -39,7 +39,7 @@ struct Codec::Impl {
     PidType pid;
     std::vector<NativeType> natives;  // a handful; searched linearly
     bool main_by_value = false;
-    codec::Handle python_encoders;  // dict: type -> (name, encode), or empty
+    codec::Handle python_encoders;  // dict: type -> (name, encode, decode), or empty
     codec::Handle python_decoders;  // dict: name -> decode, or empty
     codec::Cache cache;
 };

@@ -189,7 +189,7 @@ bool Runtime::prepare() {
 void Runtime::configure_codec() {
     Codec& codec = interpreter_state()->codec;
     codec.set_main_by_value(config_.main_by_value);
-    codec.set_limits(config_.message_depth, config_.message_bytes);
+    codec.set_limits({.depth = config_.message_depth, .bytes = config_.message_bytes});
 }
 
 bool Runtime::ready_for_workers() {

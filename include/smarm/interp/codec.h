@@ -72,11 +72,11 @@ public:
     // True: functions and classes of __main__ are shipped by value (cloudpickle), because no worker can import them
     // (REPL, -c, standard input).
     void set_main_by_value(bool by_value);
-    void set_limits(std::uint32_t depth, std::uint64_t bytes);
+    void set_limits(CodecLimits limits);
 
     // Registers how a type written in Python travels: `encode(object)` returns a sendable value, from which
-    // `decode(value)` makes the object again in an interpreter that has registered the same name. Exact type only.
-    // Returns false with an exception set.
+    // `decode(value)` makes the object again in an interpreter that has registered the same name, or that finds the
+    // function when the name is "module:qualified.name". Exact type only. Returns false with an exception set.
     bool add_python_codec(PyTypeObject* type, const char* name, PyObject* encode, PyObject* decode);
 
     // `root` names the value in error paths: "message", "args", "result".

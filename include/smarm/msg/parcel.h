@@ -56,7 +56,7 @@ public:
 
     // Returns room for `bytes` more bytes at the end and counts them as written. Throws std::bad_alloc.
     std::byte* append(std::size_t bytes) {
-        if (bytes > capacity_ - size_) grow(bytes);
+        if (bytes > capacity_ - size_ || !block_) grow(bytes);
         std::byte* room = block_ + sizeof(Parcel) + size_;
         size_ += bytes;
         return room;
