@@ -145,11 +145,17 @@ def test_types_of_a_script_travel(succeed: Callable[..., str]) -> None:
     assert succeed(PROGRAM.format(start='if __name__ == "__main__": smarm.run(main, workers=2)')) == "7 8 True\n"
 
 
-def test_types_without_a_file_travel(start: Callable[..., Any]) -> None:
+def test_types_without_a_file_travel_from_where_they_are_registered(start: Callable[..., Any]) -> None:
     program = textwrap.dedent(PROGRAM.format(start="smarm.run(main, workers=2)"))
+    program = program.replace("return [handle, handle.number + 1]", "return handle.number")
+    program = program[: program.index("def main")] + textwrap.dedent("""
+        def main():
+            print(smarm.spawn(work, Handle(7), on=1).join())
+
+        smarm.run(main, workers=2)
+    """)
     result = start("-c", program).finish()
-    assert (result.code, result.err) == (0, ""), result
-    assert result.out.startswith("7 8")
+    assert (result.code, result.out, result.err) == (0, "7\n", ""), result
 
 
 def test_it_is_known_by_name_only_where_objects_are_allowed() -> None:
