@@ -93,6 +93,9 @@ if TYPE_CHECKING:
     from smarm._child import ChildCount as ChildCount
     from smarm._child import ChildInfo as ChildInfo
     from smarm._dynamic_supervisor import DynamicSupervisor as DynamicSupervisor
+    from smarm._portal import Portal as Portal
+    from smarm._portal import PortalTask as PortalTask
+    from smarm._portal import portal as portal
     from smarm._server import Server as Server
     from smarm._server import ServerRef as ServerRef
     from smarm._starting import started as started
@@ -115,6 +118,8 @@ else:
         "ChildCount": "_child",
         "ChildInfo": "_child",
         "DynamicSupervisor": "_dynamic_supervisor",
+        "Portal": "_portal",
+        "PortalTask": "_portal",
         "ProcessInfo": "_statistics",
         "Server": "_server",
         "ServerRef": "_server",
@@ -122,6 +127,7 @@ else:
         "Supervisor": "_supervisor",
         "SupervisorRef": "_supervisor",
         "WorkerStatistics": "_statistics",
+        "portal": "_portal",
         "process_info": "_statistics",
         "started": "_starting",
         "statistics": "_statistics",

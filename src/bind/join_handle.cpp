@@ -65,15 +65,7 @@ PyObject* handle_join(PyObject* self, PyObject* const* arguments, Py_ssize_t cou
         return join->join(deadline);
     }();
     if (status != Status::ok) return raise_status(status, "the actor did not end before the timeout", "");
-    join->mark_observed();
-    InterpreterState& state = *interpreter_state();
-    const Message& value = join->value();
-    switch (join->kind()) {
-        case OutcomeKind::returned:
-            if (value.is_parcel()) return state.codec.decode(value.parcel());
-            return Py_NewRef(static_cast<PyObject*>(value.local_object()));
-        default: return raise_outcome(join->reason().get(), pid);
-    }
+    return outcome_to_python(*join, pid);
 }
 
 PyObject* handle_observe(PyObject* self, PyObject*) {
@@ -122,6 +114,17 @@ PyType_Spec handle_spec = {"smarm.JoinHandle", sizeof(JoinHandleObject), 0,
                            Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE, handle_slots};
 
 }  // namespace
+
+PyObject* outcome_to_python(JoinState& join, Pid pid) {
+    join.mark_observed();
+    const Message& value = join.value();
+    switch (join.kind()) {
+        case OutcomeKind::returned:
+            if (value.is_parcel()) return interpreter_state()->codec.decode(value.parcel());
+            return Py_NewRef(static_cast<PyObject*>(value.local_object()));
+        default: return raise_outcome(join.reason().get(), pid);
+    }
+}
 
 bool create_join_handle_type(InterpreterState& state) {
     state.join_handle_type = reinterpret_cast<PyTypeObject*>(PyType_FromSpec(&handle_spec));

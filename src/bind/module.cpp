@@ -13,6 +13,7 @@
 #include "bind/channel_types.h"
 #include "bind/io_functions.h"
 #include "bind/join_handle.h"
+#include "bind/portal_functions.h"
 #include "bind/receive.h"
 #include "bind/run_options.h"
 #include "bind/select.h"
@@ -295,12 +296,12 @@ void fill_module(py::module_& module) {
     module.attr("_state") = py::reinterpret_steal<py::object>(PyCapsule_New(owned.release(), nullptr, forget_state));
 
     check(add_sync_types(module.ptr(), state) && add_task_types(module.ptr(), state) && add_timer_functions(module.ptr(), state));
-    check(add_io(module.ptr(), state) && add_select(module.ptr(), state) && add_buffer_type(module.ptr(), state));
+    check(add_io(module.ptr(), state) && add_select(module.ptr(), state) && add_buffer_type(module.ptr(), state) && add_portal(module.ptr(), state));
     add_type(module, "Pid", state.pid_type);
     add_type(module, "JoinHandle", state.join_handle_type);
     add_type(module, "Sender", state.sender_type);
     add_type(module, "Receiver", state.receiver_type);
-    for (PyMethodDef* functions : {module_functions, codec_functions, actor_functions, channel_functions, spawn_functions, signal_functions, receive_functions, select_functions, simulation_functions})
+    for (PyMethodDef* functions : {module_functions, codec_functions, actor_functions, channel_functions, spawn_functions, signal_functions, receive_functions, select_functions, simulation_functions, portal_functions})
         check(PyModule_AddFunctions(module.ptr(), functions) == 0);
 
     module.attr("__version__") = SMARM_VERSION;

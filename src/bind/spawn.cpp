@@ -11,6 +11,7 @@
 #include "smarm/interp/errors.h"
 #include "smarm/interp/py_actor.h"
 #include "smarm/interp/spawn_site.h"
+#include "smarm/runtime/portal.h"
 #include "smarm/runtime/runtime.h"
 #include "smarm/sched/signals.h"
 
@@ -69,18 +70,21 @@ bool is_stateless(PyObject* callable) {
     return name && !std::strchr(name, '<');
 }
 
-bool read_placement(const Worker& worker, PyObject* callable, PyObject* on, Placement& placement) {
-    // Every place is the one worker of a simulation.
-    const bool simulated = worker.simulation() != nullptr;
-    const unsigned workers = simulated ? kMaxWorkers : worker.scheduler().options().workers;
+// Of the spawner that is no actor.
+constexpr int kOutside = -1;
+
+// own: the spawner's worker. simulated: every place is the one worker of a simulation.
+bool read_placement(unsigned workers, int own, bool simulated, PyObject* callable, PyObject* on, Placement& placement) {
+    if (own == kOutside) placement.place = Scheduler::Place::on_worker;
+    if (simulated) workers = kMaxWorkers;
     if (on == Py_None) {
         if (workers > 1 && !simulated && is_stateless(callable)) placement.place = Scheduler::Place::shared;
         return true;
     }
     if (PyUnicode_Check(on)) {
-        if (PyUnicode_EqualToUTF8(on, "local")) return true;
+        if (PyUnicode_EqualToUTF8(on, "local") && own != kOutside) return true;
         if (PyUnicode_EqualToUTF8(on, "main")) {
-            placement = {worker.index() == 0 ? Scheduler::Place::local : Scheduler::Place::on_worker, 0};
+            placement = {own == 0 ? Scheduler::Place::local : Scheduler::Place::on_worker, 0};
             return true;
         }
     } else if (PyLong_CheckExact(on)) {
@@ -88,11 +92,12 @@ bool read_placement(const Worker& worker, PyObject* callable, PyObject* on, Plac
         if (index == -1 && PyErr_Occurred()) PyErr_Clear();
         if (index >= 0 && index < static_cast<long>(workers)) {
             const auto chosen = static_cast<unsigned>(index);
-            placement = {simulated || chosen == worker.index() ? Scheduler::Place::local : Scheduler::Place::on_worker, chosen};
+            placement = {simulated || index == own ? Scheduler::Place::local : Scheduler::Place::on_worker, chosen};
             return true;
         }
     }
-    raise_error("ConfigError", "on= is \"local\", \"main\", a worker's index from 0 to %u, or None; not %R", workers - 1, on);
+    raise_error("ConfigError", "on= is %s\"main\", a worker's index from 0 to %u, or None; not %R", own == kOutside ? "" : "\"local\", ",
+                workers - 1, on);
     return false;
 }
 
@@ -109,8 +114,8 @@ bool read_stack_size(PyObject* wish, std::uint32_t& bytes) {
 }
 
 // Reads mailbox_limit and on_full; without a limit of its own an actor has the configured one.
-bool read_mailbox_limit(const Options& options, std::unique_ptr<MailboxLimit>& limit) {
-    Py_ssize_t most = Runtime::current()->config().mailbox_limit;
+bool read_mailbox_limit(const Options& options, std::uint32_t configured, std::unique_ptr<MailboxLimit>& limit) {
+    Py_ssize_t most = configured;
     if (options.mailbox_limit != Py_None) {
         most = PyNumber_AsSsize_t(options.mailbox_limit, nullptr);
         if (most == -1 && PyErr_Occurred()) return false;
@@ -152,58 +157,98 @@ std::optional<PyActor::Start> make_start(InterpreterState& state, bool local, Py
     return PyActor::Start{nullptr, nullptr, std::move(encoded_callable), std::move(encoded_arguments)};
 }
 
+// What spawn was asked for, checked.
+struct Order {
+    PyObject* callable = nullptr;
+    Options options;
+    std::uint32_t stack_bytes = 0;
+    std::unique_ptr<std::string> name;
+    std::unique_ptr<MailboxLimit> mailbox_limit;
+    bool linked = false;
+    bool monitored = false;
+    bool signals = false;
+};
+
+bool read_flag(PyObject* value, bool& flag) {
+    const int truth = PyObject_IsTrue(value);
+    flag = truth > 0;
+    return truth >= 0;
+}
+
+// False with an exception set.
+bool read_order(PyObject* const* arguments, Py_ssize_t count, PyObject* names, std::uint32_t mailbox_limit, Order& order) {
+    if (count < 1) {
+        PyErr_SetString(PyExc_TypeError, "spawn() needs the function that the actor is to run");
+        return false;
+    }
+    order.callable = arguments[0];
+    if (!PyCallable_Check(order.callable)) {
+        PyErr_Format(PyExc_TypeError, "spawn() needs something callable, not %.100s", Py_TYPE(order.callable)->tp_name);
+        return false;
+    }
+    if (!read_options(arguments + count, names, order.options) || !read_stack_size(order.options.stack_size, order.stack_bytes))
+        return false;
+    try {
+        if (PyObject* name = order.options.name; name != Py_None) {
+            if (!PyUnicode_Check(name)) {
+                PyErr_Format(PyExc_TypeError, "an actor's name is a str, not %.100s", Py_TYPE(name)->tp_name);
+                return false;
+            }
+            Py_ssize_t bytes = 0;
+            const char* text = PyUnicode_AsUTF8AndSize(name, &bytes);
+            if (!text) return false;
+            order.name = std::make_unique<std::string>(text, static_cast<std::size_t>(bytes));
+        }
+        if (!read_flag(order.options.link, order.linked) || !read_flag(order.options.monitor, order.monitored) ||
+            !read_flag(order.options.signal, order.signals))
+            return false;
+        order.signals |= order.options.time_limit != Py_None;
+        return read_mailbox_limit(order.options, mailbox_limit, order.mailbox_limit);
+    } catch (const std::bad_alloc&) {
+        PyErr_NoMemory();
+        return false;
+    }
+}
+
+std::unique_ptr<Actor> make_actor(Order& order, PyActor::Start&& start, const Ref<JoinState>& join) {
+    std::unique_ptr<Actor> actor = std::make_unique<PyActor>(std::move(start), join);
+    actor->stack_bytes = order.stack_bytes;
+    actor->mailbox_limit = std::move(order.mailbox_limit);
+    actor->spawn_site = current_spawn_site();
+    actor->name = std::move(order.name);
+    return actor;
+}
+
+// A scheduler refused an actor. Returns nullptr.
+PyObject* raise_not_spawned(const Scheduler& scheduler) {
+    if (!scheduler.stopping()) return PyErr_NoMemory();
+    return raise_error("NoRuntime", "the runtime is shutting down: it takes no new actors");
+}
+
 }  // namespace
 
 PyObject* spawn(PyObject*, PyObject* const* arguments, Py_ssize_t count, PyObject* names) {
     Worker* worker = require_actor("spawn");
-    if (!worker) return nullptr;
-    if (count < 1) {
-        PyErr_SetString(PyExc_TypeError, "spawn() needs the function that the actor is to run");
-        return nullptr;
-    }
-    PyObject* callable = arguments[0];
-    if (!PyCallable_Check(callable)) {
-        PyErr_Format(PyExc_TypeError, "spawn() needs something callable, not %.100s", Py_TYPE(callable)->tp_name);
-        return nullptr;
-    }
-    Options options;
+    Order order;
     Placement placement;
-    std::uint32_t stack_bytes = 0;
-    if (!read_options(arguments + count, names, options) || !read_placement(*worker, callable, options.on, placement) ||
-        !read_stack_size(options.stack_size, stack_bytes))
+    Runtime* runtime = Runtime::current();
+    if (!worker || !read_order(arguments, count, names, runtime->config().mailbox_limit, order) ||
+        !read_placement(worker->scheduler().options().workers, static_cast<int>(worker->index()), worker->simulation() != nullptr, order.callable, order.options.on,
+                        placement))
         return nullptr;
-    const char* name = nullptr;
-    Py_ssize_t name_bytes = 0;
-    if (options.name != Py_None) {
-        if (!PyUnicode_Check(options.name)) {
-            PyErr_Format(PyExc_TypeError, "an actor's name is a str, not %.100s", Py_TYPE(options.name)->tp_name);
-            return nullptr;
-        }
-        if (!(name = PyUnicode_AsUTF8AndSize(options.name, &name_bytes))) return nullptr;
-    }
-    const int linked = PyObject_IsTrue(options.link);
-    const int monitored = PyObject_IsTrue(options.monitor);
-    const int signals = options.time_limit == Py_None ? PyObject_IsTrue(options.signal) : 1;
     Instant limit = kNever;
-    if (linked < 0 || monitored < 0 || signals < 0 || !read_timeout(options.time_limit, *worker, limit)) return nullptr;
+    if (!read_timeout(order.options.time_limit, *worker, limit)) return nullptr;
     const bool local = placement.place == Scheduler::Place::local;
-    if (!local && !Runtime::current()->ready_for_workers()) return nullptr;
+    if (!local && !runtime->ready_for_workers()) return nullptr;
     InterpreterState& state = *interpreter_state();
     std::unique_ptr<Actor> actor;
-    std::optional<PyActor::Start> start;
     PyObject* handle = nullptr;
+    auto start = make_start(state, local, order.callable, arguments + 1, count - 1);
+    if (!start) return nullptr;
     try {
-        std::unique_ptr<MailboxLimit> mailbox_limit;
-        if (!read_mailbox_limit(options, mailbox_limit)) return nullptr;
-        start = make_start(state, local, callable, arguments + 1, count - 1);
-        if (!start) return nullptr;
         auto join = make_shared_ref<JoinState>(!local);
-        actor = std::make_unique<PyActor>(std::move(*start), join);
+        actor = make_actor(order, std::move(*start), join);
         actor->parent = worker->current()->pid;
-        actor->stack_bytes = stack_bytes;
-        actor->mailbox_limit = std::move(mailbox_limit);
-        actor->spawn_site = current_spawn_site();
-        if (name) actor->name = std::make_unique<std::string>(name, static_cast<std::size_t>(name_bytes));
         handle = make_join_handle(state, Pid{}, join);
         if (!handle) {
             actor->cancelled(false);
@@ -211,33 +256,80 @@ PyObject* spawn(PyObject*, PyObject* const* arguments, Py_ssize_t count, PyObjec
         }
         MonitorRef ref = 0;
         std::function<void(Actor&)> relate;
-        if (linked || monitored || signals) {
+        if (order.linked || order.monitored || order.signals) {
             relate = [&](Actor& child) {
                 Actor& self = *worker->current();
-                if (linked) link_child(self, child);
-                if (monitored) ref = monitor_child(self, child);
-                if (signals) watch_child(self, child, limit);
+                if (order.linked) link_child(self, child);
+                if (order.monitored) ref = monitor_child(self, child);
+                if (order.signals) watch_child(self, child, limit);
             };
         }
         const Pid pid = worker->scheduler().spawn(actor, placement.place, placement.worker, relate);
         if (!pid) {
             actor->cancelled(false);
             Py_DECREF(handle);
-            if (!worker->scheduler().stopping()) return PyErr_NoMemory();
-            return raise_error("NoRuntime", "the runtime is shutting down: it takes no new actors");
+            return raise_not_spawned(worker->scheduler());
         }
         complete_join_handle(handle, pid, ref);
         return handle;
     } catch (const std::bad_alloc&) {
         if (actor) {
             actor->cancelled(false);
-        } else if (start) {
+        } else {
             Py_XDECREF(start->callable);
             Py_XDECREF(start->arguments);
         }
         Py_XDECREF(handle);
         return PyErr_NoMemory();
     }
+}
+
+bool spawn_from_outside(std::uint64_t run, Pid beside, PyObject* const* arguments, Py_ssize_t count, PyObject* names,
+                        const Ref<JoinState>& join, Pid& pid) {
+    unsigned workers = 0;
+    std::uint32_t mailbox_limit = 0;
+    int home = ActorTable::kNobody;
+    if (const RuntimeVisit visit(run); visit) {
+        workers = visit->config().workers;
+        mailbox_limit = visit->config().mailbox_limit;
+        home = visit->scheduler().table().find_home(beside);
+    } else {
+        raise_not_there(run);
+        return false;
+    }
+    Order order;
+    Placement placement;
+    if (!read_order(arguments, count, names, mailbox_limit, order) ||
+        !read_placement(workers, kOutside, false, order.callable, order.options.on, placement))
+        return false;
+    if (order.linked || order.monitored || order.signals) {
+        PyErr_SetString(PyExc_TypeError, "a portal cannot link or monitor, nor signal: there is no actor on this side");
+        return false;
+    }
+    if (home >= 0) placement = {Scheduler::Place::on_worker, static_cast<unsigned>(home)};
+    auto start = make_start(*interpreter_state(), false, order.callable, arguments + 1, count - 1);
+    if (!start) return false;
+    try {
+        std::unique_ptr<Actor> actor = make_actor(order, std::move(*start), join);
+        forget_spawn_sites();  // this thread is no worker, which does so at its end
+        const RuntimeVisit visit(run);
+        const bool to_main = placement.place == Scheduler::Place::on_worker && placement.worker == 0;
+        const bool ready = visit && (to_main || visit->ready_for_workers());
+        if (ready) pid = visit->scheduler().spawn(actor, placement.place, placement.worker);
+        if (pid) return true;
+        actor->cancelled(false);
+        if (!visit) raise_not_there(run);
+        else if (ready) raise_not_spawned(visit->scheduler());
+        return false;
+    } catch (const std::bad_alloc&) {
+        PyErr_NoMemory();
+        return false;
+    }
+}
+
+PyObject* raise_not_there(std::uint64_t run) {
+    return raise_error("NoRuntime", run ? "the runtime that this portal leads to has ended"
+                                        : "no smarm runtime runs in this process: the portal leads nowhere yet");
 }
 
 PyMethodDef spawn_functions[] = {

@@ -36,6 +36,7 @@ InterpreterState::InterpreterState() : locks(std::make_unique<StdlibLocks>()), b
 InterpreterState::~InterpreterState() {
     Py_XDECREF(reinterpret_cast<PyObject*>(pid_type));
     Py_XDECREF(reinterpret_cast<PyObject*>(join_handle_type));
+    Py_XDECREF(reinterpret_cast<PyObject*>(outside_handle_type));
     Py_XDECREF(reinterpret_cast<PyObject*>(sender_type));
     Py_XDECREF(reinterpret_cast<PyObject*>(receiver_type));
     Py_XDECREF(reinterpret_cast<PyObject*>(source_type));

@@ -25,6 +25,7 @@
 #include "smarm/msg/buffer_memory.h"
 #include "smarm/runtime/dump.h"
 #include "smarm/runtime/overflow.h"
+#include "smarm/runtime/portal.h"
 #include "smarm/runtime/signals.h"
 #include "smarm/sched/simulation.h"
 #include "smarm/wait/reactor.h"
@@ -103,6 +104,7 @@ void report_dead_letters(const DeadLetterReport& report) {
     switch (report.why) {
         case DeadLetter::nobody: why = "which has ended"; break;
         case DeadLetter::unread: why = "which ended without reading"; break;
+        case DeadLetter::discarded: break;
         case DeadLetter::full: why = "whose mailbox is full"; break;
         case DeadLetter::no_memory: why = "for which there was no memory"; break;
     }
@@ -174,7 +176,7 @@ bool Runtime::prepare() {
     options.stop_timeout = config_.shutdown_timeout;
     options.spin_limit = config_.spin;
     options.monitor = {config_.time_slice, config_.stall_threshold, report_stall, on_deadlock};
-    options.dead_letters_reported = config_.report_dead_letters;
+    options.dead_letter_reports = config_.report_dead_letters;
     options.report_dead_letters = report_dead_letters;
     options.make_driver = make_reactor;
     options.enter_worker = [this](Worker& worker) { enter_worker(worker); };
@@ -243,6 +245,7 @@ PyObject* Runtime::run_main(PyObject* main, PyObject* arguments) {
         return PyErr_NoMemory();
     }
 
+    open_to_visitors(*this);
     PyObject* handler = on_process_main_thread() ? PyCFunction_New(&handle_signal_definition, nullptr) : nullptr;
     SignalWatch signals;
     if (handler) watch_signals(signals, handler, rider);
@@ -251,6 +254,9 @@ PyObject* Runtime::run_main(PyObject* main, PyObject* arguments) {
         AlternateStack alternate;
         scheduler_->run_main();
     }
+    Py_BEGIN_ALLOW_THREADS  // a visitor may need the GIL to leave
+    close_to_visitors();
+    Py_END_ALLOW_THREADS
     forget_stuck_workers();
     signals.restore();
     for (int number : {SIGINT, SIGTERM}) put_back_default_handler(number, handler);

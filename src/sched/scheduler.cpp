@@ -125,11 +125,13 @@ bool Scheduler::take_unstarted(Worker& worker) noexcept {
 }
 
 void Scheduler::count_dead_letters(Pid target, DeadLetter why, std::uint64_t count) noexcept {
-    const std::uint64_t before = dead_letters_.fetch_add(count, memory_order_relaxed);
-    const std::uint64_t limit = options_.dead_letters_reported;
-    if (before >= limit || stopping()) return;
+    dead_letters_.fetch_add(count, memory_order_relaxed);
+    const std::uint64_t limit = options_.dead_letter_reports;
+    if (why == DeadLetter::discarded || stopping() || dead_letter_reports_.load(memory_order_relaxed) >= limit) return;
+    const std::uint64_t number = dead_letter_reports_.fetch_add(1, memory_order_relaxed) + 1;
+    if (number > limit) return;
     Actor* sender = why == DeadLetter::unread ? nullptr : this_actor();
-    options_.report_dead_letters({why, sender ? sender->pid : Pid{}, target, count, before + count >= limit});
+    options_.report_dead_letters({why, sender ? sender->pid : Pid{}, target, count, number == limit});
 }
 
 Sent Scheduler::send(Pid pid, OwnedParcel& parcel) noexcept {

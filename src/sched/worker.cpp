@@ -261,7 +261,7 @@ void Worker::drop_unread(Actor& actor) noexcept {
     std::size_t letters = 0;
     for (std::size_t i = 0; i < actor.mailbox.size(); ++i) letters += !find_notice(actor.mailbox.at(i));
     actor.mailbox.clear();
-    if (letters) scheduler_.count_dead_letters(actor.pid, DeadLetter::unread, letters);
+    if (letters) scheduler_.count_dead_letters(actor.pid, actor.exit_cause ? DeadLetter::discarded : DeadLetter::unread, letters);
 }
 
 void Worker::reap(Actor& actor) noexcept {

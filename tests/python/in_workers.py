@@ -87,6 +87,33 @@ def reply_once() -> None:
     smarm.reply(call, call.request + 1)
 
 
+def double_calls() -> None:
+    """Answer each call with its request twice; "crash" fails, "sleep" waits for ever."""
+    while True:
+        call = smarm.receive(smarm.Call)
+        if call.request == "crash":
+            raise ValueError("crash")
+        if call.request != "sleep":
+            smarm.reply(call, call.request * 2)
+
+
+def call_in_a_thread(pid: smarm.Pid) -> tuple[Any, Any]:
+    """Use a portal from a plain thread of this interpreter."""
+    portal = smarm.portal()
+    results: list[Any] = []
+
+    def work() -> None:
+        results.append(portal.call(pid, "x"))
+        results.append(portal.spawn(add, 3, 4).result())
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    while thread.is_alive():
+        smarm.sleep(0.0005)
+    thread.join()
+    return tuple(results)
+
+
 def park() -> None:
     smarm.receive()
 

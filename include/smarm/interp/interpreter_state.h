@@ -32,6 +32,7 @@ struct InterpreterState {
     // Strong references.
     PyTypeObject* pid_type = nullptr;
     PyTypeObject* join_handle_type = nullptr;
+    PyTypeObject* outside_handle_type = nullptr;  // of what a portal spawned
     PyTypeObject* sender_type = nullptr;
     PyTypeObject* receiver_type = nullptr;
     PyTypeObject* source_type = nullptr;  // of what select() waits for

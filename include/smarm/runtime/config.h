@@ -21,7 +21,7 @@ struct RuntimeConfig {
     Duration time_slice = std::chrono::milliseconds(1);        // 0: no preemption
     Duration stall_threshold = std::chrono::milliseconds(50);  // 0: no watchdog
     std::uint32_t mailbox_limit = 0;                // messages that may wait for an actor; 0: any number
-    std::uint32_t report_dead_letters = 10;         // so many of a run are reported
+    std::uint32_t report_dead_letters = 10;         // how many reports of them a run writes
     std::uint32_t message_depth = 500;                         // see CodecLimits
     std::size_t message_bytes = std::size_t{4} << 30;
     std::size_t buffer_pool_bytes = std::size_t{128} << 20;    // free memory kept for large buffers

@@ -25,8 +25,8 @@ namespace smarm {
 
 inline constexpr unsigned kMaxWorkers = 256;
 
-// Why a message reached nobody.
-enum class DeadLetter : std::uint8_t { nobody, unread, full, no_memory };
+// Why a message reached nobody. discarded: its actor was asked to end before it read it; that is no news.
+enum class DeadLetter : std::uint8_t { nobody, unread, discarded, full, no_memory };
 
 // One report of dead letters. `from` is the running actor, null when they were under way.
 struct DeadLetterReport {
@@ -45,7 +45,7 @@ struct SchedulerOptions {
     Duration spin_limit = std::chrono::microseconds(50);    // longest spin before a worker sleeps; 0: none
     Simulation* simulation = nullptr;                       // borrowed; then one worker, no monitor and no spinning
     std::function<std::unique_ptr<Driver>()> make_driver;   // required
-    std::uint64_t dead_letters_reported = 0;                // so many of a run; none once it stops
+    std::uint64_t dead_letter_reports = 0;                  // so many; none once it stops
     std::function<void(const DeadLetterReport&)> report_dead_letters;  // any worker's thread; must not park
     // Runs on the new OS thread of workers 1..; must call worker.run() (or worker.refuse()) once. Default: run().
     std::function<void(Worker&)> enter_worker;
@@ -94,7 +94,7 @@ public:
     bool stuck() const noexcept { return stuck_; }
     std::size_t abandoned() const noexcept { return abandoned_.load(memory_order_relaxed); }
 
-    // Counts messages to `target` that reach nobody, and has the first ones reported.
+    // Counts messages to `target` that reach nobody, and reports it if there were few reports yet.
     void count_dead_letters(Pid target, DeadLetter why, std::uint64_t count = 1) noexcept;
     std::uint64_t dead_letters() const noexcept { return dead_letters_.load(memory_order_relaxed); }
 
@@ -132,6 +132,7 @@ private:
     atomic<bool> stopping_{false};
     atomic<std::size_t> abandoned_{0};
     atomic<std::uint64_t> dead_letters_{0};
+    atomic<std::uint64_t> dead_letter_reports_{0};
 };
 
 }  // namespace smarm

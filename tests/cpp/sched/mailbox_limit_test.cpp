@@ -54,7 +54,7 @@ TEST_CASE("what is under way counts: no more is accepted than the mailbox may ho
 
 TEST_CASE("drop_newest accepts everything and counts what it drops") {
     TestScheduler<VirtualDriver> alone(1, [](SchedulerOptions& options) {
-        options.dead_letters_reported = 2;
+        options.dead_letter_reports = 2;
         options.report_dead_letters = [](const DeadLetterReport& report) {
             CHECK(report.why == DeadLetter::full);
             CHECK(report.last == (this_worker()->scheduler().dead_letters() == 2));
