@@ -11,26 +11,23 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-_HANDLES = ("Pid", "Sender", "Receiver", "Buffer", "Timer", "Mutex", "Semaphore", "Event", "Condition", "Barrier", "Once")
-
 # Types that the encoder never looks up: it writes them without taking them apart.
 _BUILT_IN = frozenset(
     {
-        *(int, str, float, bool, bytes, type(None), dict, list, tuple, bytearray, complex, set, frozenset, range, slice),
-        *(type(...), type(NotImplemented)),
-        *(getattr(_core, name) for name in _HANDLES),
+        *(int, float, complex, bool, str, bytes, bytearray, range, slice, tuple, list, dict, set, frozenset),
+        *map(type, (None, ..., NotImplemented)),
+        *(_core.Pid, _core.Sender, _core.Receiver, _core.Buffer, _core.Timer),
+        *(_core.Mutex, _core.Semaphore, _core.Event, _core.Condition, _core.Barrier, _core.Once),
     }
 )
 
 
-def register_codec[Value](
-    type: _type[Value], encode: Callable[[Value], Any], decode: Callable[[Any], Value]
-) -> None:
+def register_codec[Value](type: _type[Value], encode: Callable[[Value], Any], decode: Callable[[Any], Value]) -> None:
     """Say how objects of exactly this type travel in messages from this interpreter.
 
-    ``encode(object)`` returns a value that can be sent, ``decode(value)`` makes the object again where it arrives.  Call it
-    at module level: ``decode`` is found by its module and name there.  Raises TypeError, ValueError for a ``decode`` that
-    is not at module level.
+    ``encode(object)`` returns a value that can be sent, ``decode(value)`` makes the object again where it arrives.
+    Call it at module level: ``decode`` is found by its module and name there.  Raises TypeError, ValueError for a
+    ``decode`` that is not at module level.
     """
     if not isinstance(type, _type):
         raise TypeError(f"register_codec() needs a type, not {type!r}")

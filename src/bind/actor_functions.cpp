@@ -91,7 +91,10 @@ PyObject* send_message(PyObject*, PyObject* const* arguments, Py_ssize_t count) 
     OwnedParcel parcel = state.codec.encode(arguments[1], "message");
     if (!parcel) return nullptr;
     const Sent sent = scheduler.send(pid, parcel);
-    if (sent == Sent::full) return raise_mailbox_full(pid);
+    if (sent == Sent::full) {
+        parcel->give_back();
+        return raise_mailbox_full(pid);
+    }
     if (sent == Sent::nobody) scheduler.count_dead_letters(pid, DeadLetter::nobody);
     Py_RETURN_NONE;
 }

@@ -162,6 +162,7 @@ PyObject* sender_send(PyObject* self, PyObject* const* arguments, Py_ssize_t cou
         status = channel.send(message, deadline);
     }
     if (__builtin_expect(status == Status::ok, 1)) Py_RETURN_NONE;
+    message.give_back();
     if (status == Status::closed)
         return raise_closed(channel, "the channel is closed: it has no receiver any more, or its sender was closed");
     if (status == Status::full)

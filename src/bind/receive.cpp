@@ -179,6 +179,7 @@ PyObject* call(PyObject*, PyObject* const* arguments, Py_ssize_t count, PyObject
         monitor(self, pid, ref);
         if (worker->scheduler().send(pid, parcel) == Sent::full) {
             forget_call(self, ref);
+            parcel->give_back();
             return raise_mailbox_full(pid);
         }
         Message message;  // an answer, or from the monitor

@@ -60,7 +60,8 @@ const char* hint_for(const char* type_name);
 
 class Encoder {
 public:
-    Encoder(Codec::Impl& codec, const char* root) noexcept : codec_(codec), cache_(codec.cache), root_(root), limit_(codec.limits.bytes) {}
+    Encoder(Codec::Impl& codec, const char* root) noexcept
+        : codec_(codec), cache_(codec.cache), root_(root), limit_(codec.limits.bytes) {}
     ~Encoder();
     OwnedParcel run(PyObject* value);
 

@@ -52,7 +52,14 @@ def test_recycled_memory_is_zero() -> None:
 
 @pytest.mark.parametrize(
     "source",
-    [b"", b"some", bytearray(b"some"), memoryview(b"some")[::-1], array.array("i", [1, 2]), memoryview(b"0123").cast("B", (2, 2))],
+    [
+        b"",
+        b"some",
+        bytearray(b"some"),
+        memoryview(b"some")[::-1],
+        array.array("i", [1, 2]),
+        memoryview(b"0123").cast("B", (2, 2)),
+    ],
 )
 def test_bytes_are_copied(source: Any) -> None:
     buffer = Buffer(source)
@@ -141,7 +148,7 @@ def test_wrong_keys_and_values_are_refused() -> None:
         del buffer[0]  # type: ignore[attr-defined]
     with pytest.raises(ValueError, match="2 bytes cannot take the place of 3"):
         buffer[:] = b"ab"
-    with pytest.raises(ValueError, match="a slice of a smarm.Buffer is contiguous"):
+    with pytest.raises(ValueError, match=r"a slice of a smarm.Buffer is contiguous"):
         buffer[::2]
 
 
@@ -243,9 +250,9 @@ def test_a_frozen_buffer_cannot_be_changed() -> None:
     assert buffer.freeze() is buffer
     assert buffer.frozen
     assert buffer.freeze() is buffer
-    with pytest.raises(TypeError, match="a frozen smarm.Buffer cannot be changed"):
+    with pytest.raises(TypeError, match=r"a frozen smarm.Buffer cannot be changed"):
         buffer[0] = 1
-    with pytest.raises(TypeError, match="a frozen smarm.Buffer cannot be changed"):
+    with pytest.raises(TypeError, match=r"a frozen smarm.Buffer cannot be changed"):
         buffer[:] = b"abc"
     assert memoryview(buffer).readonly
     with pytest.raises((TypeError, BufferError)):
@@ -278,15 +285,17 @@ def test_a_frozen_slice_lives_for_itself() -> None:
     assert part == b"cd"
 
 
-@pytest.mark.parametrize("use", [Buffer.freeze, Buffer.move, lambda buffer: buffer.split_at(1)], ids=["freeze", "move", "split"])
+@pytest.mark.parametrize(
+    "use", [Buffer.freeze, Buffer.move, lambda buffer: buffer.split_at(1)], ids=["freeze", "move", "split"]
+)
 def test_a_live_view_holds_a_buffer_fast(use: Callable[[Buffer], Any]) -> None:
     buffer = Buffer(b"abc")
     view = memoryview(buffer)
     part = buffer[1:]
-    with pytest.raises(BufferError, match="2 views of this smarm.Buffer .* are alive: release them before you"):
+    with pytest.raises(BufferError, match=r"2 views of this smarm.Buffer .* are alive: release them before you"):
         use(buffer)
     del part
-    with pytest.raises(BufferError, match="1 view of this smarm.Buffer .* is alive: release it before you"):
+    with pytest.raises(BufferError, match=r"1 view of this smarm.Buffer .* is alive: release it before you"):
         use(buffer)
     view.release()
     assert bytes(buffer) == b"abc"
@@ -482,7 +491,7 @@ def test_what_has_no_bytes_is_not_lent() -> None:
 def test_a_lender_that_is_used_elsewhere_holds_the_buffer_fast() -> None:
     source = bytearray(b"abc")
     buffer = Buffer.from_array(source)
-    with pytest.raises(BufferError, match="bytearray that this smarm.Buffer was made from is referred to elsewhere"):
+    with pytest.raises(BufferError, match=r"bytearray that this smarm.Buffer was made from is referred to elsewhere"):
         buffer.freeze()
     del source
     assert hash(buffer.freeze()) == hash(b"abc")
@@ -501,7 +510,7 @@ def test_a_lender_that_can_be_reached_weakly_holds_the_buffer_fast() -> None:
 
 def test_a_lender_of_another_kind_holds_the_buffer_fast() -> None:
     buffer = Buffer.from_array(memoryview(bytearray(b"abc")))
-    with pytest.raises(BufferError, match="memoryview .* may share its memory with others"):
+    with pytest.raises(BufferError, match=r"memoryview .* may share its memory with others"):
         buffer.move()
     assert bytes(buffer) == b"abc"
 
@@ -581,7 +590,7 @@ def test_a_dlpack_capsule_that_nobody_takes_lets_go() -> None:
         del capsule
     buffer.__dlpack__(copy=True)
     buffer.freeze()
-    with pytest.raises(BufferError, match="DLPack 1.0"):
+    with pytest.raises(BufferError, match=r"DLPack 1.0"):
         buffer.__dlpack__()
 
 

@@ -185,7 +185,7 @@ def test_a_live_view_stops_the_whole_message(on: Any) -> None:
         target = smarm.spawn(wait_for_ever, on=on).pid
         first, second = Buffer(b"a"), Buffer(b"bc")
         part = second[1:]
-        with pytest.raises(BufferError, match="1 view of this smarm.Buffer .* release it before you send it") as caught:
+        with pytest.raises(BufferError, match=r"1 view of .* release it before you send it") as caught:
             smarm.send(target, {"one": first, "rows": [0, {"two": second}]})
         assert caught.value.__notes__ == ["while encoding message['rows'][1]['two']"]
         assert not first.moved
@@ -276,7 +276,7 @@ def test_a_late_message_takes_its_buffer_along(alone: Callable[..., Any]) -> Non
     alone(main)
 
 
-# ---- what happens to buffers that nobody takes ------------------------------------------------------------------------
+# ---- buffers that nobody takes ---------------------------------------------------------------------------------------
 
 
 def test_a_dead_actor_s_mailbox_is_freed(on: Any, wait_until_parked: Callable[..., None]) -> None:
@@ -478,3 +478,53 @@ def test_the_size_limit_counts_what_is_copied_and_not_what_moves() -> None:
                 smarm.send(smarm.self(), [data])
 
     smarm.run(main, workers=1, message_size=100_000)
+
+
+# ---- sends that fail -------------------------------------------------------------------------------------------------
+
+
+def test_a_send_that_fails_leaves_the_buffer_with_its_sender(on: Any) -> None:
+    def main() -> None:
+        buffer = Buffer(b"abc")
+        tx, rx = smarm.channel(1)
+        handle = smarm.spawn(hold_receiver, rx, on=on)
+        tx.send(1)
+        with pytest.raises(smarm.Timeout):
+            tx.send([buffer], timeout=0)
+        assert buffer == b"abc"
+        smarm.kill(handle.pid)
+        with pytest.raises(smarm.ActorKilled):
+            handle.join()
+        del rx
+        with pytest.raises(smarm.Closed):
+            tx.send([buffer])
+        assert buffer == b"abc"
+
+    run(main)
+
+
+def hold_receiver(rx: smarm.Receiver) -> None:
+    smarm.receive()
+    rx.close()
+
+
+def test_a_full_mailbox_or_channel_leaves_the_buffer_with_its_sender(on: Any) -> None:
+    def main() -> None:
+        buffer = Buffer(b"abc")
+        pid = smarm.spawn(receive_nothing, on=on, mailbox_limit=1, on_full="error").pid
+        smarm.send(pid, 1)
+        with pytest.raises(smarm.MailboxFull):
+            smarm.send(pid, [buffer])
+        with pytest.raises(smarm.MailboxFull):
+            smarm.call(pid, [buffer])
+        tx, _rx = smarm.channel(1, on_full="error")
+        tx.send(1)
+        with pytest.raises(smarm.Full):
+            tx.send({"buffer": buffer})
+        assert buffer == b"abc"
+
+    run(main)
+
+
+def receive_nothing() -> None:
+    smarm.receive(lambda _: False)

@@ -29,6 +29,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import smarm
 from smarm import _core
 
 try:  # here and not in the test: it starts threads that stay
@@ -564,3 +565,35 @@ def test_immutable_values_may_go_by_reference(value: object) -> None:
                                    Number(1), Point(1), Colour.RED, function, (((((1,),),),),)], ids=repr)  # fmt: skip
 def test_other_values_are_copied(value: object) -> None:
     assert not _core._is_immutable(value)
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    st.recursive(
+        st.binary(min_size=1, max_size=20),
+        lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner),
+    )
+)
+def test_buffers_arrive_wherever_they_are(model: object) -> None:
+    def build(value: Any) -> Any:
+        if isinstance(value, bytes):
+            return smarm.Buffer(value)
+        if isinstance(value, list):
+            return [build(item) for item in value]
+        return {key: build(item) for key, item in value.items()}
+
+    def count(value: Any) -> int:
+        if isinstance(value, smarm.Buffer):
+            return 1
+        return sum(map(count, value if isinstance(value, list) else value.values()))
+
+    def moved(value: Any) -> bool:
+        if isinstance(value, smarm.Buffer):
+            return value.moved
+        return all(map(moved, value if isinstance(value, list) else value.values()))
+
+    value = build(model)
+    copy = roundtrip(value)
+    assert copy == model
+    assert count(copy) == count(value)
+    assert moved(value)
