@@ -320,9 +320,10 @@ Buffer* usable(BufferObject& self) {
 
 bool is_only_user(BufferObject& self, const char* purpose) {
     const Buffer* buffer = usable(self);
-    if (!buffer) return false;
+    // It can run code, so it comes before the others are counted.
+    if (!buffer || !is_sole(buffer->memory()) || !usable(self)) return false;
     const std::uint32_t others = self.holder->users() - 1;
-    if (others == 0) return is_sole(buffer->memory());
+    if (others == 0) return true;
     PyErr_Format(PyExc_BufferError,
                  "%u view%s of this smarm.Buffer (memoryviews, arrays, slices) %s alive: release %s before you %s",
                  others, others == 1 ? "" : "s", others == 1 ? "is" : "are", others == 1 ? "it" : "them", purpose);

@@ -79,10 +79,12 @@ bool has_one_reference(PyObject* object) {
 
 // Whether the array's memory is its own, and not that of another object.
 bool owns_its_data(PyObject* array) {
-    PyObject* base = PyObject_GetAttrString(array, "base");
-    if (!base) return false;
-    const bool own = base == Py_None;
-    Py_DECREF(base);
+    PyObject* flags = PyObject_GetAttrString(array, "flags");
+    PyObject* owns = flags ? PyObject_GetAttrString(flags, "owndata") : nullptr;
+    Py_XDECREF(flags);
+    if (!owns) return false;
+    const bool own = owns == Py_True;
+    Py_DECREF(owns);
     return own || refuse(array, "is a view of another object's memory");
 }
 
