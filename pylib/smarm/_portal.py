@@ -138,7 +138,7 @@ def portal() -> Portal:
     return Portal()
 
 
-# ---- calls: an actor on the side of the called one makes them ----------------------------------------------------------
+# ---- calls: an actor on the side of the called one makes them --------------------------------------------------------
 
 
 def _call(pid: Pid | str, request: object, timeout: float | None) -> tuple[bool, Any]:
@@ -160,7 +160,7 @@ def _answer_of(handle: _OutsideHandle) -> Any:
     raise value
 
 
-# ---- asyncio -----------------------------------------------------------------------------------------------------------
+# ---- asyncio ---------------------------------------------------------------------------------------------------------
 
 
 class _Bell:

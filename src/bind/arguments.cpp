@@ -88,8 +88,8 @@ PyObject* raise_status(Status status, const char* timed_out, const char* closed)
 }
 
 PyObject* raise_mailbox_full(Pid pid) {
-    return raise_error("MailboxFull", "<pid %u.%u> has as many messages as its mailbox_limit allows: nothing was sent", pid.index,
-                       pid.generation);
+    return raise_error("MailboxFull", "<pid %u.%u> has as many messages as its mailbox_limit allows: nothing was sent",
+                       pid.index, pid.generation);
 }
 
 bool read_timeout_keyword(const char* function, PyObject* const* arguments, Py_ssize_t count, PyObject* names,

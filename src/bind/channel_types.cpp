@@ -166,9 +166,12 @@ PyObject* sender_send(PyObject* self, PyObject* const* arguments, Py_ssize_t cou
     if (status == Status::closed)
         return raise_closed(channel, "the channel is closed: it has no receiver any more, or its sender was closed");
     if (status == Status::full)
-        return raise_error("Full", "the channel is full: %zu values wait already (its on_full is \"error\")", channel.capacity());
-    return raise_status(status, channel.capacity() ? "the channel had no room before the timeout"
-                                                   : "no receiver took the value before the timeout", "");
+        return raise_error("Full", "the channel is full: %zu values wait already (its on_full is \"error\")",
+                           channel.capacity());
+    return raise_status(status,
+                        channel.capacity() ? "the channel had no room before the timeout"
+                                           : "no receiver took the value before the timeout",
+                        "");
 }
 
 PyObject* sender_close(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* names) {
@@ -181,18 +184,21 @@ PyObject* sender_close(PyObject* self, PyObject* const* arguments, Py_ssize_t co
 
 PyMethodDef sender_methods[] = {
     {"send", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(sender_send)), METH_FASTCALL | METH_KEYWORDS,
-     "send($self, value, /, timeout=None)\n--\n\nPut a value into the channel.\n\nParks the actor while a bounded channel is full, "
+     "send($self, value, /, timeout=None)\n--\n\nPut a value into the channel.\n\nParks the actor while a bounded "
+     "channel is full, "
      "for at most timeout seconds; with capacity 0 until a receiver has taken the value.  A mutable value is copied.\n"
      "Raises Closed, Full (on_full=\"error\"), Timeout, NotSendable."},
     {"close", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(sender_close)), METH_FASTCALL | METH_KEYWORDS,
-     "close($self, /, cause=None)\n--\n\nClose the channel for every sender: receivers take what is left, then get Closed.\n\n"
+     "close($self, /, cause=None)\n--\n\nClose the channel for every sender: receivers take what is left, then get "
+     "Closed.\n\n"
      "cause, an exception or any sendable value, is what their Closed carries.  Raises NotSendable."},
     {"__class_getitem__", Py_GenericAlias, METH_O | METH_CLASS, nullptr},  // for annotations: Sender[int]
     {nullptr, nullptr, 0, nullptr},
 };
 
 PyType_Slot sender_slots[] = {
-    {Py_tp_doc, const_cast<char*>("The end of a channel that values are put into.  Sendable; closed when the last one is gone.")},
+    {Py_tp_doc,
+     const_cast<char*>("The end of a channel that values are put into.  Sendable; closed when the last one is gone.")},
     {Py_tp_dealloc, reinterpret_cast<void*>(end_dealloc<SenderEnd>)},
     {Py_tp_repr, reinterpret_cast<void*>(end_repr<SenderEnd>)},
     {Py_tp_methods, sender_methods},
@@ -247,17 +253,21 @@ PyObject* receiver_close(PyObject* self, PyObject* const* arguments, Py_ssize_t 
 
 PyMethodDef receiver_methods[] = {
     {"recv", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(receiver_recv)), METH_FASTCALL | METH_KEYWORDS,
-     "recv($self, /, timeout=None)\n--\n\nTake the oldest value; park the actor until there is one.\n\nRaises Closed when the channel "
+     "recv($self, /, timeout=None)\n--\n\nTake the oldest value; park the actor until there is one.\n\nRaises Closed "
+     "when the channel "
      "is empty and no sender is left, Timeout after timeout seconds."},
-    {"close", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(receiver_close)), METH_FASTCALL | METH_KEYWORDS,
-     "close($self, /, cause=None)\n--\n\nDrop what is queued; every sender gets Closed from now on, which carries the cause."},
+    {"close", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(receiver_close)),
+     METH_FASTCALL | METH_KEYWORDS,
+     "close($self, /, cause=None)\n--\n\nDrop what is queued; every sender gets Closed from now on, which carries the "
+     "cause."},
     {"__class_getitem__", Py_GenericAlias, METH_O | METH_CLASS, nullptr},  // for annotations: Receiver[int]
     {nullptr, nullptr, 0, nullptr},
 };
 
 PyType_Slot receiver_slots[] = {
-    {Py_tp_doc, const_cast<char*>("The end of a channel that values are taken from.  Iterates until the channel is closed and empty "
-                                  "(and raises Closed if that had a cause); len() is the number of waiting values.  Sendable.")},
+    {Py_tp_doc, const_cast<char*>(
+                    "The end of a channel that values are taken from.  Iterates until the channel is closed and empty "
+                    "(and raises Closed if that had a cause); len() is the number of waiting values.  Sendable.")},
     {Py_tp_dealloc, reinterpret_cast<void*>(end_dealloc<ReceiverEnd>)},
     {Py_tp_repr, reinterpret_cast<void*>(end_repr<ReceiverEnd>)},
     {Py_tp_methods, receiver_methods},
@@ -277,7 +287,9 @@ bool read_on_full(const char* wish, std::size_t capacity, OnFull& on_full) {
     static constexpr struct {
         const char* name;
         OnFull value;
-    } kNames[] = {{"wait", OnFull::wait}, {"drop_oldest", OnFull::drop_oldest}, {"drop_newest", OnFull::drop_newest},
+    } kNames[] = {{"wait", OnFull::wait},
+                  {"drop_oldest", OnFull::drop_oldest},
+                  {"drop_newest", OnFull::drop_newest},
                   {"error", OnFull::error}};
     for (const auto& it : kNames) {
         if (std::strcmp(it.name, wish) != 0) continue;
@@ -286,7 +298,8 @@ bool read_on_full(const char* wish, std::size_t capacity, OnFull& on_full) {
         raise_error("ConfigError", "on_full=\"%s\" needs a channel with a capacity of at least 1", wish);
         return false;
     }
-    raise_error("ConfigError", "on_full= is \"wait\", \"drop_oldest\", \"drop_newest\" or \"error\", not \"%.50s\"", wish);
+    raise_error("ConfigError", "on_full= is \"wait\", \"drop_oldest\", \"drop_newest\" or \"error\", not \"%.50s\"",
+                wish);
     return false;
 }
 
@@ -294,14 +307,16 @@ PyObject* make_channel(PyObject*, PyObject* arguments, PyObject* keywords) {
     static const char* names[] = {"capacity", "on_full", nullptr};
     PyObject* wish = Py_None;
     const char* on_full_wish = "wait";
-    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "|O$s:channel", const_cast<char**>(names), &wish, &on_full_wish))
+    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "|O$s:channel", const_cast<char**>(names), &wish,
+                                     &on_full_wish))
         return nullptr;
     if (!require_actor("channel")) return nullptr;
     std::size_t capacity = Channel::kUnbounded;
     if (wish != Py_None) {
         const Py_ssize_t number = PyNumber_AsSsize_t(wish, nullptr);
         if (number == -1 && PyErr_Occurred()) return nullptr;
-        if (number < 0) return raise_error("ConfigError", "a channel's capacity must be None or at least 0, not %R", wish);
+        if (number < 0)
+            return raise_error("ConfigError", "a channel's capacity must be None or at least 0, not %R", wish);
         capacity = static_cast<std::size_t>(number);
     }
     OnFull on_full = OnFull::wait;
@@ -343,9 +358,12 @@ bool create_channel_types(InterpreterState& state) {
 
 PyMethodDef channel_functions[] = {
     {"channel", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(make_channel)), METH_VARARGS | METH_KEYWORDS,
-     "channel(capacity=None, *, on_full='wait')\n--\n\nMake a channel and return its (Sender, Receiver).\n\ncapacity is how many "
-     "values may wait (None: any number); 0 makes it a rendezvous: send returns when a receiver has taken the value.\non_full says "
-     "what send does when that many wait: \"wait\" parks, \"drop_oldest\" and \"drop_newest\" drop a value and count it,\n\"error\" "
+     "channel(capacity=None, *, on_full='wait')\n--\n\nMake a channel and return its (Sender, Receiver).\n\ncapacity "
+     "is how many "
+     "values may wait (None: any number); 0 makes it a rendezvous: send returns when a receiver has taken the "
+     "value.\non_full says "
+     "what send does when that many wait: \"wait\" parks, \"drop_oldest\" and \"drop_newest\" drop a value and count "
+     "it,\n\"error\" "
      "raises Full.  Raises ConfigError for values that do not fit."},
     {nullptr, nullptr, 0, nullptr},
 };

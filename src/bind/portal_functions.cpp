@@ -22,8 +22,7 @@ namespace {
 // ---- the handle of an actor that was spawned from outside -----------------------------------------------------------------
 
 struct HandleObject {
-    PyObject_HEAD
-    JoinState* join;     // owned references
+    PyObject_HEAD JoinState* join;  // owned references
     OutsideJoin* outside;
     Pid pid;
 };
@@ -62,10 +61,8 @@ PyObject* handle_wait(PyObject* self, PyObject* timeout) {
     for (;;) {
         const Instant until = looks ? std::min(deadline, monotonic_now() + std::chrono::milliseconds(50)) : deadline;
         bool done = false;
-        Py_BEGIN_ALLOW_THREADS
-        done = outside->wait(until);
-        Py_END_ALLOW_THREADS
-        if (looks && PyErr_CheckSignals() != 0) return nullptr;
+        Py_BEGIN_ALLOW_THREADS done = outside->wait(until);
+        Py_END_ALLOW_THREADS if (looks && PyErr_CheckSignals() != 0) return nullptr;
         if (done || until == deadline) return PyBool_FromLong(done);
     }
 }
@@ -80,7 +77,8 @@ PyObject* handle_ring(PyObject* self, PyObject* eventfd) {
 PyObject* handle_outcome(PyObject* self, PyObject*) {
     auto& handle = as_handle(self);
     if (!handle.outside->done()) return PyErr_Format(PyExc_RuntimeError, "the actor has not ended");
-    if (handle.outside->orphaned()) return raise_error("NoRuntime", "the runtime has ended without the actor, which it gave up");
+    if (handle.outside->orphaned())
+        return raise_error("NoRuntime", "the runtime has ended without the actor, which it gave up");
     return outcome_to_python(*handle.join, handle.pid);
 }
 
@@ -113,7 +111,8 @@ PyType_Slot handle_slots[] = {
 };
 
 PyType_Spec handle_spec = {"smarm._OutsideHandle", sizeof(HandleObject), 0,
-                           Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE, handle_slots};
+                           Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE,
+                           handle_slots};
 
 // ---- functions ---------------------------------------------------------------------------------------------------------
 
@@ -199,7 +198,8 @@ PyMethodDef portal_functions[] = {
     {"_portal_run", portal_run, METH_NOARGS, nullptr},
     {"_portal_send", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(portal_send)), METH_FASTCALL, nullptr},
     {"_portal_kill", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(portal_kill)), METH_FASTCALL, nullptr},
-    {"_portal_spawn", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(portal_spawn)), METH_FASTCALL | METH_KEYWORDS, nullptr},
+    {"_portal_spawn", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(portal_spawn)),
+     METH_FASTCALL | METH_KEYWORDS, nullptr},
     {nullptr, nullptr, 0, nullptr},
 };
 

@@ -221,7 +221,8 @@ PyObject* reply(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
 bool check_match(PyObject* match) {
     if (match == Py_None || PyCallable_Check(match) || PyTuple_CheckExact(match)) return true;
     if (is_ref(match)) return PyLong_AsUnsignedLongLong(match) != static_cast<MonitorRef>(-1) || !PyErr_Occurred();
-    PyErr_Format(PyExc_TypeError, "receive() matches by a type, a predicate or a Ref, not by %.100s", Py_TYPE(match)->tp_name);
+    PyErr_Format(PyExc_TypeError, "receive() matches by a type, a predicate or a Ref, not by %.100s",
+                 Py_TYPE(match)->tp_name);
     return false;
 }
 
@@ -237,12 +238,16 @@ int find_message(Mailbox& mailbox, PyObject* match, std::size_t& position) {
 
 PyMethodDef receive_functions[] = {
     {"receive", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(receive)), METH_FASTCALL | METH_KEYWORDS,
-     "receive(match=None, /, timeout=None)\n--\n\nTake a message out of the running actor's mailbox; park until there is one.\n\nThe oldest "
-     "message that matches: an instance of a type (or of one of a tuple of types), one for which a predicate is true, the\nDown of a "
+     "receive(match=None, /, timeout=None)\n--\n\nTake a message out of the running actor's mailbox; park until there "
+     "is one.\n\nThe oldest "
+     "message that matches: an instance of a type (or of one of a tuple of types), one for which a predicate is true, "
+     "the\nDown of a "
      "Ref; None matches any.  The others stay, in order.  Raises Timeout after timeout seconds."},
     {"call", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(call)), METH_FASTCALL | METH_KEYWORDS,
-     "call(pid, request, /, timeout=5.0)\n--\n\nSend a Call to an actor (by Pid or name) and return its answer.\n\nRaises ProcessDown at once "
-     "when the actor has ended or ends before it answers, Timeout after timeout seconds\n(a later answer is dropped), NotRegistered, MailboxFull, "
+     "call(pid, request, /, timeout=5.0)\n--\n\nSend a Call to an actor (by Pid or name) and return its "
+     "answer.\n\nRaises ProcessDown at once "
+     "when the actor has ended or ends before it answers, Timeout after timeout seconds\n(a later answer is dropped), "
+     "NotRegistered, MailboxFull, "
      "NotSendable."},
     {"reply", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(reply)), METH_FASTCALL,
      "reply(call, value, /)\n--\n\nAnswer a Call, from any actor.  False: the caller has ended."},

@@ -21,8 +21,7 @@ namespace {
 enum class Kind : std::uint8_t { mailbox, after, readable, writable };
 
 struct SourceObject {
-    PyObject_HEAD
-    Kind kind;
+    PyObject_HEAD Kind kind;
     Instant due;       // of after
     PyObject* object;  // what a mailbox matches by, the seconds of after, the descriptor; owned
 };
@@ -51,7 +50,8 @@ void source_dealloc(PyObject* self) {
 PyObject* source_repr(PyObject* self) {
     static constexpr const char* names[] = {"mailbox", "after", "readable", "writable"};
     const SourceObject& source = as_source(self);
-    return PyUnicode_FromFormat("<smarm.%s(%R)>", names[static_cast<int>(source.kind)], source.object ? source.object : Py_None);
+    return PyUnicode_FromFormat("<smarm.%s(%R)>", names[static_cast<int>(source.kind)],
+                                source.object ? source.object : Py_None);
 }
 
 PyType_Slot source_slots[] = {
@@ -63,9 +63,10 @@ PyType_Slot source_slots[] = {
     {0, nullptr},
 };
 
-PyType_Spec source_spec = {"smarm.Source", sizeof(SourceObject), 0,
-                           Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE,
-                           source_slots};
+PyType_Spec source_spec = {
+    "smarm.Source", sizeof(SourceObject), 0,
+    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE,
+    source_slots};
 
 PyObject* make_source(Kind kind, PyObject* object, Instant due = kNever) {
     auto* self = PyObject_GC_New(SourceObject, interpreter_state()->source_type);
@@ -78,7 +79,9 @@ PyObject* make_source(Kind kind, PyObject* object, Instant due = kNever) {
 }
 
 PyObject* mailbox(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
-    if (count > 1) return PyErr_Format(PyExc_TypeError, "mailbox() takes what its messages match, %zd arguments were given", count);
+    if (count > 1)
+        return PyErr_Format(PyExc_TypeError, "mailbox() takes what its messages match, %zd arguments were given",
+                            count);
     PyObject* match = count ? arguments[0] : Py_None;
     return check_match(match) ? make_source(Kind::mailbox, match) : nullptr;
 }
@@ -101,7 +104,9 @@ PyObject* writable(PyObject*, PyObject* object) { return fd_source(Kind::writabl
 // The actor's mailbox, with what its messages must match.
 class MatchSource final : public MailboxSource {
 public:
-    MatchSource(Actor& self, PyObject* match) : MailboxSource(self.mailbox), match_(match) { seen_ = first_position(self, match); }
+    MatchSource(Actor& self, PyObject* match) : MailboxSource(self.mailbox), match_(match) {
+        seen_ = first_position(self, match);
+    }
     bool poll() override {
         const int found = find_message(mailbox_, match_, seen_);
         if (found > 0) message = mailbox_.take(seen_);
@@ -123,7 +128,8 @@ SelectSource* fd_slot(PyObject* object, Interest interest, Slot& slot) {
 SelectSource* fill(const InterpreterState& state, Actor& self, PyObject* object, Slot& slot) {
     if (Channel* channel = channel_of_receiver(state, object)) return &slot.emplace<ChannelSource>(*channel, self);
     if (!Py_IS_TYPE(object, state.source_type)) {
-        PyErr_Format(PyExc_TypeError, "select() waits for Receivers, mailbox(), after(), readable() and writable(), not for %.100s",
+        PyErr_Format(PyExc_TypeError,
+                     "select() waits for Receivers, mailbox(), after(), readable() and writable(), not for %.100s",
                      Py_TYPE(object)->tp_name);
         return nullptr;
     }
@@ -147,7 +153,8 @@ PyObject* value_of(Slot& slot, PyObject* object) {
         return messages->message ? open_message(std::move(messages->message)) : nullptr;
     }
     if (auto* fd = std::get_if<FdSource>(&slot)) {
-        if (fd->end.status != FdStatus::ready) return raise_fd_end(fd->end, "", "the file descriptor was closed while select waited for it");
+        if (fd->end.status != FdStatus::ready)
+            return raise_fd_end(fd->end, "", "the file descriptor was closed while select waited for it");
         return Py_NewRef(as_source(object).object);
     }
     return Py_NewRef(Py_None);
@@ -168,7 +175,8 @@ PyObject* select_from(Worker& worker, PyObject* const* objects, std::size_t coun
         if (!sources[i]) return nullptr;
     }
     const Selected selected = select({sources, count}, deadline);
-    if (selected.status == Status::timed_out) return raise_status(selected.status, "no source had anything before the timeout", "");
+    if (selected.status == Status::timed_out)
+        return raise_status(selected.status, "no source had anything before the timeout", "");
     if (selected.status != Status::ok) return raise_status(selected.status, "", "");
     std::size_t chosen = 0;
     // The sources were shuffled, the slots were not.
@@ -193,10 +201,12 @@ PyObject* select_first(PyObject*, PyObject* const* arguments, Py_ssize_t count, 
     Instant deadline = kNever;
     for (Py_ssize_t i = 0; i < (names ? PyTuple_GET_SIZE(names) : 0); ++i) {
         if (!PyUnicode_EqualToUTF8(PyTuple_GET_ITEM(names, i), "timeout"))
-            return PyErr_Format(PyExc_TypeError, "select() got an unexpected keyword argument %R", PyTuple_GET_ITEM(names, i));
+            return PyErr_Format(PyExc_TypeError, "select() got an unexpected keyword argument %R",
+                                PyTuple_GET_ITEM(names, i));
         if (!read_timeout(arguments[count + i], *worker, deadline)) return nullptr;
     }
-    if (count == 0) return PyErr_Format(PyExc_TypeError, "select() needs at least one source: a Receiver, mailbox(), after() ...");
+    if (count == 0)
+        return PyErr_Format(PyExc_TypeError, "select() needs at least one source: a Receiver, mailbox(), after() ...");
     const auto size = static_cast<std::size_t>(count);
     constexpr std::size_t kFew = 6;
     if (size <= kFew) {
@@ -219,17 +229,22 @@ bool add_select(PyObject* module, InterpreterState& state) {
 
 PyMethodDef select_functions[] = {
     {"select", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(select_first)), METH_FASTCALL | METH_KEYWORDS,
-     "select(*sources, timeout=None)\n--\n\nWait until one of the sources has something, take it, and return (source, value).\n\nA source "
-     "is a Receiver, mailbox(), after(), readable() or writable(); of several that have something any may be taken,\neach as often as "
-     "the others.  The value is what recv and receive return, the descriptor, or None for after.\nRaises Closed for a closed and empty "
+     "select(*sources, timeout=None)\n--\n\nWait until one of the sources has something, take it, and return (source, "
+     "value).\n\nA source "
+     "is a Receiver, mailbox(), after(), readable() or writable(); of several that have something any may be "
+     "taken,\neach as often as "
+     "the others.  The value is what recv and receive return, the descriptor, or None for after.\nRaises Closed for a "
+     "closed and empty "
      "Receiver (error.source says which), Timeout, OSError, TypeError."},
     {"mailbox", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(mailbox)), METH_FASTCALL,
-     "mailbox(match=None, /)\n--\n\nReturn a source for select: the running actor's mailbox, or the messages in it that match as in receive."},
+     "mailbox(match=None, /)\n--\n\nReturn a source for select: the running actor's mailbox, or the messages in it "
+     "that match as in receive."},
     {"after", after, METH_O,
      "after(seconds, /)\n--\n\nReturn a source for select that has None from that moment on, counted from this call."},
     {"readable", readable, METH_O,
      "readable(fd, /)\n--\n\nReturn a source for select that has fd when it can be read, hangs up or fails."},
-    {"writable", writable, METH_O, "writable(fd, /)\n--\n\nReturn a source for select that has fd when it can be written, hangs up or fails."},
+    {"writable", writable, METH_O,
+     "writable(fd, /)\n--\n\nReturn a source for select that has fd when it can be written, hangs up or fails."},
     {nullptr, nullptr, 0, nullptr},
 };
 

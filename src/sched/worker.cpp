@@ -39,6 +39,14 @@ Worker::Worker(Scheduler& scheduler, unsigned index, std::unique_ptr<Driver> dri
     note_time(driver_->now());
 }
 
+std::uint32_t Worker::random() noexcept {
+    if (simulation_) return simulation_->random_number();
+    random_ ^= random_ << 13;  // xorshift (G. Marsaglia, 2003)
+    random_ ^= random_ >> 17;
+    random_ ^= random_ << 5;
+    return random_;
+}
+
 Worker::~Worker() {
     // What was posted after the loop ended reaches nobody.
     MpscNode* node = inbox_.close();
@@ -261,7 +269,9 @@ void Worker::drop_unread(Actor& actor) noexcept {
     std::size_t letters = 0;
     for (std::size_t i = 0; i < actor.mailbox.size(); ++i) letters += !find_notice(actor.mailbox.at(i));
     actor.mailbox.clear();
-    if (letters) scheduler_.count_dead_letters(actor.pid, actor.exit_cause ? DeadLetter::discarded : DeadLetter::unread, letters);
+    if (letters)
+        scheduler_.count_dead_letters(actor.pid, actor.exit_cause ? DeadLetter::discarded : DeadLetter::unread,
+                                      letters);
 }
 
 void Worker::reap(Actor& actor) noexcept {
@@ -440,8 +450,11 @@ bool Worker::spin() noexcept {
 // Some thousand actors at a time, as long as there is nothing else to do.
 void Worker::trim_stacks() noexcept {
     const auto trim = [this](Actor& actor, int home) {
-        if (home != static_cast<int>(index_) || !actor.stack || actor.state.load(memory_order_relaxed) != ActorState::parked) return;
-        if (stacks_.trim_if_deep(actor.stack, actor.context.stack_pointer)) WorkerCounters::add(counters_.stacks_trimmed);
+        if (home != static_cast<int>(index_) || !actor.stack ||
+            actor.state.load(memory_order_relaxed) != ActorState::parked)
+            return;
+        if (stacks_.trim_if_deep(actor.stack, actor.context.stack_pointer))
+            WorkerCounters::add(counters_.stacks_trimmed);
     };
     while (!has_outside_work() && !timer_due(driver_->now())) {
         if (scheduler_.table().visit_segment(trim_segment_, trim)) {

@@ -7,7 +7,8 @@ namespace smarm {
 namespace {
 
 void shuffle(std::span<SelectSource*> sources, Worker& worker) noexcept {
-    for (std::size_t left = sources.size(); left > 1; --left) std::swap(sources[left - 1], sources[worker.random() % left]);
+    for (std::size_t left = sources.size(); left > 1; --left)
+        std::swap(sources[left - 1], sources[worker.random() % left]);
 }
 
 // Parks with every source enrolled, unless one has something by now.
@@ -20,7 +21,8 @@ Wake wait_for_any(std::span<SelectSource*> sources, Worker& worker, Instant dead
         ++enrolled;
     }
     Wake wake = Wake::woken;
-    if (enrolled == sources.size()) wake = worker.park(with_mailbox ? WaitReason::select_message : WaitReason::select, deadline);
+    if (enrolled == sources.size())
+        wake = worker.park(with_mailbox ? WaitReason::select_message : WaitReason::select, deadline);
     while (enrolled > 0) sources[--enrolled]->withdraw();
     return wake;
 }

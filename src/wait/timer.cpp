@@ -103,8 +103,9 @@ bool MessageTimer::send(Message&& message) noexcept {
         Actor* actor = scheduler.table().own(target_);
         const Delivery delivery = actor ? home_->deliver_sent(*actor, std::move(message)) : Delivery::done;
         if (!actor || delivery != Delivery::done) {
-            scheduler.count_dead_letters(target_, !actor ? DeadLetter::nobody : delivery == Delivery::full ? DeadLetter::full
-                                                                                                           : DeadLetter::no_memory);
+            scheduler.count_dead_letters(target_, !actor                       ? DeadLetter::nobody
+                                                  : delivery == Delivery::full ? DeadLetter::full
+                                                                               : DeadLetter::no_memory);
         }
         return actor != nullptr;
     }
@@ -115,7 +116,8 @@ bool MessageTimer::send(Message&& message) noexcept {
     }
     if (sent == Sent::full) scheduler.count_dead_letters(target_, DeadLetter::full);
     // An interval's target that has ended is how it ends, not a message lost.
-    else if (sent == Sent::nobody && period_ == Duration::zero()) scheduler.count_dead_letters(target_, DeadLetter::nobody);
+    else if (sent == Sent::nobody && period_ == Duration::zero())
+        scheduler.count_dead_letters(target_, DeadLetter::nobody);
     return sent != Sent::nobody;
 }
 

@@ -93,7 +93,7 @@ def test_the_ends_say_what_the_channel_is_like(alone):
     alone(main)
 
 
-# ---- rendezvous --------------------------------------------------------------------------------------------------------
+# ---- rendezvous ------------------------------------------------------------------------------------------------------
 
 
 def test_at_a_rendezvous_send_returns_when_the_value_was_taken(alone, wait_until_parked):
@@ -169,7 +169,7 @@ def test_closing_a_rendezvous_frees_its_sender(alone, wait_until_parked):
     assert alone(main) == "freed"
 
 
-# ---- close with a cause ------------------------------------------------------------------------------------------------
+# ---- close with a cause ----------------------------------------------------------------------------------------------
 
 
 def test_the_cause_of_a_close_reaches_receivers_after_what_was_queued(alone):

@@ -75,15 +75,11 @@ def test_a_limit_holds_before_the_actor_has_started():
         go, rx = smarm.channel()
         # The other worker has to start first, so that most of this happens before the actor has a home.
         handle = smarm.spawn(in_workers.park_then_collect, rx, mailbox_limit=2)
-        sent = 0
-        with pytest.raises(smarm.MailboxFull):
-            while True:
-                smarm.send(handle.pid, sent)
-                sent += 1
+        sent = in_workers.send_until_full(handle.pid)
         go.send(None)
         return sent, handle.join()
 
-    assert run(main, workers=2) == (2, [0, 1])
+    assert run(main, workers=2) == (2, [[0], [1]])
 
 
 def test_what_the_runtime_says_always_comes_in(on):
@@ -157,7 +153,7 @@ def test_what_cannot_be_is_refused(alone, options, error, message):
     alone(main)
 
 
-# ---- the number of messages --------------------------------------------------------------------------------------------
+# ---- the number of messages ------------------------------------------------------------------------------------------
 
 
 def test_message_count(on):
@@ -184,7 +180,7 @@ def test_message_count(on):
     assert run(main) is None
 
 
-# ---- dead letters ------------------------------------------------------------------------------------------------------
+# ---- dead letters ----------------------------------------------------------------------------------------------------
 
 
 def test_the_first_dead_letters_are_reported_the_others_counted(run_app):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import queue
 import threading
 
@@ -15,7 +16,7 @@ PATIENCE = 60
 
 
 def in_thread(function, *arguments):
-    """Run the function in a thread of its own and return what it returns or raises; the actor that calls goes on yielding."""
+    """Run the function in a thread of its own and return what it returns or raises; the calling actor parks."""
     box = queue.SimpleQueue()
 
     def run():
@@ -33,6 +34,12 @@ def in_thread(function, *arguments):
     if worked:
         return value
     raise value
+
+
+def spawn_for_ever(portal):
+    while True:
+        with contextlib.suppress(smarm.ActorKilled):  # it came before the end, and met it
+            portal.spawn(abs, 1).result()
 
 
 def run(main, *arguments, **options):
@@ -228,7 +235,7 @@ def test_a_portal_works_in_threads_of_other_interpreters():
     assert run(main) == ("xx", 7)
 
 
-# ---- where the portal leads --------------------------------------------------------------------------------------------
+# ---- where the portal leads ------------------------------------------------------------------------------------------
 
 
 def test_a_portal_that_was_made_before_finds_the_runtime():
@@ -290,8 +297,7 @@ def test_threads_that_wait_at_the_end_of_the_runtime_are_freed():
         with pytest.raises(smarm.ActorKilled):
             task.result()
         with pytest.raises(smarm.NoRuntime):
-            while True:
-                portal.spawn(abs, 1).result()
+            spawn_for_ever(portal)
         outcomes.put(smarm.ActorKilled)
 
     def main():
@@ -312,7 +318,7 @@ def test_threads_that_wait_at_the_end_of_the_runtime_are_freed():
     assert outcomes.qsize() == 2
 
 
-# ---- asyncio -----------------------------------------------------------------------------------------------------------
+# ---- asyncio ---------------------------------------------------------------------------------------------------------
 
 
 def test_asyncio_code_calls_and_awaits_actors(on):

@@ -1,5 +1,6 @@
 """Selective receive, call and reply."""
 
+import contextlib
 import time
 
 import pytest
@@ -135,10 +136,9 @@ def test_an_answer_that_comes_together_with_the_end_of_a_timeout_block_is_never_
                     pass
 
         handle = smarm.spawn(answer_late)
-        with pytest.raises(smarm.Timeout), smarm.timeout(0.01):
-            # Woken by the answer; the block's end is looked at before the mailbox.
+        # Woken by the answer; the block's end is looked at before the mailbox.
+        with contextlib.suppress(smarm.Timeout), smarm.timeout(0.01):
             smarm.call(handle.pid, 1, timeout=None)
-            raise smarm.Timeout("the answer was faster")
         handle.join()
         with pytest.raises(smarm.Timeout):
             smarm.receive(timeout=0)

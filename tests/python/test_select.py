@@ -12,6 +12,7 @@ import in_workers
 import pytest
 
 import smarm
+import smarm.testing
 
 
 def test_select_takes_what_is_there_and_says_from_where(alone):
@@ -125,6 +126,19 @@ def test_of_sources_that_always_have_something_each_gets_its_turn(alone):
     counts = alone(main)
     assert len(counts) == 4
     assert min(counts.values()) > 80  # 150 expected; 80 is 6 standard deviations away
+
+
+def test_in_a_simulation_the_seed_chooses():
+    def main():
+        channels = [smarm.channel() for _ in range(4)]
+        for index, (tx, _) in enumerate(channels):
+            tx.send(index)
+        return [smarm.select(*(rx for _, rx in channels))[1] for _ in range(4)]
+
+    orders = {seed: smarm.testing.simulate(main, seed=seed) for seed in range(20)}
+    assert all(sorted(order) == [0, 1, 2, 3] for order in orders.values())
+    assert len(set(map(tuple, orders.values()))) > 5
+    assert orders[7] == smarm.testing.simulate(main, seed=7)
 
 
 def test_moments(alone):

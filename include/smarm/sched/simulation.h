@@ -54,6 +54,8 @@ public:
     // ---- chance --------------------------------------------------------------------------------------------------
     // Which of `count` ready actors (at least one) is next. Begins a turn.
     std::size_t choose(std::size_t count) noexcept;
+    // For the program's own choices among equals.
+    std::uint32_t random_number() noexcept { return static_cast<std::uint32_t>(random() >> 32); }
     // The running actor passes a place where it could be preempted. Returns whether it is to be; the caller that cannot
     // do it there calls preempt_soon, so that it is at the next one.
     bool passes_preemption_point() noexcept {

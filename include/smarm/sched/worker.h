@@ -137,13 +137,8 @@ public:
     void interrupt(Actor& actor) noexcept;
     // Arms a timer of this worker; disarm it with timers().cancel.
     void arm_timer(TimerNode& timer, Instant deadline) noexcept;
-    // Chooses among equals: the next of a row of numbers that is the same in every run (xorshift).
-    std::uint32_t random() noexcept {
-        random_ ^= random_ << 13;
-        random_ ^= random_ >> 17;
-        random_ ^= random_ << 5;
-        return random_;
-    }
+    // Chooses among equals: the next of a row of numbers that is the same in every run, in a simulation for each seed.
+    std::uint32_t random() noexcept;
     // The last timers fire, but nothing more is done for actors: see run().
     bool closing() const noexcept { return closing_; }
 

@@ -107,8 +107,12 @@ TEST_CASE("close frees everybody who waits; what was offered stays with its send
         auto receiver = make_shared_ref<ReceiverEnd>(channel);
         Status ended = Status::ok;
         Numbers numbers;
-        SUBCASE("a sender") { spawn_here([&] { ended = send(*channel, 1); }); }
-        SUBCASE("a receiver") { spawn_here([&] { ended = receive(*channel, numbers); }); }
+        SUBCASE("a sender") {
+            spawn_here([&] { ended = send(*channel, 1); });
+        }
+        SUBCASE("a receiver") {
+            spawn_here([&] { ended = receive(*channel, numbers); });
+        }
         pass_turn();
         receiver->close();
         wait_until([] { return this_worker()->live_count() == 1; });
@@ -159,7 +163,8 @@ TEST_CASE("nothing is lost or doubled at a rendezvous of many, with timeouts on 
             pids.push_back(spawn_on(i, [&, i] {
                 for (std::uint64_t n = 0; n < kEach; ++n) {
                     Status status = Status::timed_out;
-                    while (status == Status::timed_out) status = send(*channel, i * kEach + n, n % 2 ? in(50us) : kNever);
+                    while (status == Status::timed_out)
+                        status = send(*channel, i * kEach + n, n % 2 ? in(50us) : kNever);
                     CHECK(status == Status::ok);
                 }
                 if (producing.fetch_sub(1) == 1) channel->close();

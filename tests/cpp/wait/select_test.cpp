@@ -111,7 +111,8 @@ TEST_CASE("of sources that always have something each is served its share, where
         for (int i = 0; i < kRounds; ++i) {
             for (Channel* channel : {&a, &b, &c}) send(*channel, 1);
         }
-        for (int i = 0; i < kRounds; ++i) ++times[static_cast<std::size_t>(select_from({&a, &b, &never, &c}, numbers, status))];
+        for (int i = 0; i < kRounds; ++i)
+            ++times[static_cast<std::size_t>(select_from({&a, &b, &never, &c}, numbers, status))];
         CHECK(times[2] == 0);
         for (int share : {times[0], times[1], times[3]}) {
             CHECK(share > kRounds / 3 - 200);  // 7 standard deviations
