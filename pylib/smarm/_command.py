@@ -31,17 +31,14 @@ def dump(pid: int, out: BinaryIO, patience: float = PATIENCE) -> None:
         raise CommandError(f"there is no process {pid}" if pid > 0 else f"{pid} is no process id") from error
     answer, ours = os.pipe()
     try:
-        if not _core._is_watched(pid):
-            raise CommandError(
-                f"process {pid} is no smarm program that runs (one whose smarm.run() is on its main thread; "
-                "yours, or you are root)"
-            )
         try:
-            _core._request_dump(process, ours)
+            _core._request_dump(pid, ours)
         except PermissionError:
             raise CommandError(f"process {pid} belongs to somebody else: become its user, or root") from None
         except ProcessLookupError:
-            raise CommandError(f"process {pid} has ended") from None
+            raise CommandError(
+                f"process {pid} is no smarm program that runs (smarm.run() must be on its main thread)"
+            ) from None
         # Readable: it writes, or it has ended and will not.
         ready, _, _ = select.select([answer, process], [], [], patience)
         if answer not in ready:

@@ -43,7 +43,7 @@ class Exit(NamedTuple):
 
 
 class Signal:
-    """What a parent is told of a child that was spawned with ``signal=True`` or ``time_limit=``: one of the three below."""
+    """What a parent is told of a child that was spawned with ``signal=True`` or ``time_limit=``: one of these three."""
 
     class Exit(NamedTuple):
         """The child has ended: it returned, or was asked to end."""

@@ -108,7 +108,7 @@ class ProcessInfo:
     waiting_for: str | None
     """In words, when parked."""
     waiting_for_pid: Pid | None
-    """When parked: the actor that it joins or calls, or that holds the lock it waits for; None: nobody in particular."""
+    """When parked: the actor that it joins or calls, or that holds the lock that it needs; None: nobody in particular."""
     waiting_seconds: float | None
     """When parked: for how long, right to some milliseconds."""
     reductions: int

@@ -77,18 +77,12 @@ PyObject* request_exit(PyObject*, PyObject* pid) {
 
 // ---- for the command smarm, see pylib/smarm/_command.py ----------------------------------------------------------------
 
-PyObject* is_watched(PyObject*, PyObject* number) {
-    const long pid = PyLong_AsLong(number);
-    if (pid == -1 && PyErr_Occurred()) return nullptr;
-    return PyBool_FromLong(SignalWatch::is_watched(static_cast<int>(pid)));
-}
-
-// _request_dump(pidfd, fd)
+// _request_dump(pid, fd): raises ProcessLookupError when that is no smarm program that runs.
 PyObject* request_dump(PyObject*, PyObject* arguments) {
-    int process = 0;
+    int pid = 0;
     int fd = 0;
-    if (!PyArg_ParseTuple(arguments, "ii:_request_dump", &process, &fd)) return nullptr;
-    errno = SignalWatch::request_dump(process, fd);
+    if (!PyArg_ParseTuple(arguments, "ii:_request_dump", &pid, &fd)) return nullptr;
+    errno = SignalWatch::request_dump(pid, fd);
     if (errno != 0) return PyErr_SetFromErrno(PyExc_OSError);
     Py_RETURN_NONE;
 }
@@ -115,7 +109,6 @@ PyMethodDef module_functions[] = {
     {"_is_main_actor", is_main_actor, METH_NOARGS, nullptr},
     {"_reconfigure", reconfigure, METH_VARARGS, nullptr},
     {"_request_exit", request_exit, METH_O, nullptr},
-    {"_is_watched", is_watched, METH_O, nullptr},
     {"_request_dump", request_dump, METH_VARARGS, nullptr},
     {"_begin_load", begin_load, METH_NOARGS, nullptr},
     {"_loading", is_loading, METH_NOARGS, nullptr},

@@ -26,7 +26,8 @@ void read_text(const PyObject* object, char (&text)[kTextBytes]) {
     if (!safe_read(reinterpret_cast<const char*>(object) + offset, bytes, length * width)) return;
     for (std::size_t i = 0; i < length; ++i) {
         std::uint32_t character = 0;
-        for (std::size_t byte = 0; byte < width; ++byte) character |= std::uint32_t{bytes[i * width + byte]} << 8 * byte;
+        for (std::size_t byte = 0; byte < width; ++byte)
+            character |= std::uint32_t{bytes[i * width + byte]} << 8 * byte;
         text[i] = character < 128 ? static_cast<char>(character) : '?';
     }
     text[length] = 0;
@@ -75,7 +76,8 @@ private:
 int find_line(const PyObject* linetable, int first_line, std::ptrdiff_t offset) {
     PyBytesObject header;
     if (!linetable || !safe_read(linetable, &header, offsetof(PyBytesObject, ob_sval)) ||
-        header.ob_base.ob_base.ob_type != &PyBytes_Type || header.ob_base.ob_size < 0 || header.ob_base.ob_size > 1 << 20)
+        header.ob_base.ob_base.ob_type != &PyBytes_Type || header.ob_base.ob_size < 0 ||
+        header.ob_base.ob_size > 1 << 20)
         return first_line;
     LocationTable table(reinterpret_cast<const char*>(linetable) + offsetof(PyBytesObject, ob_sval),
                         static_cast<std::size_t>(header.ob_base.ob_size));
@@ -113,7 +115,8 @@ void walk_frames(const PyThreadState* state, int most, const std::function<void(
         smarm_read_frame(bytes, &seen);
         frame = seen.previous;
         PyCodeObject code;
-        if (!seen.code || !safe_read(seen.code, &code, sizeof code) || Py_TYPE(reinterpret_cast<PyObject*>(&code)) != &PyCode_Type)
+        if (!seen.code || !safe_read(seen.code, &code, sizeof code) ||
+            Py_TYPE(reinterpret_cast<PyObject*>(&code)) != &PyCode_Type)
             continue;  // an entry frame of the interpreter
         const auto* first = reinterpret_cast<const char*>(seen.code) + offsetof(PyCodeObject, co_code_adaptive);
         const std::ptrdiff_t offset = (static_cast<const char*>(seen.instruction) - first) / 2;

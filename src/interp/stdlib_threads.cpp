@@ -13,7 +13,8 @@ namespace {
 
 // ---- Thread.join -----------------------------------------------------------------------------------------------------
 
-PyObject* join_thread(const Original& original, PyObject* self, PyObject* const* values, Py_ssize_t count, PyObject* names) {
+PyObject* join_thread(const Original& original, PyObject* self, PyObject* const* values, Py_ssize_t count,
+                      PyObject* names) {
     if (!calling_actor() || names || count > 1) return original.call(self, values, count, names);
     // Without waiting first: most threads that are joined have ended, and the original says what is wrong.
     PyObject* zero = PyLong_FromLong(0);
@@ -66,7 +67,8 @@ bool read_wait(PyObject* const* values, Py_ssize_t count, PyObject* names, stdli
     return true;
 }
 
-PyObject* get_item(const Original& original, PyObject* self, PyObject* const* values, Py_ssize_t count, PyObject* names) {
+PyObject* get_item(const Original& original, PyObject* self, PyObject* const* values, Py_ssize_t count,
+                   PyObject* names) {
     Actor* actor = calling_actor();
     stdlib_locks::Patience patience;
     if (!actor || !read_wait(values, count, names, patience)) return original.call(self, values, count, names);
@@ -88,7 +90,8 @@ PyObject* get_item(const Original& original, PyObject* self, PyObject* const* va
     }
 }
 
-PyObject* put_item(const Original& original, PyObject* self, PyObject* const* values, Py_ssize_t count, PyObject* names) {
+PyObject* put_item(const Original& original, PyObject* self, PyObject* const* values, Py_ssize_t count,
+                   PyObject* names) {
     PyObject* result = original.call(self, values, count, names);
     stdlib_locks::LockEntry* entry = result ? stdlib_locks::find_entry(self) : nullptr;
     if (entry) entry->wake_next();

@@ -21,16 +21,20 @@ namespace smarm {
 Pid awaited_by(const Actor& actor) noexcept {
     const void* place = actor.awaited.load(memory_order_relaxed);
     std::uint64_t bits = 0;
-    return place && actor.state.load(memory_order_relaxed) == ActorState::parked && safe_read(place, &bits, sizeof bits) ? Pid::from_bits(bits) : Pid{};
+    return place && actor.state.load(memory_order_relaxed) == ActorState::parked && safe_read(place, &bits, sizeof bits)
+               ? Pid::from_bits(bits)
+               : Pid{};
 }
 
 namespace {
 
 constexpr int kMostFrames = 30;
-constexpr std::size_t kMostEdges = 200;   // lines of the wait graph
+constexpr std::size_t kMostEdges = 200;  // lines of the wait graph
 constexpr int kReaderPatienceMs = 10'000;
 
-std::string text_of(Pid pid) { return "<pid " + std::to_string(pid.index) + "." + std::to_string(pid.generation) + ">"; }
+std::string text_of(Pid pid) {
+    return "<pid " + std::to_string(pid.index) + "." + std::to_string(pid.generation) + ">";
+}
 
 std::string title(const Actor& actor) { return text_of(actor.pid) + (actor.name ? " '" + *actor.name + "'" : ""); }
 
@@ -51,7 +55,8 @@ std::string describe(const Actor& actor, int home, Instant now) {
     if (home >= 0) text += ", worker " + std::to_string(home);
     if (const std::size_t waiting = actor.mailbox.size()) text += ", " + std::to_string(waiting) + " messages";
     if (actor.parent) text += ", parent " + text_of(actor.parent);
-    if (actor.spawn_site) text += ", spawned at " + actor.spawn_site->file + ":" + std::to_string(actor.spawn_site->line);
+    if (actor.spawn_site)
+        text += ", spawned at " + actor.spawn_site->file + ":" + std::to_string(actor.spawn_site->line);
     text += "\n";
     if (state == ActorState::unstarted || state == ActorState::dead) return text;
     walk_frames(static_cast<const PyThreadState*>(actor.rider_state), kMostFrames, [&text](const FrameLine& frame) {
@@ -89,14 +94,17 @@ WaitGraph read_wait_graph(Scheduler& scheduler) {
     WaitGraph graph;
     scheduler.table().visit_all([&graph](Actor& actor, int) {
         const Pid whom = awaited_by(actor);
-        if (whom) graph[actor.pid.bits()] = {title(actor), whom, wait_reason_name(actor.wait_reason.load(memory_order_relaxed))};
+        if (whom)
+            graph[actor.pid.bits()] = {title(actor), whom,
+                                       wait_reason_name(actor.wait_reason.load(memory_order_relaxed))};
     });
     return graph;
 }
 
 std::string find_title(Scheduler& scheduler, Pid pid) {
     std::string text = text_of(pid);
-    if (!scheduler.table().pinned(pid, [&text](Actor& actor, int) { text = title(actor); })) text += ", which has ended";
+    if (!scheduler.table().pinned(pid, [&text](Actor& actor, int) { text = title(actor); }))
+        text += ", which has ended";
     return text;
 }
 
@@ -149,10 +157,12 @@ void dump_actors(Scheduler& scheduler, int fd) {
 }
 
 void report_deadlock(Scheduler& scheduler, int fd) {
-    if (!write_all(fd, "smarm: deadlock: every actor waits, and nothing that this program has left can wake one\n")) return;
+    if (!write_all(fd, "smarm: deadlock: every actor waits, and nothing that this program has left can wake one\n"))
+        return;
     dump_actors(scheduler, fd);
     const WaitGraph graph = read_wait_graph(scheduler);
-    if (!graph.empty()) write_all(fd, "smarm: who waits for whom:\n" + describe_edges(scheduler, graph) + describe_circles(graph));
+    if (!graph.empty())
+        write_all(fd, "smarm: who waits for whom:\n" + describe_edges(scheduler, graph) + describe_circles(graph));
 }
 
 std::string describe_deadlock(Scheduler& scheduler, Instant now) {
@@ -181,18 +191,20 @@ bool has_foreign_threads(const Scheduler& scheduler) {
     }
     std::size_t threads = 0;
     std::error_code error;
-    for (auto entry = std::filesystem::directory_iterator("/proc/self/task", error); !error && entry != std::filesystem::directory_iterator();
-         entry.increment(error))
+    for (auto entry = std::filesystem::directory_iterator("/proc/self/task", error);
+         !error && entry != std::filesystem::directory_iterator(); entry.increment(error))
         ++threads;
     return error || threads > own;
 }
 
 std::string describe_stall(Scheduler& scheduler, Worker& worker, Duration lasted) {
     const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(lasted).count();
-    std::string text = "smarm: worker " + std::to_string(worker.index()) + " has been held up for " + std::to_string(ms) + " ms by ";
+    std::string text =
+        "smarm: worker " + std::to_string(worker.index()) + " has been held up for " + std::to_string(ms) + " ms by ";
     std::string who = "its interpreter";
     scheduler.table().visit_all([&](Actor& actor, int home) {
-        if (home != static_cast<int>(worker.index()) || actor.state.load(memory_order_relaxed) != ActorState::running) return;
+        if (home != static_cast<int>(worker.index()) || actor.state.load(memory_order_relaxed) != ActorState::running)
+            return;
         who = "actor " + title(actor);
         if (const std::string place = place_of(actor); !place.empty()) who += " at " + place;
     });

@@ -19,11 +19,15 @@ constexpr int kMostFrames = 50;
 struct sigaction previous_action = {};
 
 // What is called from here on must be fit for a signal handler: no allocation, no lock.
-void write_text(const char* text) { [[maybe_unused]] const auto written = write(STDERR_FILENO, text, std::strlen(text)); }
+void write_text(const char* text) {
+    [[maybe_unused]] const auto written = write(STDERR_FILENO, text, std::strlen(text));
+}
 
 void report(const Actor& actor) {
     char line[1536];
-    std::snprintf(line, sizeof line, "smarm: stack overflow: C code has used up the %zu KiB of actor <pid %u.%u>%s%.100s%s; more is to be had with spawn(stack_size=)\n",
+    std::snprintf(line, sizeof line,
+                  "smarm: stack overflow: C code has used up the %zu KiB of actor <pid %u.%u>%s%.100s%s; more is to be "
+                  "had with spawn(stack_size=)\n",
                   actor.stack.usable_bytes() / 1024, actor.pid.index, actor.pid.generation, actor.name ? " '" : "",
                   actor.name ? actor.name->c_str() : "", actor.name ? "'" : "");
     write_text(line);
@@ -37,7 +41,8 @@ void on_fault(int number, siginfo_t* info, void*) {
     const Actor* actor = this_actor();
     const auto* address = static_cast<const std::byte*>(info->si_addr);
     const bool is_fault = info->si_code > 0;
-    if (is_fault && actor && actor->stack && address >= actor->stack.guard() && address < actor->stack.low()) report(*actor);
+    if (is_fault && actor && actor->stack && address >= actor->stack.guard() && address < actor->stack.low())
+        report(*actor);
     // The instruction is tried again, and fails under the handler that was there before.
     sigaction(number, &previous_action, nullptr);
     if (!is_fault) raise(number);  // somebody has sent it
@@ -54,7 +59,8 @@ OverflowWatch::OverflowWatch() noexcept {
 
 OverflowWatch::~OverflowWatch() {
     struct sigaction current = {};
-    if (sigaction(SIGSEGV, nullptr, &current) == 0 && (current.sa_flags & SA_SIGINFO) && current.sa_sigaction == on_fault)
+    if (sigaction(SIGSEGV, nullptr, &current) == 0 && (current.sa_flags & SA_SIGINFO) &&
+        current.sa_sigaction == on_fault)
         sigaction(SIGSEGV, &previous_action, nullptr);
 }
 

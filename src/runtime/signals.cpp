@@ -6,10 +6,11 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <exception>
-#include <filesystem>
 #include <fcntl.h>
+#include <filesystem>
 #include <poll.h>
 #include <pthread.h>
 #include <sys/syscall.h>
@@ -26,7 +27,7 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr unsigned char kEnd = 0;  // not a signal: the watcher is to end
+constexpr unsigned char kEnd = 0;     // not a signal: the watcher is to end
 constexpr unsigned char kDump = 255;  // nor this: somebody asks for a dump
 constexpr char kThreadName[] = "smarm-signals";
 // In the upper half of what comes with a request; the lower half is the descriptor's number.
@@ -94,7 +95,8 @@ void serve_requests(const std::function<void(int)>& on_dump) {
         const std::uint64_t request = place.exchange(0, memory_order_acq_rel);
         if (request == 0) continue;
         char path[64];
-        std::snprintf(path, sizeof path, "/proc/%u/fd/%u", static_cast<unsigned>(request >> 32), static_cast<unsigned>(request));
+        std::snprintf(path, sizeof path, "/proc/%u/fd/%u", static_cast<unsigned>(request >> 32),
+                      static_cast<unsigned>(request));
         const int fd = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
         if (fd < 0) continue;  // it has not waited
         on_dump(fd);
@@ -173,6 +175,21 @@ void close_pipe() {
     close(wake_up[1]);
 }
 
+// The thread of another process that hears of signals as ours does, or 0.
+int find_watcher(int pid) {
+    std::error_code error;
+    const std::string tasks = "/proc/" + std::to_string(pid) + "/task";
+    for (std::filesystem::directory_iterator entry(tasks, error), end; !error && entry != end; entry.increment(error)) {
+        char name[sizeof kThreadName] = {};
+        const int fd = open((entry->path() / "comm").c_str(), O_RDONLY | O_CLOEXEC);
+        if (fd < 0) continue;
+        const auto count = read(fd, name, sizeof name - 1);
+        close(fd);
+        if (count > 0 && std::strcmp(name, kThreadName) == 0) return std::atoi(entry->path().filename().c_str());
+    }
+    return 0;
+}
+
 bool has_system_default(int number) {
     struct sigaction current = {};
     return sigaction(number, nullptr, &current) == 0 && current.sa_handler == SIG_DFL;
@@ -223,28 +240,16 @@ void SignalWatch::handled() noexcept { unhandled.store(false, memory_order_relea
 
 void SignalWatch::end_is_near() noexcept { impatient.store(true, memory_order_release); }
 
-bool SignalWatch::is_watched(int pid) noexcept {
-    std::error_code error;
-    const std::string tasks = "/proc/" + std::to_string(pid) + "/task";
-    for (std::filesystem::directory_iterator entry(tasks, error), end; !error && entry != end; entry.increment(error)) {
-        char name[sizeof kThreadName] = {};
-        const int fd = open((entry->path() / "comm").c_str(), O_RDONLY | O_CLOEXEC);
-        if (fd < 0) continue;
-        const auto count = read(fd, name, sizeof name - 1);
-        close(fd);
-        if (count > 0 && std::strcmp(name, kThreadName) == 0) return true;
-    }
-    return false;
-}
-
-int SignalWatch::request_dump(int pidfd, int fd) noexcept {
+int SignalWatch::request_dump(int pid, int fd) {
+    const int watcher_of_it = find_watcher(pid);
+    if (watcher_of_it == 0) return ESRCH;
     siginfo_t info = {};
     info.si_signo = SIGURG;
     info.si_code = SI_QUEUE;
     info.si_pid = getpid();
     info.si_uid = getuid();
     info.si_value.sival_ptr = reinterpret_cast<void*>(kDumpMark << 32 | static_cast<unsigned>(fd));
-    return syscall(SYS_pidfd_send_signal, pidfd, SIGURG, &info, 0) == 0 ? 0 : errno;
+    return syscall(SYS_rt_tgsigqueueinfo, pid, watcher_of_it, SIGURG, &info) == 0 ? 0 : errno;
 }
 
 bool SignalWatch::terminated() noexcept { return got_terminate.load(memory_order_acquire); }

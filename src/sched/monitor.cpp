@@ -9,8 +9,8 @@
 
 namespace smarm {
 namespace {
-constexpr int kIdleLooks = 20;                                        // of sleeping workers only, before the monitor sleeps
-constexpr Duration kSlowLook = std::chrono::milliseconds(5);          // when no busy worker has a second actor; never longer
+constexpr int kIdleLooks = 20;                                // of sleeping workers only, before the monitor sleeps
+constexpr Duration kSlowLook = std::chrono::milliseconds(5);  // when no busy worker has a second actor; never longer
 constexpr Duration kTrimPause = std::chrono::seconds(1);
 }  // namespace
 
@@ -18,12 +18,12 @@ constexpr Duration kTrimPause = std::chrono::seconds(1);
 struct Monitor::Turn {
     std::uint64_t number = 0;
     Instant since{};
-    Instant asked{};  // when it was first asked to come to a safe point; the epoch: not yet
+    Instant asked{};      // when it was first asked to come to a safe point; the epoch: not yet
     Duration cpu_then{};  // the CPU time that its thread had used then
     bool reported = false;
-    std::uint64_t trimmed = 0;   // the turn up to which the worker's stacks have been looked at
+    std::uint64_t trimmed = 0;  // the turn up to which the worker's stacks have been looked at
     Instant trimmed_at{};
-    int idle_looks = 0;          // in a row, at which it slept
+    int idle_looks = 0;  // in a row, at which it slept
 };
 
 Monitor::Monitor(Scheduler& scheduler, MonitorOptions options) : scheduler_(scheduler), options_(std::move(options)) {}
@@ -108,7 +108,8 @@ bool Monitor::is_deadlocked() const noexcept {
 void Monitor::ask_to_trim(Worker& worker, Turn& turn, Instant now) noexcept {
     if (turn.trimmed_at == Instant{}) turn.trimmed_at = now;
     turn.idle_looks = worker.sleeping() ? turn.idle_looks + 1 : 0;
-    if (worker.turn() == turn.trimmed || (turn.idle_looks != kIdleLooks / 2 && now - turn.trimmed_at < kTrimPause)) return;
+    if (worker.turn() == turn.trimmed || (turn.idle_looks != kIdleLooks / 2 && now - turn.trimmed_at < kTrimPause))
+        return;
     turn.trimmed = worker.turn();
     turn.trimmed_at = now;
     worker.request_trim();

@@ -116,7 +116,6 @@ class Calls:
         os.write(self.writable, b"1" * 10)
         self.right.sendall(b"1" * 10)
 
-
     def close(self):
         for connection in (self.left, self.right, self.listener):
             connection.close()

@@ -59,8 +59,15 @@ def test_sigquit_prints_every_actor_also_of_a_wedged_worker(tmp_path):
         assert process.stdout.readline() == "wedged\n"
         os.kill(process.pid, signal.SIGQUIT)
         dump = read_until(process, r"in wedges\n")
-        assert re.search(r"<pid \d+\.1> 'main': parked, waits for another actor's end \(<pid 2\.1>\), for \d+\.\d\d s, worker 0\n.*in main\n", dump)
-        assert re.search(r"'patient': parked, waits for a message, for \d+\.\d\d s, worker 0, .*spawned at .*program.py:13\n.*in waits\n", dump)
+        assert re.search(
+            r"<pid \d+\.1> 'main': parked, waits for another actor's end "
+            r"\(<pid 2\.1>\), for \d+\.\d\d s, worker 0\n.*in main\n",
+            dump,
+        )
+        assert re.search(
+            r"'patient': parked, waits for a message, for \d+\.\d\d s, worker 0, .*spawned at .*program.py:13\n.*in waits\n",
+            dump,
+        )
         assert re.search(r"'stubborn': running, worker 1, .*\n  File .*program.py\", line 10, in wedges\n", dump)
     finally:
         process.kill()
@@ -87,7 +94,10 @@ def test_an_actor_that_holds_its_worker_up_in_c_is_reported_once_with_its_line(t
     )
     errors = process.communicate(timeout=60)[1]
     assert process.returncode == 0
-    assert re.fullmatch(r"smarm: worker 0 has been held up for \d+ ms by actor <pid 1\.1> 'slow' at .*program.py:6 in stalls, .*\n", errors)
+    assert re.fullmatch(
+        r"smarm: worker 0 has been held up for \d+ ms by actor <pid 1\.1> 'slow' at .*program.py:6 in stalls, .*\n",
+        errors,
+    )
 
 
 def test_a_program_that_nothing_can_wake_says_so_and_shows_who_waits_for_what(tmp_path):
@@ -253,7 +263,9 @@ def test_a_large_dump_arrives_whole(tmp_path):
 
 
 def test_smarm_dump_ends_no_process_that_does_not_know_it(tmp_path):
-    other = subprocess.Popen([sys.executable, "-c", "print('up', flush=True); input()"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    other = subprocess.Popen(
+        [sys.executable, "-c", "print('up', flush=True); input()"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
     try:
         other.stdout.readline()
         done = smarm_dump(other.pid)

@@ -266,7 +266,12 @@ PENDING_CALL = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p)
 
 def call_soon(function):
     """Make Python call function in the middle of whatever runs in the main interpreter next."""
-    callback = PENDING_CALL(lambda _: function() and 0 or 0)
+
+    def call(_):
+        function()
+        return 0
+
+    callback = PENDING_CALL(call)
     assert ctypes.pythonapi.Py_AddPendingCall(callback, None) == 0
     return callback
 

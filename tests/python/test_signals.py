@@ -252,7 +252,7 @@ def test_signals_overtake_a_full_mailbox():
             smarm.receive(smarm.Ref)  # matches nothing that is sent here
 
         handle = smarm.spawn(sleeper, monitor=True)
-        for number in range(100_000):
+        for number in range(1_000_000):
             smarm.send(handle.pid, number)
         smarm.exit(handle.pid, "now")
         return smarm.receive(handle.monitor).reason

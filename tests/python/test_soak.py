@@ -1,6 +1,7 @@
 """Long stress: ./dev soak."""
 
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -11,7 +12,10 @@ PROGRAM = pathlib.Path(__file__).with_name("preemption_stress.py")
 
 def run_stress(preemptions, patience):
     process = subprocess.Popen(
-        [sys.executable, "-X", "faulthandler", PROGRAM, str(preemptions)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        [sys.executable, "-X", "faulthandler", PROGRAM, str(preemptions)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
     try:
         text = process.communicate(timeout=patience)[0]
@@ -20,6 +24,7 @@ def run_stress(preemptions, patience):
         process.kill()
         pytest.fail(f"it hangs: {process.communicate()[0]}\n{dump.stdout}{dump.stderr}")
     assert process.returncode == 0, text
+    assert re.fullmatch(r"seed \d+\npreemptions \d+\n", text), text
     assert int(text.split()[-1]) >= preemptions
 
 

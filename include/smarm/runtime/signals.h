@@ -6,9 +6,9 @@
 // Kick:    a signal may come a moment before a blocking call, which it then does not interrupt: until `look` has been followed
 //          by handled(), the thread interrupts the main thread again, with growing pauses. It uses SIGURG for that, which
 //          does nothing by default; a program that handles SIGURG itself is not interrupted again.
-// Dump:    another process can ask for a dump without a signal that might end this one: it sends SIGURG with sigqueue and the number
-//          of a descriptor of its own, to which `on_dump` writes (opened as /proc/<sender>/fd/<number>). request_dump() is the
-//          other side; is_watched() says whether a process has such a thread, by the thread's name.
+// Dump:    another process can ask for a dump without a signal that might end this one: it sends SIGURG to the thread, which it finds
+//          by its name, with the number of a descriptor of its own, to which `on_dump` writes (opened as /proc/<sender>/fd/<number>).
+//          request_dump() is the other side. No other thread is interrupted.
 // Hurry:   once end_is_near() was called, or after a SIGTERM, another SIGINT or SIGTERM ends the process at once (exit code
 //          128 + number): whoever asks twice does not want to wait.
 // Life:    install() replaces the handlers of the signals asked for; restore() puts the old ones back.
@@ -43,10 +43,9 @@ public:
     // Whether SIGTERM has come since install().
     static bool terminated() noexcept;
 
-    // Whether the process `pid` has a thread that hears of signals in this way: it is a smarm program that runs.
-    static bool is_watched(int pid) noexcept;
-    // Asks the process behind a pidfd for a dump to the caller's descriptor `fd`. Returns 0 or an errno.
-    static int request_dump(int pidfd, int fd) noexcept;
+    // Asks the process `pid` for a dump to the caller's descriptor `fd`. Returns 0 or an errno; ESRCH: it has no such thread, it is
+    // no smarm program that runs.
+    static int request_dump(int pid, int fd);
 
 private:
     bool installed_ = false;

@@ -29,12 +29,14 @@ Seen next_notice() {
     const Message message = mailbox.pop();
     const Notice* notice = find_notice(message);
     REQUIRE(notice);
-    return {notice->kind, notice->ref, notice->pid, notice->reason ? std::optional(notice->reason->kind()) : std::nullopt};
+    return {notice->kind, notice->ref, notice->pid,
+            notice->reason ? std::optional(notice->reason->kind()) : std::nullopt};
 }
 
 Pid spawn_watched(std::function<void()> body, Instant limit) {
     std::unique_ptr<Actor> actor = std::make_unique<NativeActor>(std::move(body));
-    return scheduler().spawn(actor, Scheduler::Place::local, 0, [limit](Actor& child) { watch_child(*this_actor(), child, limit); });
+    return scheduler().spawn(actor, Scheduler::Place::local, 0,
+                             [limit](Actor& child) { watch_child(*this_actor(), child, limit); });
 }
 
 bool ask_to_end(Pid pid, ExitKind kind) { return send_exit(this_actor()->pid, pid, reason(kind)); }
