@@ -16,7 +16,7 @@ def check(model: pathlib.Path, directory: pathlib.Path, *defines: str) -> str:
     """Return what the verifier says about all states of the model."""
     missing = [tool for tool in ("spin", "cc") if shutil.which(tool) is None]
     if missing:
-        pytest.skip(f"{' and '.join(missing)} not installed: the model is not checked (Debian: apt-get install spin gcc)")
+        pytest.skip(f"{' and '.join(missing)} not installed, no model is checked (Debian: apt-get install spin gcc)")
 
     def run(*command: str) -> str:
         done = subprocess.run(command, cwd=directory, capture_output=True, text=True, timeout=120)

@@ -189,7 +189,8 @@ TEST_CASE("a timed wait ends by its message or its deadline, and the message is 
                 Mailbox& mailbox = this_actor()->mailbox;
                 const Instant deadline = from_now(std::chrono::milliseconds(1));
                 Wake wake = Wake::woken;
-                while (mailbox.empty() && wake == Wake::woken) wake = this_worker()->park(WaitReason::message, deadline);
+                while (mailbox.empty() && wake == Wake::woken)
+                    wake = this_worker()->park(WaitReason::message, deadline);
                 CHECK((wake == Wake::timed_out || !mailbox.empty()));
                 CHECK(expect_number() == 7);
                 answer(me, 1);
@@ -209,8 +210,7 @@ TEST_CASE("shutdown ends every actor, parked, about to park, unstarted or asked 
         int unwound = 0;
         core.run([&] {
             const auto waits = [&] {
-                while (park() != Wake::exit_requested) {
-                }
+                while (park() != Wake::exit_requested) {}
                 ++unwound;
             };
             const Pid first = spawn_on(1, waits);
@@ -255,6 +255,7 @@ void wake_remote_twice(bool planted) {
     int posts = 0;
     sim::Thread waker([&] {
         for (int i = 0; i < 2; ++i) {
+            sim::point();
             ++condition;
             if (!posted.exchange(true)) ++posts;
         }

@@ -9,7 +9,7 @@
 #include <atomic>
 
 #ifdef SMARM_SIMULATED_THREADS
-#include "sim/sync.h"
+#include <sim/sync.h>  // tests/sim
 #else
 #include <condition_variable>
 #include <mutex>

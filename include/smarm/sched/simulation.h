@@ -10,7 +10,7 @@
 //          actors send is free to overtake. An actor's messages to itself are not delayed.
 // Deadlock: nothing can run and no timer is armed: on_deadlock is called, which must bring the run to its end.
 // Owner:   the caller of the run; outlives the scheduler. Threads: the worker's. Throws: no; without memory it ends the process.
-// See:     tests/cpp/sched/simulation_test.cpp, docs/explanation/internals/simulation.md
+// See:     tests/cpp/wait/simulated_reactor_test.cpp, docs/explanation/internals/simulation.md
 #pragma once
 
 #include <cstdint>

@@ -36,3 +36,17 @@ TEST_CASE("an actor may be put in front, also of an empty queue") {
     for (auto& actor : actors) CHECK(&queue.pop() == &actor);
     CHECK(queue.empty());
 }
+
+TEST_CASE("an actor may be taken from any place, and the others keep their order") {
+    for (std::size_t position = 0; position < 3; ++position) {
+        RunQueue queue;
+        IdleActor actors[4];
+        for (int i = 0; i < 3; ++i) queue.push(actors[i]);
+        CHECK(&queue.take(position) == &actors[position]);
+        queue.push(actors[3]);
+        for (std::size_t i = 0; i < 4; ++i) {
+            if (i != position) CHECK(&queue.pop() == &actors[i]);
+        }
+        CHECK(queue.empty());
+    }
+}
