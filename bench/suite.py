@@ -81,10 +81,18 @@ def native(label, program, arguments="", peer="native"):
 
 
 def pure_python(name):
-    return (
-        Program(f"{name}: python", "smarm", ("{smarm}", "-m", "bench.pure_python", name)),
-        ours(f"{name}: alone in an actor", "pure_python", f"benchmark={name}"),
-        ours(f"{name}: beside a ticking actor", "pure_python", f"benchmark={name} tickers=1"),
+    programs = (
+        ours("alone in an actor", "pure_python", f"benchmark={name}"),
+        ours("beside a ticking actor", "pure_python", f"benchmark={name} tickers=1"),
+        Program("python", "smarm", ("{smarm}", "-m", "bench.pure_python", name)),
+    )
+    return Benchmark(
+        f"pure_{name}",
+        f"Pure Python ({name}) inside an actor, seconds",
+        True,
+        programs,
+        {"preemptions": "preemptions"},
+        aim="within 3 % of plain python",
     )
 
 
@@ -301,18 +309,7 @@ BENCHMARKS = (
         (ours("", "idle_cpu"),),
         aim="0",
     ),
-    Benchmark(
-        "pure_python",
-        "Pure Python inside an actor, seconds",
-        True,
-        tuple(
-            program
-            for name in ("calls", "floats", "containers", "strings", "objects", "library")
-            for program in pure_python(name)
-        ),
-        {"preemptions": "preemptions"},
-        aim="within 3 % of plain python",
-    ),
+    *(pure_python(name) for name in ("calls", "floats", "containers", "strings", "objects", "library")),
     Benchmark(
         "echo",
         "TCP echo, 100 connections, 64 bytes, closed loop, requests/s",

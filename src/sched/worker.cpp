@@ -23,6 +23,9 @@ constexpr std::int32_t kSwitchBudget = 64;
 // actors are ready.
 constexpr std::uint32_t kPassesPerPoll = 16;
 constexpr std::uint32_t kStopTries = 3;
+// So many new actors wait for their first turn: whoever spawned them lets them have it. What is woken meanwhile queues
+// behind them.
+constexpr std::uint64_t kCrowd = 256;
 // Between two looks at the clock of a thread that has the CPU to itself much less passes.
 constexpr Duration kHole = std::chrono::microseconds(20);
 }  // namespace
@@ -209,6 +212,8 @@ void Worker::adopt(Actor& actor) noexcept {
     live_.store(live_count() + 1, memory_order_relaxed);
     ++adopted_;
     ready_.push(actor);
+    const bool sliced = scheduler_.options().monitor.time_slice > Duration::zero();
+    if (adopted_ - begun_ == kCrowd && current() && sliced && !simulation_) request_preemption(turn());
 }
 
 void Worker::actor_entry(void* argument) {
@@ -405,8 +410,8 @@ void Worker::publish_next_timer() noexcept {
 
 // The next actor to run. Woken actors go first, so that a message or a timer is answered at once; but while there are
 // actors that used up a slice, the woken ones together get one slice at a time. New ones that were there before it get
-// their first turn before one that used up a slice gets its next: or a loop that spawns would build up a crowd of them, behind
-// which every woken actor waits.
+// their first turn before one that used up a slice gets its next: or a loop that spawns would build up a crowd of them,
+// behind which every woken actor waits.
 Actor* Worker::next_ready() noexcept {
     if (simulation_) return next_simulated();
     if (preempted_.empty()) return ready_.empty() ? nullptr : &ready_.pop();
@@ -415,12 +420,24 @@ Actor* Worker::next_ready() noexcept {
     if (!ready_.empty() && (now - ready_since_ < slice || begun_ < begin_before_preempted_)) return &ready_.pop();
     ready_since_ = now + slice;  // counts from when this one's slice ends
     begin_before_preempted_ = adopted_;
+    ++turns_since_take_;
     return &preempted_.pop();
 }
 
 Actor* Worker::next_simulated() noexcept {
     while (!preempted_.empty()) ready_.push(preempted_.pop());
     return ready_.empty() ? nullptr : &ready_.take(simulation_->choose(ready_.size()));
+}
+
+// Whether to take an actor from the shared queue. Beside actors that compute, one for each of their rounds: who has more
+// of them takes new ones more slowly, so that they spread evenly over the workers, those that start a moment later included.
+bool Worker::wants_new_actor(bool look_around) const noexcept {
+    if (preempted_.empty() || simulation_) return look_around || ready_.empty();
+    return look_around && turns_since_take_ >= preempted_.size();
+}
+
+bool Worker::has_waiting_work() const noexcept {
+    return ready_.size() || preempted_.size() || !inbox_.empty() || scheduler_.has_unstarted() || driver_->is_watching();
 }
 
 bool Worker::has_outside_work() const noexcept {
@@ -518,7 +535,7 @@ void Worker::run() noexcept {
         const bool look_around = ++passes_ % kPassesPerPoll == 0 || switch_budget_ <= 0;
         take_outside_events(look_around);
         if (stop_requested_.load(memory_order_relaxed) && stop_step()) break;
-        if (look_around || (ready_.empty() && preempted_.empty())) scheduler_.take_unstarted(*this);
+        if (wants_new_actor(look_around) && scheduler_.take_unstarted(*this)) turns_since_take_ = 0;
         if (Actor* next = next_ready()) {
             run_actor(*next);
             continue;

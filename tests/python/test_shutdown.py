@@ -362,9 +362,11 @@ def test_a_refusing_actor_is_given_up_and_run_returns(run_app):
     result = run_app("""
         import smarm
         def stubborn(tx):
-            tx.send("ready")
+            to_say = ["ready"]
             while True:
-                try:
+                try:  # around the send as well: main may end before it returns
+                    if to_say:
+                        tx.send(to_say.pop())
                     smarm.receive()
                 except smarm.ActorExit:
                     pass

@@ -173,9 +173,7 @@ public:
     std::uint64_t turn() const noexcept { return counters_.switches.load(memory_order_relaxed); }
     bool is_running_actor() const noexcept { return current() != nullptr; }
     // Whether somebody else could run, or something else must be looked at.
-    bool has_waiting_work() const noexcept {
-        return ready_.size() || preempted_.size() || !inbox_.empty() || driver_->is_watching();
-    }
+    bool has_waiting_work() const noexcept;
     bool has_timer() const noexcept { return next_timer_.load(memory_order_relaxed) != kNever.time_since_epoch().count(); }
     bool timer_due(Instant now) const noexcept {
         return now.time_since_epoch().count() >= next_timer_.load(memory_order_relaxed);
@@ -220,6 +218,7 @@ private:
     bool stop_step() noexcept;
     Actor* next_ready() noexcept;
     Actor* next_simulated() noexcept;
+    bool wants_new_actor(bool look_around) const noexcept;
     void publish_next_timer() noexcept;
     void trim_stacks() noexcept;
     void set_current(Actor* actor) noexcept { current_.store(actor, memory_order_relaxed); }
@@ -251,6 +250,7 @@ private:
     atomic<bool> stop_requested_{false};
     Instant stop_deadline_{};         // of the current try
     Instant ready_since_{};           // when an actor of preempted_ last had its turn
+    std::size_t turns_since_take_ = 0;  // of preempted_, since an actor was taken from the shared queue
     std::uint64_t adopted_ = 0;       // actors that were ever settled here
     std::uint64_t begun_ = 0;         // of them, those that had their first turn
     std::uint64_t begin_before_preempted_ = 0;  // begun_ must reach this before the first of preempted_ runs again

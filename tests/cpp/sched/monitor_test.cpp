@@ -85,6 +85,56 @@ TEST_CASE("an actor that spawns all the time lets the new ones begin before its 
     });
 }
 
+TEST_CASE("an actor that spawns a crowd is asked to let it begin, whatever is left of its slice") {
+    Monitored monitored([](SchedulerOptions& options) { options.monitor.time_slice = 1h; });
+    monitored.run([&] {
+        std::size_t spawned = 0, begun = 0;
+        const std::uint64_t turn = this_worker()->turn();
+        while (this_worker()->turn() == turn && spawned < 10'000) {
+            spawn_here([&] { ++begun; });
+            ++spawned;
+            safe_point();
+        }
+        CHECK(spawned < 10'000);
+        CHECK(begun == spawned);
+    });
+}
+
+TEST_CASE("a worker that computes takes one new actor per round from the shared queue, so that others find some, too") {
+    constexpr int kActors = 12;
+    Monitored monitored;
+    monitored.run([&] {
+        int begun = 0;
+        bool done = false;
+        for (int i = 0; i < kActors; ++i) {
+            spawn_shared([&] {
+                ++begun;
+                while (!done) safe_point();
+            });
+        }
+        for (int seen = 0; begun < kActors; seen = begun) {
+            const std::uint64_t turn = this_worker()->turn();
+            while (this_worker()->turn() == turn) safe_point();
+            CHECK(begun - seen <= 2);
+        }
+        done = true;
+        wait_until([] { return this_worker()->live_count() == 1; });
+    });
+}
+
+TEST_CASE("without a time slice a crowd waits until its maker parks") {
+    Monitored monitored([](SchedulerOptions& options) { options.monitor.time_slice = Duration::zero(); });
+    monitored.run([&] {
+        std::size_t begun = 0;
+        for (int i = 0; i < 1'000; ++i) {
+            spawn_here([&] { ++begun; });
+            safe_point();
+        }
+        CHECK(begun == 0);
+        wait_until([&] { return begun == 1'000; });
+    });
+}
+
 TEST_CASE("a message and a timer are answered while another actor never parks") {
     Monitored monitored;
     monitored.run([&] {
