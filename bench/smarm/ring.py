@@ -20,13 +20,15 @@ def over_channels(actors, laps):
 
 
 def over_mailboxes(actors, laps):
-    def node():
+    def node(index):
         send, receive = smarm.send, smarm.receive
         following = receive()
         for _ in range(laps):
             send(following, receive())
+        if index == 0:
+            receive()  # the token comes round once more
 
-    nodes = [smarm.spawn(node) for _ in range(actors)]
+    nodes = [smarm.spawn(node, index) for index in range(actors)]
     for index, handle in enumerate(nodes):
         smarm.send(handle.pid, nodes[(index + 1) % actors].pid)
     return nodes, lambda: smarm.send(nodes[0].pid, 0), None

@@ -130,11 +130,11 @@ TEST_CASE("the first close gives the cause, and dropping an end gives none") {
         auto channel = make_shared_ref<Channel>();
         auto sender = make_shared_ref<SenderEnd>(channel);
         auto receiver = make_shared_ref<ReceiverEnd>(channel);
-        const auto cause = make_shared_ref<ExitReason>(ExitKind::shutdown);
+        const auto cause = ExitReason::plain(ExitKind::shutdown);
         CHECK(!channel->closed());
         SUBCASE("by the sender") {
             channel->close(cause);
-            receiver->close(make_shared_ref<ExitReason>(ExitKind::killed));
+            receiver->close(ExitReason::plain(ExitKind::killed));
             CHECK(channel->cause().get() == cause.get());
         }
         SUBCASE("by the receiver") {
