@@ -58,6 +58,7 @@ from smarm._config import run as run
 from smarm._errors import ActorExit as ActorExit
 from smarm._errors import ActorFailed as ActorFailed
 from smarm._errors import ActorKilled as ActorKilled
+from smarm._errors import ActorLimit as ActorLimit
 from smarm._errors import AlreadyRunning as AlreadyRunning
 from smarm._errors import BufferMoved as BufferMoved
 from smarm._errors import Cancelled as Cancelled

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 MAX_WORKERS = 256
+MAX_ACTORS = 4096 * 16384  # slots of the actor table
 _MIB = 1024 * 1024
 
 
@@ -56,11 +57,16 @@ OPTIONS = (
     Option("message_depth", int, 500, 1, 1_000_000, "levels of containers and objects that a message may have"),
     Option("message_size", int, 4096 * _MIB, 1024, 2**62, "bytes that a message may have, Buffers in it not counted"),
     Option("buffer_pool", int, 128 * _MIB, 0, 2**62, "bytes of freed memory that are kept for the next large Buffers"),
+    Option("max_actors", int, MAX_ACTORS, 1, MAX_ACTORS, "actors alive at a time, the main one included; beyond it spawn raises ActorLimit"),
+    Option("max_stack_bytes", int, 0, 0, 2**47, "bytes of address space of all actors' stacks, likewise (default: any number)"),
+    Option("pickle", bool, True, 0, 1, "whether values that only pickle's protocol takes apart may be sent (off: --no-pickle)"),
 )  # fmt: skip
 
 
 def read(option: Option, value: Any, source: str) -> int | float:
     """Convert and check one value, which came from ``source``."""
+    if option.kind is bool:
+        return read_bool(value, source)
     try:
         if isinstance(value, str):
             number = option.kind(value)
@@ -74,6 +80,16 @@ def read(option: Option, value: Any, source: str) -> int | float:
     if not option.least <= number <= option.most:
         raise ConfigError(f"{source} must be from {option.range()}, not {value!r}")
     return number
+
+
+def read_bool(value: Any, source: str) -> bool:
+    """Convert and check the value of an option that is on or off."""
+    if isinstance(value, bool):
+        return value
+    words = {"0": False, "no": False, "false": False, "1": True, "yes": True, "true": True}
+    if isinstance(value, str) and value.lower() in words:
+        return words[value.lower()]
+    raise ConfigError(f"{source} must be True or False (in text: 1 or 0), not {value!r}")
 
 
 def resolve(given: dict[str, Any]) -> dict[str, int | float]:
@@ -91,6 +107,11 @@ def resolve(given: dict[str, Any]) -> dict[str, int | float]:
             values[option.name] = read(option, os.environ[variable], variable)
         else:
             values[option.name] = _available_cpus() if option.default is None else option.default
+    if 0 < values["max_stack_bytes"] < values["main_stack_size"]:
+        raise ConfigError(
+            f"max_stack_bytes ({values['max_stack_bytes']}) has no room for the main actor's stack: "
+            f"give it more, or less than main_stack_size={values['main_stack_size']} to that"
+        )
     return values
 
 

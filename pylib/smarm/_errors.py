@@ -27,6 +27,10 @@ class ConfigError(SmarmError, ValueError):
     """A configuration value is out of range or of the wrong type."""
 
 
+class ActorLimit(SmarmError, RuntimeError):
+    """There can be no more actors: the option that the message names (max_actors, max_stack_bytes) does not allow it."""
+
+
 class NotSendable(SmarmError, TypeError):
     """A value cannot leave its actor; the message names the path to it inside the argument or message."""
 

@@ -110,7 +110,9 @@ def spawn(
     birth: Birth, target: Callable[..., Any], args: tuple[Any, ...], *, on: Any, label: str | None, monitor: bool
 ) -> JoinHandle[Any]:
     """Spawn an actor that boots ``target``."""
-    if _is_found_by_name(target):
+    here = _core.worker_index()
+    elsewhere = on is not None and on != "local" and on != here and (on != "main" or here != 0)
+    if elsewhere or _is_found_by_name(target):
         return _core.spawn(boot, birth, target, *args, on=on, name=label, link=birth.linked, monitor=monitor)
     # On this worker a callable with state is handed over as it is, while the arguments are copied.
     function = functools.partial(boot, birth, target)

@@ -75,9 +75,10 @@ def _resolve(address: Address, deadline: Deadline, flags: int = 0) -> list[tuple
     ]
 
 
-def listen(address: Address, *, backlog: int = 1024, reuse_port: bool = False) -> Listener:
+def listen(address: Address, *, backlog: int = 1024, reuse_port: bool = False, mode: int = 0o600) -> Listener:
     """Listen on a TCP or Unix address; port 0 takes a free one, see ``Listener.address``.
 
+    ``mode`` is the permission of a Unix socket's file, less the umask: who may write to it may connect.
     ``reuse_port`` lets several workers (or processes) listen on the same port: the kernel spreads connections over
     them.  Raises OSError, TypeError.
     """
@@ -88,6 +89,8 @@ def listen(address: Address, *, backlog: int = 1024, reuse_port: bool = False) -
                 if family != socket.AF_UNIX:
                     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # accepted sockets inherit it
+                else:
+                    os.fchmod(sock.fileno(), mode)  # of the file that bind makes: there is no moment without it
                 if reuse_port:
                     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
                 sock.bind(where)

@@ -26,7 +26,8 @@ struct ActorTable::Slot {
     std::uint32_t next_generation = 0;  // of its next or present actor
 };
 
-ActorTable::ActorTable(bool repeatable) : first_generation_(repeatable ? 1 : unused_generation.load(memory_order_relaxed)) {}
+ActorTable::ActorTable(ActorLimits limits, bool repeatable)
+    : limits_(limits), first_generation_(repeatable ? 1 : unused_generation.load(memory_order_relaxed)) {}
 
 ActorTable::~ActorTable() {
     std::uint32_t unused = unused_generation.load(memory_order_relaxed);
@@ -47,30 +48,60 @@ ActorTable::Slot* ActorTable::slot(std::uint32_t index) const noexcept {
     return segment ? &segment[index % kSegmentSlots] : nullptr;
 }
 
-bool ActorTable::allocate(Actor& actor, int home) noexcept {
-    std::uint32_t index = 0;
-    {
-        std::lock_guard guard(free_lock_);
-        if (!free_.empty()) {
-            index = free_.back();
-            free_.pop_back();
-        } else {
-            if (carved_ % kSegmentSlots == 0) {
-                if (carved_ / kSegmentSlots == kMaxSegments) return false;
-                auto* segment = new (std::nothrow) Slot[kSegmentSlots];
-                if (!segment) return false;
-                for (std::uint32_t i = 0; i < kSegmentSlots; ++i) segment[i].next_generation = first_generation_;
-                try {
-                    // Room for every index of the segment, so that release never allocates.
-                    free_.reserve(carved_ + kSegmentSlots);
-                } catch (const std::bad_alloc&) {
-                    delete[] segment;
-                    return false;
-                }
-                segments_[carved_ / kSegmentSlots].store(segment, memory_order_release);
-            }
-            index = carved_++;
+// Takes a free slot, making a segment of them when there is none.
+bool ActorTable::take_slot(std::uint32_t& index) noexcept {
+    std::lock_guard guard(free_lock_);
+    if (!free_.empty()) {
+        index = free_.back();
+        free_.pop_back();
+        return true;
+    }
+    if (carved_ % kSegmentSlots == 0) {
+        if (carved_ / kSegmentSlots == kMaxSegments) return false;
+        auto* segment = new (std::nothrow) Slot[kSegmentSlots];
+        if (!segment) return false;
+        for (std::uint32_t i = 0; i < kSegmentSlots; ++i) segment[i].next_generation = first_generation_;
+        try {
+            // Room for every index of the segment, so that release never allocates.
+            free_.reserve(carved_ + kSegmentSlots);
+        } catch (const std::bad_alloc&) {
+            delete[] segment;
+            return false;
         }
+        segments_[carved_ / kSegmentSlots].store(segment, memory_order_release);
+    }
+    index = carved_++;
+    return true;
+}
+
+std::size_t ActorTable::stack_bytes(const Actor& actor) const noexcept {
+    return actor.stack_bytes ? actor.stack_bytes : limits_.default_stack_bytes;
+}
+
+// Counts first and looks then, so that many spawning threads together stay within the limits. Relaxed: numbers only.
+Allocated ActorTable::count(const Actor& actor) noexcept {
+    if (alive_.fetch_add(1, memory_order_relaxed) >= limits_.actors) {
+        alive_.fetch_sub(1, memory_order_relaxed);
+        return Allocated::too_many_actors;
+    }
+    if (limits_.stack_bytes == SIZE_MAX) return Allocated::yes;
+    const std::size_t bytes = stack_bytes(actor);
+    if (stack_bytes_.fetch_add(bytes, memory_order_relaxed) + bytes <= limits_.stack_bytes) return Allocated::yes;
+    uncount(actor);
+    return Allocated::too_many_stack_bytes;
+}
+
+void ActorTable::uncount(const Actor& actor) noexcept {
+    alive_.fetch_sub(1, memory_order_relaxed);
+    if (limits_.stack_bytes != SIZE_MAX) stack_bytes_.fetch_sub(stack_bytes(actor), memory_order_relaxed);
+}
+
+Allocated ActorTable::allocate(Actor& actor, int home) noexcept {
+    if (const Allocated refused = count(actor); refused != Allocated::yes) return refused;
+    std::uint32_t index = 0;
+    if (!take_slot(index)) {
+        uncount(actor);
+        return Allocated::no_memory;
     }
     Slot& it = *slot(index);
     if (home == kUnstarted) it.early.reopen();
@@ -83,8 +114,7 @@ bool ActorTable::allocate(Actor& actor, int home) noexcept {
     it.refuses.store(actor.mailbox_limit && actor.mailbox_limit->on_full() == OnMailboxFull::error, memory_order_relaxed);
     actor.pid = Pid{index, it.next_generation};
     it.generation.store(it.next_generation, memory_order_release);
-    alive_.fetch_add(1, memory_order_relaxed);
-    return true;
+    return Allocated::yes;
 }
 
 int ActorTable::find_home(Pid pid) const noexcept {
@@ -113,7 +143,7 @@ void ActorTable::release(const Actor& actor) noexcept {
         std::lock_guard pin(it.pin);
         it.actor = nullptr;
     }
-    alive_.fetch_sub(1, memory_order_relaxed);
+    uncount(actor);
     if (++it.next_generation == 0) return;  // wrapped: the slot is retired
     std::lock_guard guard(free_lock_);
     free_.push_back(actor.pid.index);

@@ -219,10 +219,16 @@ std::unique_ptr<Actor> make_actor(Order& order, PyActor::Start&& start, const Re
     return actor;
 }
 
-// A scheduler refused an actor. Returns nullptr.
-PyObject* raise_not_spawned(const Scheduler& scheduler) {
-    if (!scheduler.stopping()) return PyErr_NoMemory();
-    return raise_error("NoRuntime", "the runtime is shutting down: it takes no new actors");
+// Says why the scheduler took no actor. Returns nullptr.
+PyObject* raise_not_spawned(Scheduler& scheduler, Allocated allocated) {
+    const ActorLimits& limits = scheduler.table().limits();
+    if (scheduler.stopping()) return raise_error("NoRuntime", "the runtime is shutting down: it takes no new actors");
+    if (allocated == Allocated::too_many_actors)
+        return raise_error("ActorLimit", "there are %zu actors, more are not allowed by max_actors", limits.actors);
+    if (allocated == Allocated::too_many_stack_bytes)
+        return raise_error("ActorLimit", "the actors' stacks would have more than %zu bytes of address space, which max_stack_bytes "
+                           "does not allow: end actors, or give them less with stack_size", limits.stack_bytes);
+    return PyErr_NoMemory();
 }
 
 }  // namespace
@@ -264,11 +270,12 @@ PyObject* spawn(PyObject*, PyObject* const* arguments, Py_ssize_t count, PyObjec
                 if (order.signals) watch_child(self, child, limit);
             };
         }
-        const Pid pid = worker->scheduler().spawn(actor, placement.place, placement.worker, relate);
+        Allocated allocated{};
+        const Pid pid = worker->scheduler().spawn(actor, placement.place, placement.worker, relate, &allocated);
         if (!pid) {
             actor->cancelled(false);
             Py_DECREF(handle);
-            return raise_not_spawned(worker->scheduler());
+            return raise_not_spawned(worker->scheduler(), allocated);
         }
         complete_join_handle(handle, pid, ref);
         return handle;
@@ -315,11 +322,12 @@ bool spawn_from_outside(std::uint64_t run, Pid beside, PyObject* const* argument
         const RuntimeVisit visit(run);
         const bool to_main = placement.place == Scheduler::Place::on_worker && placement.worker == 0;
         const bool ready = visit && (to_main || visit->ready_for_workers());
-        if (ready) pid = visit->scheduler().spawn(actor, placement.place, placement.worker);
+        Allocated allocated{};
+        if (ready) pid = visit->scheduler().spawn(actor, placement.place, placement.worker, {}, &allocated);
         if (pid) return true;
         actor->cancelled(false);
         if (!visit) raise_not_there(run);
-        else if (ready) raise_not_spawned(visit->scheduler());
+        else if (ready) raise_not_spawned(visit->scheduler(), allocated);
         return false;
     } catch (const std::bad_alloc&) {
         PyErr_NoMemory();
@@ -343,7 +351,7 @@ PyMethodDef spawn_functions[] = {
      "has not ended by then.  stack_size is in bytes.  "
      "mailbox_limit is how many messages may wait for it (0: any number; None: as configured); when so many do,\nsend raises "
      "MailboxFull in the sender (on_full=\"error\") or the message is a dead letter (\"drop_newest\").\nRaises TypeError, "
-     "ConfigError, NotSendable, MemoryError, NoRuntime."},
+     "ConfigError, NotSendable, ActorLimit, MemoryError, NoRuntime."},
     {nullptr, nullptr, 0, nullptr},
 };
 

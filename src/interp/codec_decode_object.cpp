@@ -39,7 +39,7 @@ PyObject* Decoder::read_global_name() {
 }
 
 PyObject* Decoder::read_global() {
-    if (!codec_.limits.allow_reduce) return bad("a reference to a function or class, which is not allowed here");
+    if (codec_.limits.objects == Objects::none) return bad("a reference to a function or class, which is not allowed here");
     Handle module(read_global_name());
     if (!module) return nullptr;
     Handle name(read_global_name());
@@ -54,7 +54,8 @@ PyObject* Decoder::read_global() {
 }
 
 Decoder::Step Decoder::open_object(Tag tag) {
-    if (!codec_.limits.allow_reduce) return fail("an object of another than the built-in types, which is not allowed");
+    if (codec_.limits.objects == Objects::none) return fail("an object of another than the built-in types, which is not allowed");
+    if (codec_.limits.objects == Objects::data && tag == Tag::Call) return fail("a call, which is not allowed");
     if (!cache_.prepare()) return Step::Failed;
     return push(Build::Object, nullptr, 0, tag, false);
 }
@@ -200,7 +201,10 @@ bool Decoder::next_part(BuildFrame& frame, PyObject*& value, bool& done) {
             case Tag::Items: frame.await = Await::Item; return next_part(frame, value, done);
             case Tag::Pairs: frame.await = Await::PairKey; return next_part(frame, value, done);
             case Tag::State: frame.await = Await::State; break;
-            case Tag::Setter: frame.await = Await::Setter; break;
+            case Tag::Setter:
+                if (codec_.limits.objects != Objects::any) return bad("a call, which is not allowed"), false;
+                frame.await = Await::Setter;
+                break;
             case Tag::Cause: frame.await = Await::Cause; break;
             case Tag::Context: frame.await = Await::Context; break;
             case Tag::Suppress:
@@ -304,7 +308,7 @@ bool Decoder::set_cause(BuildFrame& frame, Handle exception) {
 Handle Decoder::find_decoder(PyObject* name) {
     Py_ssize_t length = PyUnicode_GET_LENGTH(name);
     Py_ssize_t colon = PyUnicode_FindChar(name, ':', 0, length, 1);
-    if (colon < 0 || !codec_.limits.allow_reduce) {
+    if (colon < 0 || codec_.limits.objects != Objects::any) {
         bad("a value of a codec that is not registered here");
         return {};
     }

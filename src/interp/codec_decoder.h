@@ -5,7 +5,7 @@
 // Trust:   none in the bytes: every read is checked against the end; the announced children of all containers together
 //          must fit in the parcel's size, so memory stays proportional to it; references and attachments are
 //          checked; a container under construction is always safe to look at. But importing and calling what a
-//          Global or an object names is as trusted as pickle is: CodecLimits::allow_reduce turns it off.
+//          Global or an object names is as trusted as pickle is: CodecLimits::objects limits it.
 // Errors:  nullptr with DecodeError set, or whatever the Python code that it called raised.
 #pragma once
 

@@ -32,7 +32,7 @@ Encoder::Step Encoder::write_function_or_class(PyObject* value) {
     if (!PyUnicode_Check(name.get())) return unsendable(value, "its __qualname__ is not a string");
     bool nested = contains(name.get(), "<locals>");
     bool lambda = contains(name.get(), "<lambda>");
-    if (codec_.main_by_value) {
+    if (codec_.main_by_value && codec_.limits.objects == Objects::any) {
         int by_reference = nested || lambda ? 0 : is_importable(value, name.get());
         if (by_reference < 0) return explain(value);
         if (!by_reference) {
@@ -77,6 +77,10 @@ Encoder::Step Encoder::write_global(PyObject* value, PyObject* name) {
     if (found.get() != value) {
         return refuse("%s '%U' cannot be sent: %U.%U is another object now (was the name defined twice, or decorated?)",
                       noun(value), name, module.get(), name);
+    }
+    if (codec_.main_by_value && is_main(cache_, module.get())) {
+        return refuse("%s '%U' of a __main__ that is no file travels by pickle's protocol, which is turned off "
+                      "(pickle=False, --no-pickle): put it into a module", noun(value), name);
     }
     put(Tag::Global);
     write_name(is_main(cache_, module.get()) ? cache_.main_name.get() : module.get());

@@ -43,7 +43,7 @@ Encoder::Step Encoder::write_object(PyObject* borrowed) {
         if (found < 0) return Step::Failed;
         if (found) return write_custom(value.get(), entry.get());
     }
-    if (!codec_.limits.allow_reduce) return unsendable(value.get(), "only built-in types are allowed here");
+    if (codec_.limits.objects == Objects::none) return unsendable(value.get(), "only built-in types are allowed here");
     if (type == &PyFunction_Type || type == &PyType_Type) return write_function_or_class(value.get());
     if (PyType_Check(value.get())) {
         // A class with a metaclass, unless copyreg knows better.
@@ -54,6 +54,11 @@ Encoder::Step Encoder::write_object(PyObject* borrowed) {
     int plain = is_plain(type);
     if (plain < 0) return explain(value.get());
     if (plain) return open_plain(value.get());
+    if (codec_.limits.objects == Objects::data) {
+        const int data = is_data(value.get());
+        if (data < 0) return explain(value.get());
+        if (!data) return refuse_pickle(value.get());
+    }
     Handle reduced = reduce(value.get());
     if (!reduced) return explain(value.get());
     if (PyUnicode_Check(reduced.get())) return write_global(value.get(), reduced.get());
@@ -131,6 +136,23 @@ Encoder::Step Encoder::open_plain(PyObject* value) {
     return write(reinterpret_cast<PyObject*>(Py_TYPE(value))) == Step::Failed ? Step::Failed : Step::Opened;
 }
 
+// Whether the object is made again by its class's __new__ and given its state, and by nothing that its class or copyreg names;
+// -1 with an exception set.
+int Encoder::is_data(PyObject* value) {
+    if (PyCFunction_CheckExact(value)) return 1;  // by its name
+    PyTypeObject* type = Py_TYPE(value);
+    const int registered = PyDict_Contains(cache_.dispatch_table.get(), reinterpret_cast<PyObject*>(type));
+    if (registered) return registered < 0 ? -1 : 0;
+    if (PyExceptionInstance_Check(value)) return has_builtin_reduce(type, cache_);
+    const int is_default = has_attribute(type, cache_.reduce_ex_name.get(), cache_.object_reduce_ex.get());
+    return is_default > 0 ? has_attribute(type, cache_.reduce_name.get(), cache_.object_reduce.get()) : is_default;
+}
+
+Encoder::Step Encoder::refuse_pickle(PyObject* value) {
+    return unsendable(value, "it would travel by pickle's protocol, which is turned off (pickle=False, --no-pickle); send its "
+                             "parts as built-in types or plain instances");
+}
+
 // Returns a string (the name of a global) or a tuple if the object does as it should, or nothing with an exception set.
 Handle Encoder::reduce(PyObject* value) {
     auto* type = reinterpret_cast<PyObject*>(Py_TYPE(value));
@@ -189,6 +211,7 @@ Encoder::Step Encoder::open_reduced(PyObject* value, Handle reduced) {
     if (check_reduced(value, reduced.get()) == Step::Failed) return Step::Failed;
     Tag tag = tag_of_reduced(value, reduced.get());
     if (PyErr_Occurred()) return explain(value);
+    if (tag == Tag::Call && codec_.limits.objects == Objects::data) return refuse_pickle(value);
     PyObject* callable = PyTuple_GET_ITEM(reduced.get(), 0);
     if (tag == Tag::New || tag == Tag::NewKeywords) callable = PyTuple_GET_ITEM(PyTuple_GET_ITEM(reduced.get(), 1), 0);
     put(tag);

@@ -112,6 +112,8 @@ private:
     Step write_plain_state(PyObject* state);
     Step open_iterator(Kind kind, Tag tag, PyObject* iterator);
     int is_plain(PyTypeObject* type);
+    int is_data(PyObject* value);
+    Step refuse_pickle(PyObject* value);
     Handle reduce(PyObject* value);
 
     // codec_encode_global.cpp: functions and classes.

@@ -21,16 +21,17 @@ public:
         unsigned int depth = limits.depth;
         unsigned long long size = limits.bytes;
         int allow_reduce = 1;
+        int pickle = 1;
         int main_by_value = 0;
-        static const char* const names[] = {"", "depth", "size", "allow_reduce", "main_by_value", nullptr};
+        static const char* const names[] = {"", "depth", "size", "allow_reduce", "pickle", "main_by_value", nullptr};
         if (!PyArg_ParseTupleAndKeywords(arguments, keywords, format, const_cast<char**>(names), &value, &depth, &size,
-                                         &allow_reduce, &main_by_value)) {
+                                         &allow_reduce, &pickle, &main_by_value)) {
             return nullptr;
         }
         if (keywords && PyDict_GET_SIZE(keywords) > 0) {
             limits.depth = depth;
             limits.bytes = size;
-            limits.allow_reduce = allow_reduce != 0;
+            limits.objects = !allow_reduce ? Objects::none : pickle ? Objects::any : Objects::data;
             own_.emplace(limits);
             own_->set_main_by_value(main_by_value != 0);
         }
@@ -44,7 +45,7 @@ private:
 
 PyObject* encode(PyObject*, PyObject* arguments, PyObject* keywords) {
     Chosen codec;
-    PyObject* value = codec.parse(arguments, keywords, "O|$IKpp:_encode");
+    PyObject* value = codec.parse(arguments, keywords, "O|$IKppp:_encode");
     if (!value) return nullptr;
     OwnedParcel parcel = codec.get().encode(value, "value");
     if (!parcel) return nullptr;
@@ -55,7 +56,7 @@ PyObject* encode(PyObject*, PyObject* arguments, PyObject* keywords) {
 
 PyObject* decode(PyObject*, PyObject* arguments, PyObject* keywords) {
     Chosen codec;
-    PyObject* bytes = codec.parse(arguments, keywords, "S|$IKpp:_decode");
+    PyObject* bytes = codec.parse(arguments, keywords, "S|$IKppp:_decode");
     if (!bytes) return nullptr;
     try {
         auto size = static_cast<std::size_t>(PyBytes_GET_SIZE(bytes));
@@ -69,7 +70,7 @@ PyObject* decode(PyObject*, PyObject* arguments, PyObject* keywords) {
 
 PyObject* round_trip(PyObject*, PyObject* arguments, PyObject* keywords) {
     Chosen codec;
-    PyObject* value = codec.parse(arguments, keywords, "O|$IKpp:_roundtrip");
+    PyObject* value = codec.parse(arguments, keywords, "O|$IKppp:_roundtrip");
     if (!value) return nullptr;
     OwnedParcel parcel = codec.get().encode(value, "value");
     return parcel ? codec.get().decode(*parcel) : nullptr;

@@ -173,6 +173,7 @@ bool Runtime::prepare() {
     options.workers = config_.workers;
     options.stacks.stack_bytes = config_.stack_bytes;
     options.stacks.warm_stacks = config_.warm_stacks;
+    options.limits = {config_.max_actors, config_.max_stack_bytes ? config_.max_stack_bytes : SIZE_MAX, config_.stack_bytes};
     options.stop_timeout = config_.shutdown_timeout;
     options.spin_limit = config_.spin;
     options.monitor = {config_.time_slice, config_.stall_threshold, report_stall, on_deadlock};
@@ -191,7 +192,9 @@ bool Runtime::prepare() {
 void Runtime::configure_codec() {
     Codec& codec = interpreter_state()->codec;
     codec.set_main_by_value(config_.main_by_value);
-    codec.set_limits({.depth = config_.message_depth, .bytes = config_.message_bytes});
+    codec.set_limits({.depth = config_.message_depth,
+                      .bytes = config_.message_bytes,
+                      .objects = config_.pickle ? Objects::any : Objects::data});
 }
 
 bool Runtime::ready_for_workers() {

@@ -31,7 +31,7 @@ void deliver_chain(MpscNode* node) noexcept {
 }  // namespace
 
 Scheduler::Scheduler(SchedulerOptions options)
-    : options_(std::move(options)), table_(options_.simulation != nullptr), monitor_(*this, options_.monitor) {
+    : options_(std::move(options)), table_(options_.limits, options_.simulation != nullptr), monitor_(*this, options_.monitor) {
     SMARM_ASSERT(options_.workers >= 1 && options_.workers <= kMaxWorkers, "the number of workers was not checked");
     if (!options_.enter_worker) options_.enter_worker = [](Worker& worker) { worker.run(); };
 }
@@ -50,7 +50,10 @@ Scheduler::~Scheduler() {
 // ---- actors ----------------------------------------------------------------------------------------------------------
 
 Pid Scheduler::spawn(std::unique_ptr<Actor>& actor, Place place, unsigned worker_index,
-                     const std::function<void(Actor&)>& before_start) {
+                     const std::function<void(Actor&)>& before_start, Allocated* allocated) {
+    Allocated ignored{};
+    Allocated& answer = allocated ? *allocated : ignored;
+    answer = Allocated::no_memory;
     if (stopping()) return {};
     Worker* worker = nullptr;
     if (place == Place::local) worker = this_worker();
@@ -58,7 +61,8 @@ Pid Scheduler::spawn(std::unique_ptr<Actor>& actor, Place place, unsigned worker
         worker = ensure_worker(worker_index);
         if (!worker) return {};
     }
-    if (!table_.allocate(*actor, worker ? static_cast<int>(worker->index()) : ActorTable::kUnstarted)) return {};
+    answer = table_.allocate(*actor, worker ? static_cast<int>(worker->index()) : ActorTable::kUnstarted);
+    if (answer != Allocated::yes) return {};
     if (before_start) {
         try {
             before_start(*actor);
@@ -66,6 +70,7 @@ Pid Scheduler::spawn(std::unique_ptr<Actor>& actor, Place place, unsigned worker
             MpscNode* early = worker ? nullptr : table_.settle(*actor, 0);
             table_.release(*actor);
             deliver_chain(early);
+            answer = Allocated::no_memory;
             return {};
         }
     }

@@ -120,7 +120,7 @@ void decode_again(Codec& codec, PyObject* value) {
 
 void decode(const std::uint8_t* data, std::size_t size, bool objects) {
     Codec& codec = interpreter_state()->codec;
-    codec.set_limits({.allow_reduce = objects});
+    codec.set_limits({.objects = objects ? Objects::any : Objects::none});
     ParcelBuilder builder;
     attach_samples(builder);
     // An append beyond the block's first size gives it exactly this size; smaller ones are poisoned up to that.

@@ -8,7 +8,7 @@
 // Early:   a sender that finds the early stack closed reads the home again: it was set before the closing, so what one
 //          sender sends stays in order across the change.
 // Threads: find_home, post_early, reserve, visit: any. settle, release: the actor's worker. allocate: any.
-// Errors:  allocate returns a null Pid when there is no memory or max_actors are alive.
+// Errors:  allocate says why it refused: no memory, or a limit of ActorLimits.
 #pragma once
 
 #include <cstddef>
@@ -24,6 +24,14 @@
 
 namespace smarm {
 
+struct ActorLimits {
+    std::size_t actors = SIZE_MAX;          // alive at a time
+    std::size_t stack_bytes = SIZE_MAX;     // address space that their stacks have, or will have when they start
+    std::size_t default_stack_bytes = 0;    // of an actor that does not say
+};
+
+enum class Allocated : std::uint8_t { yes, no_memory, too_many_actors, too_many_stack_bytes };
+
 class ActorTable {
 public:
     static constexpr std::uint32_t kSegmentSlots = 4096;
@@ -32,14 +40,13 @@ public:
     static constexpr int kNobody = -2;                    // the pid is stale
 
     // `repeatable`: pids begin at the first generation, as in every such table, whatever earlier ones have used.
-    explicit ActorTable(bool repeatable = false);
+    explicit ActorTable(ActorLimits limits = {}, bool repeatable = false);
     ~ActorTable();
     ActorTable(const ActorTable&) = delete;
     ActorTable& operator=(const ActorTable&) = delete;
 
     // Gives the actor a pid and registers it, with a home (it is settled then, and takes no early posts) or without.
-    // Returns false when there is no memory.
-    bool allocate(Actor& actor, int home = kUnstarted) noexcept;
+    Allocated allocate(Actor& actor, int home = kUnstarted) noexcept;
     // Returns the worker index of the pid's actor, kUnstarted or kNobody.
     int find_home(Pid pid) const noexcept;
     // Keeps a post for an unstarted actor. Returns false when it has been settled meanwhile: ask find_home again.
@@ -61,17 +68,24 @@ public:
     // The same for the slots of one segment, in order. False: there is no such segment, nor one after it.
     bool visit_segment(std::uint32_t segment, const std::function<void(Actor&, int home)>& visit) const;
     std::size_t alive() const noexcept { return alive_.load(memory_order_relaxed); }
+    const ActorLimits& limits() const noexcept { return limits_; }
 
 private:
     struct Slot;
     Slot* slot(std::uint32_t index) const noexcept;
+    bool take_slot(std::uint32_t& index) noexcept;
+    Allocated count(const Actor& actor) noexcept;
+    void uncount(const Actor& actor) noexcept;
+    std::size_t stack_bytes(const Actor& actor) const noexcept;
 
+    const ActorLimits limits_;
     const std::uint32_t first_generation_;
     atomic<Slot*> segments_[kMaxSegments] = {};
     mutable SpinLock free_lock_;  // guards the two below
     std::vector<std::uint32_t> free_;
     std::uint32_t carved_ = 0;
     atomic<std::size_t> alive_{0};
+    atomic<std::size_t> stack_bytes_{0};  // counted when it is limited
 };
 
 }  // namespace smarm

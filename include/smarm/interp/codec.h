@@ -14,7 +14,7 @@
 //          for bytes that no encoder wrote, or what importing and calling raised. nullptr with an exception set.
 // Limits:  depth of nesting and bytes of one value; beyond them NotSendable / DecodeError. Neither call recurses on
 //          the C stack. decode never reads past the parcel, never allocates more than its size can justify.
-// Not:     protection from a hostile sender of code: with allow_reduce, decode imports and calls what the bytes name.
+// Not:     protection from a hostile sender of code: with Objects::any, decode imports and calls what the bytes name.
 // Threads: the interpreter's own thread state must be attached. Both calls can run Python code, so they can park, and
 //          then other actors of the thread may use the same Codec.
 #pragma once
@@ -30,10 +30,17 @@
 
 namespace smarm {
 
+// Which values may travel beside those of built-in, native and registered types.
+enum class Objects : std::uint8_t {
+    none,
+    data,  // functions and classes by name, and instances whose class does not say itself how to take them apart
+    any,   // whatever pickle's protocol takes apart, with the functions that it names to be called by the receiver
+};
+
 struct CodecLimits {
     std::uint32_t depth = 500;                     // nested containers and objects
     std::uint64_t bytes = std::uint64_t{4} << 30;  // one value
-    bool allow_reduce = true;                      // false: only built-in, native and registered types
+    Objects objects = Objects::any;
 };
 
 // How a C++-backed Python type travels: as an attachment of the parcel.

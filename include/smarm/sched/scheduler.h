@@ -40,6 +40,7 @@ struct DeadLetterReport {
 struct SchedulerOptions {
     unsigned workers = 1;                                   // 1..kMaxWorkers, the caller's thread included
     StackPoolOptions stacks;
+    ActorLimits limits;
     MonitorOptions monitor;
     Duration stop_timeout = std::chrono::seconds(5);        // from stop() until actors are given up
     Duration spin_limit = std::chrono::microseconds(50);    // longest spin before a worker sleeps; 0: none
@@ -68,10 +69,11 @@ public:
     Monitor& monitor() noexcept { return monitor_; }
     Registry& registry() noexcept { return registry_; }
 
-    // Gives the actor a pid and a place, and returns the pid; null: stopping, or no memory (the actor stays the caller's).
-    // before_start, if given, is called when the actor has its pid and cannot run yet.
+    // Gives the actor a pid and a place, and returns the pid; null: stopping, or refused (the actor stays the caller's), for
+    // the reason that `allocated` is then set to. before_start, if given, is called when the actor has its pid and cannot
+    // run yet.
     Pid spawn(std::unique_ptr<Actor>& actor, Place place, unsigned worker_index = 0,
-              const std::function<void(Actor&)>& before_start = {});
+              const std::function<void(Actor&)>& before_start = {}, Allocated* allocated = nullptr);
     // Sends an encoded message. Unless it is sent, the parcel is still the caller's.
     Sent send(Pid pid, OwnedParcel& parcel) noexcept;
     // Asks the actor to exit, wherever it is. Returns false when nobody has that pid or memory is out.

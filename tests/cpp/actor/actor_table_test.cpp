@@ -52,7 +52,7 @@ TEST_CASE("a fresh table knows nobody") {
 TEST_CASE("an actor has no home, then one, then its pid is stale") {
     ActorTable table;
     IdleActor actor;
-    REQUIRE(table.allocate(actor));
+    REQUIRE(table.allocate(actor) == Allocated::yes);
     const Pid pid = actor.pid;
     CHECK(pid);
     CHECK(table.find_home(pid) == ActorTable::kUnstarted);
@@ -72,7 +72,7 @@ TEST_CASE("an actor has no home, then one, then its pid is stale") {
 TEST_CASE("a pid with the index of a living actor and another generation is nobody's") {
     ActorTable table;
     IdleActor actor;
-    REQUIRE(table.allocate(actor));
+    REQUIRE(table.allocate(actor) == Allocated::yes);
     table.settle(actor, 0);
     for (const std::uint32_t generation : {actor.pid.generation - 1, actor.pid.generation + 1, UINT32_MAX}) {
         const Pid other{actor.pid.index, generation};
@@ -89,7 +89,7 @@ TEST_CASE("a slot is used again, its pids never") {
     std::set<std::uint32_t> indices;
     for (int i = 0; i < 20'000; ++i) {
         IdleActor actor;
-        REQUIRE(table.allocate(actor));
+        REQUIRE(table.allocate(actor) == Allocated::yes);
         REQUIRE(seen.insert(actor.pid.bits()).second);
         indices.insert(actor.pid.index);
         end_life(table, actor);
@@ -105,8 +105,8 @@ TEST_CASE("a table does not use the pids of the tables before it") {
         for (const std::uint64_t bits : seen) CHECK(table.find_home(Pid::from_bits(bits)) == ActorTable::kNobody);
         for (int life = 0; life <= i; ++life) {
             IdleActor actor, other;
-            REQUIRE(table.allocate(actor));
-            REQUIRE(table.allocate(other, 0));
+            REQUIRE(table.allocate(actor) == Allocated::yes);
+            REQUIRE(table.allocate(other, 0) == Allocated::yes);
             CHECK(seen.insert(actor.pid.bits()).second);
             CHECK(seen.insert(other.pid.bits()).second);
             end_life(table, actor);
@@ -119,7 +119,7 @@ TEST_CASE("an actor that has its home from the start takes no early posts") {
     ActorTable table;
     IdleActor first, second;
     for (IdleActor* actor : {&first, &second}) {  // in a fresh slot and in one that was used
-        REQUIRE(table.allocate(*actor, 2));
+        REQUIRE(table.allocate(*actor, 2) == Allocated::yes);
         CHECK(table.find_home(actor->pid) == 2);
         NumberedPost post(1);
         CHECK(!table.post_early(actor->pid, post));
@@ -134,7 +134,7 @@ TEST_CASE("actors of several segments are all found and visited once, in index o
     std::vector<std::unique_ptr<IdleActor>> actors(count);
     for (std::size_t i = 0; i < count; ++i) {
         actors[i] = std::make_unique<IdleActor>();
-        REQUIRE(table.allocate(*actors[i]));
+        REQUIRE(table.allocate(*actors[i]) == Allocated::yes);
         if (i % 3 == 0) table.settle(*actors[i], static_cast<int>(i % 5));
     }
     CHECK(table.alive() == count);
@@ -152,7 +152,7 @@ TEST_CASE("actors of several segments are all found and visited once, in index o
 TEST_CASE("posts that come before the actor has a home wait for it, oldest first") {
     ActorTable table;
     IdleActor actor;
-    REQUIRE(table.allocate(actor));
+    REQUIRE(table.allocate(actor) == Allocated::yes);
     NumberedPost first(1), second(2), third(3), late(4);
     CHECK(table.post_early(actor.pid, first));
     CHECK(table.post_early(actor.pid, second));
@@ -169,9 +169,9 @@ TEST_CASE("posts that come before the actor has a home wait for it, oldest first
 TEST_CASE("the next actor of a slot takes early posts again") {
     ActorTable table;
     IdleActor first, second;
-    REQUIRE(table.allocate(first));
+    REQUIRE(table.allocate(first) == Allocated::yes);
     end_life(table, first);
-    REQUIRE(table.allocate(second));
+    REQUIRE(table.allocate(second) == Allocated::yes);
     REQUIRE(second.pid.index == first.pid.index);
     NumberedPost post(7);
     CHECK(table.post_early(second.pid, post));
@@ -182,7 +182,7 @@ TEST_CASE("the next actor of a slot takes early posts again") {
 TEST_CASE("an actor that somebody looks at is not released meanwhile") {
     ActorTable table;
     IdleActor actor;
-    REQUIRE(table.allocate(actor));
+    REQUIRE(table.allocate(actor) == Allocated::yes);
     table.settle(actor, 0);
     atomic<bool> looking{false}, released{false};
     std::thread releaser([&] {
@@ -215,7 +215,7 @@ TEST_CASE("threads may allocate, settle, release, look up and visit at the same 
             std::vector<std::unique_ptr<IdleActor>> mine;
             for (int i = 0; i < kLives; ++i) {
                 auto actor = std::make_unique<IdleActor>();
-                if (!table.allocate(*actor)) std::abort();
+                if (table.allocate(*actor) != Allocated::yes) std::abort();
                 some_pid.store(actor->pid.bits(), memory_order_relaxed);
                 actor->state.store(ActorState::ready, memory_order_relaxed);
                 table.settle(*actor, thread);
@@ -261,7 +261,7 @@ TEST_CASE("what one sender sends stays in order while the actor gets its home") 
     for (int round = 0; round < kRounds; ++round) {
         ActorTable table;
         IdleActor actor;
-        REQUIRE(table.allocate(actor));
+        REQUIRE(table.allocate(actor) == Allocated::yes);
         const Pid pid = actor.pid;
         MpscStack inbox;  // of the home worker
         std::vector<std::unique_ptr<NumberedPost>> posts;
