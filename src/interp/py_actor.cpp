@@ -5,6 +5,7 @@
 #include "interp/py_compat.h"
 #include "smarm/fiber/stack.h"
 #include "smarm/interp/errors.h"
+#include "smarm/interp/forked_child.h"
 #include "smarm/interp/interpreter_state.h"
 #include "smarm/interp/pid_type.h"
 
@@ -95,6 +96,7 @@ PyObject* PyActor::call() {
 
 void PyActor::body() noexcept {
     PyObject* result = call();
+    if (!this_worker()) end_forked_child(result ? nullptr : PyErr_GetRaisedException());
     if (result) finish_with_result(result);
     else finish_with_error();
     Py_CLEAR(start_.callable);

@@ -5,6 +5,7 @@
 #include "interp/py_compat.h"
 #include "smarm/interp/data_stack.h"
 #include "smarm/interp/errors.h"
+#include "smarm/interp/forked_child.h"
 #include "smarm/interp/interpreter_state.h"
 #include "smarm/interp/py_actor.h"
 #include "smarm/interp/stdlib_locks.h"
@@ -23,6 +24,7 @@ PyRider::PyRider(Worker& worker, PyThreadState* own) noexcept
       interpreter_(PyThreadState_GetInterpreter(own)),
       pending_handler_(smarm_pending_handler(interpreter_)),
       collecting_(smarm_collecting_flag(interpreter_)),
+      forks_(fork_count()),
       attached_(own) {}
 
 PyRider::~PyRider() {
@@ -116,7 +118,7 @@ bool PyRider::has_news_for(const Actor& actor) const noexcept {
 int PyRider::safe_point(void* argument) {
     auto& rider = *static_cast<PyRider*>(argument);
     rider.attention_.store(false, memory_order_release);
-    if (rider.ending_.load(memory_order_acquire)) return 0;
+    if (rider.ending_.load(memory_order_acquire) || rider.forks_ != fork_count()) return 0;
     if (this_worker() != &rider.worker_) {
         rider.request_attention();  // a pool thread of the interpreter ran the call: ask again
         return 0;

@@ -12,6 +12,7 @@
 #include "smarm/interp/buffer_loan.h"
 #include "smarm/interp/data_stack.h"
 #include "smarm/interp/errors.h"
+#include "smarm/interp/forked_child.h"
 #include "smarm/interp/interpreter_state.h"
 #include "smarm/interp/py_actor.h"
 #include "smarm/interp/py_rider.h"
@@ -126,6 +127,14 @@ bool stop_blocking_calls(Duration timeout) {
     return false;
 }
 
+// In a forked child the threads of the pool are gone, and nobody can tell it.
+void forget_pool_of_parent() {
+    static unsigned known_forks = 0;
+    if (std::exchange(known_forks, fork_count()) == fork_count()) return;
+    static_cast<void>(interpreter_state()->blocking.release());
+    interpreter_state()->blocking = std::make_unique<BlockingPool>();
+}
+
 }  // namespace
 
 Runtime* Runtime::current() noexcept { return running.load(memory_order_acquire); }
@@ -142,6 +151,7 @@ PyObject* Runtime::run(const RuntimeConfig& config, PyObject* main, PyObject* ar
         delete runtime;
         return raise_error("AlreadyRunning", "a smarm runtime is already running in this process; inside an actor use spawn");
     }
+    watch_forks([] { return running.exchange(nullptr, memory_order_acq_rel) != nullptr; });
     try {
         if (runtime->prepare()) result = runtime->run_main(main, arguments);
     } catch (const std::bad_alloc&) {  // before any actor ran
@@ -164,6 +174,7 @@ bool Runtime::prepare() {
     if (config_.stack_bytes == 0) config_.stack_bytes = smarm_default_stack_bytes();
     configure_codec();
     set_buffer_pool_limit(config_.buffer_pool_bytes);
+    forget_pool_of_parent();
     Message::set_local_release([](void* object) { Py_DECREF(static_cast<PyObject*>(object)); });
     install_data_stack_hook();
     install_allocation_hook();

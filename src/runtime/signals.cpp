@@ -190,6 +190,15 @@ int find_watcher(int pid) {
     return 0;
 }
 
+// What a process that forked this one under its runtime has left here: its handlers, and a thread that is not in this process,
+// so that it can be neither joined nor detached.
+void forget_parent() {
+    if (!watcher.joinable()) return;
+    for (Taken* signal : {&interrupt, &terminate, &quit}) give_back(*signal, on_signal);
+    give_back(kick, on_kick);
+    static_cast<void>(new std::thread(std::move(watcher)));
+}
+
 bool has_system_default(int number) {
     struct sigaction current = {};
     return sigaction(number, nullptr, &current) == 0 && current.sa_handler == SIG_DFL;
@@ -198,6 +207,7 @@ bool has_system_default(int number) {
 }  // namespace
 
 bool SignalWatch::install(Wanted wanted) {
+    forget_parent();
     unhandled.store(false, memory_order_relaxed);
     impatient.store(false, memory_order_relaxed);
     got_terminate.store(false, memory_order_relaxed);

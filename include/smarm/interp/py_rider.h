@@ -52,6 +52,7 @@ private:
     PyInterpreterState* interpreter_;
     PyThreadState** pending_handler_;     // in interpreter_, see py_compat.h
     const int* collecting_;               // likewise
+    const unsigned forks_;                // fork_count() of its process
     Instant others_since_ = kNever;       // since when threads wait for the GIL; kNever: none does
     PyThreadState* attached_;             // what switch_to made current last
     PyThreadState* collector_ = nullptr;  // switched away while it was collecting garbage (from a finaliser)
