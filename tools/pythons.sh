@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# CPython 3.14 and 3.15 (headers, shared library, venv) with a current g++, on a Debian that is too old to have them.
+# CPython 3.14 and 3.15 (headers, shared library, venv, the tests of the standard library) with a current g++, on a Debian that is too old to have them.
 #
 # They live in a Debian tree of their own, entered with chroot; the machine's own packages and apt sources stay as they
 # are (debootstrap is the one package installed on it). Needs root, 1.2 GB, and about a minute and a half the first time.
@@ -18,7 +18,7 @@ tree=$(realpath -m "${SMARM_PYTHONS_TREE:-/var/tmp/smarm-pythons}")
 suite=${SUITE:-forky}
 ready=$tree/.smarm-ready
 
-packages="ca-certificates g++ git doctest-dev python3.14-dev python3.14-venv python3.15-dev python3.15-venv"
+packages="ca-certificates g++ git doctest-dev python3.14-dev python3.14-venv python3.15-dev python3.15-venv libpython3.14-testsuite libpython3.15-testsuite"
 
 die() { printf 'pythons.sh: %s\n' "$*" >&2; exit 1; }
 

@@ -284,6 +284,10 @@ void fill_module(py::module_& module) {
     check(create_channel_types(state) && create_join_handle_type(state));
     state.actor_exit = error_type("ActorExit");
     check(state.actor_exit);
+    state.threading_name = PyUnicode_InternFromString("threading");
+    state.trace_hook_name = PyUnicode_InternFromString("_trace_hook");
+    state.profile_hook_name = PyUnicode_InternFromString("_profile_hook");
+    check(state.threading_name && state.trace_hook_name && state.profile_hook_name);
     set_interpreter_state(&state);
     // The capsule dies with the module's dict, which is late in the interpreter's end but before its types' memory.
     module.attr("_state") = py::reinterpret_steal<py::object>(PyCapsule_New(owned.release(), nullptr, forget_state));

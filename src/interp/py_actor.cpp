@@ -60,6 +60,26 @@ OwnedParcel encode_failure(PyObject* exception, const Actor& actor) {
     return parcel;
 }
 
+// Does for new actors what threading.settrace() and setprofile() ask for new threads: coverage and debuggers count on it.
+// Without the module threading nobody can have asked. False: an exception is set.
+bool adopt_hooks_of_threads(const InterpreterState& state) {
+    PyObject* threading = PyDict_GetItemWithError(PyImport_GetModuleDict(), state.threading_name);  // borrowed
+    if (!threading || !PyModule_Check(threading)) return !PyErr_Occurred();
+    const struct {
+        PyObject* hook;
+        const char* setter;
+    } pairs[] = {{state.trace_hook_name, "settrace"}, {state.profile_hook_name, "setprofile"}};
+    for (const auto& pair : pairs) {
+        PyObject* hook = PyDict_GetItemWithError(PyModule_GetDict(threading), pair.hook);  // borrowed
+        if (!hook && PyErr_Occurred()) return false;
+        if (!hook || hook == Py_None) continue;
+        PyObject* done = PyObject_CallOneArg(PySys_GetObject(pair.setter), hook);
+        if (!done) return false;
+        Py_DECREF(done);
+    }
+    return true;
+}
+
 }  // namespace
 
 PyActor::~PyActor() {
@@ -91,6 +111,7 @@ PyObject* PyActor::call() {
     if (OwnedParcel parcel = std::move(start_.encoded_arguments)) {
         if (!(start_.arguments = codec.decode(*parcel))) return nullptr;
     }
+    if (!adopt_hooks_of_threads(*interpreter_state())) return nullptr;
     return PyObject_CallObject(start_.callable, start_.arguments);
 }
 

@@ -2,8 +2,40 @@
 
 import fnmatch
 
+IDENTITY = (
+    "An actor is a thread of its own to Python: `get_ident()` is the actor's, `current_thread()` is not the main thread (only the main "
+    "actor is that), and C code that asks the operating system for the thread gets the worker's."
+)
+ASYNC_EXCEPTION = (
+    "`PyThreadState_SetAsyncExc` finds thread states by the operating system's thread, which all actors of a worker share: it cannot name "
+    "an actor. Use `smarm.exit(pid, reason)`."
+)
+INTERRUPT = (
+    "`_thread.interrupt_main()`, like a signal, reaches the *main actor*, and there the next safe point, not the very next "
+    "instruction: a test that waits for it elsewhere, or for no longer than one bytecode, does not see it."
+)
+
 # (module pattern, test pattern, explanation)
-EXPLANATIONS: tuple[tuple[str, str, str], ...] = ()
+EXPLANATIONS = (
+    ("test_threading", "ExceptHookTests.test_excepthook_thread_None", IDENTITY),
+    ("test_threading", "*ExceptHookTests*.test_excepthook_thread_None", IDENTITY),
+    ("test_threading", "ThreadTests.test_main_thread", IDENTITY),
+    ("test_threading", "ThreadTests.test_PyThreadState_SetAsyncExc", ASYNC_EXCEPTION),
+    ("test_threading", "InterruptMainTests.*", INTERRUPT),
+)
+
+# (beginning of the exception or of the reason for skipping, explanation): what a bare subinterpreter does, too.
+OF_SUBINTERPRETERS = (
+    ("ValueError: signal only works in main thread", "signal handlers can be set in the main interpreter only: do it with `on=\"main\"`"),
+    ("RuntimeError: daemon threads are disabled", "no daemon threads in subinterpreters"),
+    ("RuntimeError: fork not supported", "no `os.fork` in subinterpreters; `subprocess` works"),
+    ("RuntimeError: exec not supported", "no `os.exec*` in subinterpreters; `subprocess` works"),
+    ("requires", "the test needs an extension module for tests that refuses subinterpreters"),
+    ("needs", "the test needs an extension module for tests that refuses subinterpreters"),
+    ("module _test", "the test needs an extension module for tests that refuses subinterpreters"),
+    ("Test needs Numpy", "numpy refuses subinterpreters: use it with `on=\"main\"`"),
+    ("ImportError: module", "the test needs an extension module that refuses subinterpreters"),
+)
 
 
 def find(module, difference):
@@ -12,3 +44,11 @@ def find(module, difference):
         if fnmatch.fnmatchcase(module, in_module) and fnmatch.fnmatchcase(difference["test"], of_test):
             return why
     return None
+
+
+def find_for_bare(difference):
+    """Return why a bare subinterpreter does so, too, as far as it is known."""
+    for beginning, why in OF_SUBINTERPRETERS:
+        if difference["why"].startswith(beginning):
+            return why
+    return "CPython's own difference in subinterpreters"

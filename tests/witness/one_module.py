@@ -2,8 +2,9 @@
 
     python one_module.py MODE MODULE REPORT [SELECTION]
 
-MODE is where it runs: ``plain`` (here), ``bare`` (an own-GIL subinterpreter without smarm), ``worker`` or ``main`` (an actor of
-that worker of smarm, which is preempted as often as can be, beside an actor that wants to run all the time).  REPORT gets a
+MODE is where it runs: ``plain`` (here), ``bare`` (an own-GIL subinterpreter without smarm), ``worker`` (an actor of a worker)
+or ``main`` (the main actor); the last two are preempted as often as can be, beside an actor that wants to run all the time.
+REPORT gets a
 JSON list a line: [test, "start"] and [test, outcome, why].  SELECTION is a JSON object: {"only": [tests]} or {"without": [tests]}.
 
 A process can die or hang in a test; the report then ends with its start, and the caller goes on without that test.
@@ -47,6 +48,7 @@ def _make_daemon_threads_plain():
 
     start = threading._start_joinable_thread
     threading._start_joinable_thread = lambda *arguments, daemon=True, **more: start(*arguments, daemon=False, **more)
+    threading.current_thread().daemon  # noqa: B018 - made, not a daemon, before that is allowed
     threading._daemon_threads_allowed = lambda: True
 
 
@@ -157,22 +159,39 @@ def compete():
         smarm.yield_now()
 
 
-def run_in_actor(on, *arguments):
+def run_in_worker(*arguments):
     import smarm
 
     def main():
-        tests = smarm.spawn(run_module, *arguments, on == "main", on=on, stack_size=STACK_SIZE, name="tests")
-        smarm.spawn(compete, on=on, name="competitor")
+        tests = smarm.spawn(run_module, *arguments, False, on=1, stack_size=STACK_SIZE, name="tests")
+        smarm.spawn(compete, on=1, name="competitor")
         while True:
             try:
                 tests.join()
                 break
             except KeyboardInterrupt:  # a test that interrupts the main thread means this one
                 traceback.print_exc()
-        print("preemptions:", sum(worker.preemptions for worker in smarm.statistics().workers))
-        end()
+        end_runtime()
 
     smarm.run(main, workers=2, time_slice=TIME_SLICE, stall_threshold=0)
+
+
+def run_in_main_actor(*arguments):
+    import smarm
+
+    def main():
+        smarm.spawn(compete, on="main", name="competitor")
+        run_module(*arguments)
+        end_runtime()
+
+    smarm.run(main, workers=1, time_slice=TIME_SLICE, stall_threshold=0)
+
+
+def end_runtime():
+    import smarm
+
+    print("preemptions:", sum(worker.preemptions for worker in smarm.statistics().workers))
+    end()
 
 
 if __name__ == "__main__":
@@ -184,6 +203,8 @@ if __name__ == "__main__":
         one_module.run_module(*arguments)
     elif mode == "bare":
         one_module.run_in_bare_interpreter(*arguments)
+    elif mode == "worker":
+        one_module.run_in_worker(*arguments)
     else:
-        one_module.run_in_actor(1 if mode == "worker" else "main", *arguments)
+        one_module.run_in_main_actor(*arguments)
     end()

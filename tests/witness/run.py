@@ -159,11 +159,17 @@ def examine(module, on, directory, patience):
             "test": test.removeprefix(f"test.{module}."),
             "plain": plain.get(test, ("not run",))[0],
             "actor": outcome,
-            "why": "".join(why),
+            "why": _without_places("".join(why)),
             "bare": _same_failure(bare, ours, test),
             "sometimes": test in sometimes,
         })  # fmt: skip
     return {"module": module, "tests": len(plain), "differences": found}
+
+
+def _without_places(text):
+    """Leave out of an error's text what differs from machine to machine."""
+    text = re.sub(r"0x[0-9a-f]{6,}|\b\d{9,}\b", "...", text)
+    return re.sub(r"[\w./-]*/(?=[\w.-]+)", "", text.partition("\\n")[0])[:100]
 
 
 def show(result):
@@ -186,7 +192,7 @@ def show(result):
 def main():
     parser = argparse.ArgumentParser(prog="./dev witness", description=__doc__.split("\n")[0])
     parser.add_argument("modules", nargs="*", metavar="MODULE", help="test_queue ...; all by default")
-    parser.add_argument("--on", choices=("worker", "main"), default="worker", help="the actor's worker")
+    parser.add_argument("--on", choices=("worker", "main"), default="worker", help="an actor of a worker, or the main actor")
     parser.add_argument("--save", action="store_true", help="keep the results for the documentation")
     parser.add_argument("--patience", type=float, default=120, help="seconds without any news that mean a hang")
     parser.add_argument("--directory", type=pathlib.Path, default=pathlib.Path("build/witness"), help="where logs go")

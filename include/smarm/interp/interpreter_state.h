@@ -40,6 +40,9 @@ struct InterpreterState {
     PyTypeObject* listener_type = nullptr;
     PyTypeObject* native_types[static_cast<std::size_t>(NativeTypeIndex::count)] = {};
     PyObject* actor_exit = nullptr;      // the exception class
+    PyObject* threading_name = nullptr;  // interned: "threading" and two names in it, see interp/py_actor.cpp
+    PyObject* trace_hook_name = nullptr;
+    PyObject* profile_hook_name = nullptr;
 };
 
 // The attached interpreter's state, or nullptr when smarm._core has not been imported into it.
