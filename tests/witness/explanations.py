@@ -22,6 +22,7 @@ EXPLANATIONS = (
     ("test_threading", "ThreadTests.test_main_thread", IDENTITY),
     ("test_threading", "ThreadTests.test_PyThreadState_SetAsyncExc", ASYNC_EXCEPTION),
     ("test_threading", "InterruptMainTests.*", INTERRUPT),
+    ("test_generators", "SignalAndYieldFromTest.*", INTERRUPT),
 )
 
 # (beginning of the exception or of the reason for skipping, explanation): what a bare subinterpreter does, too.
