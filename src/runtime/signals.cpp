@@ -194,8 +194,8 @@ int find_watcher(int pid) {
 // so that it can be neither joined nor detached.
 void forget_parent() {
     if (!watcher.joinable()) return;
-    for (Taken* signal : {&interrupt, &terminate, &quit}) give_back(*signal, on_signal);
-    give_back(kick, on_kick);
+    for (Taken* signal : {&interrupt, &terminate, &quit}) give_back(*signal, plain_action(on_signal, 0));
+    give_back(kick, kick_action());
     static_cast<void>(new std::thread(std::move(watcher)));
 }
 
