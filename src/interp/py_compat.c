@@ -74,6 +74,14 @@ int smarm_add_pending_call(PyInterpreterState* interpreter, int (*function)(void
 
 int smarm_may_signal(void) { return _PyRuntime.interpreters.mutex._bits == 0; }
 
+void smarm_repeat_pending_signal(PyInterpreterState* interpreter) {
+    PyMutex* all = &_PyRuntime.interpreters.mutex;
+    PyMutex_Lock(all);
+    for (PyThreadState* state = interpreter->threads.head; state; state = state->next)
+        _Py_set_eval_breaker_bit(state, _PY_CALLS_TO_DO_BIT);
+    PyMutex_Unlock(all);
+}
+
 PyThreadState** smarm_pending_handler(PyInterpreterState* interpreter) { return &interpreter->ceval.pending.handling_thread; }
 
 const int* smarm_collecting_flag(PyInterpreterState* interpreter) { return &interpreter->gc.collecting; }

@@ -51,6 +51,10 @@ int smarm_add_pending_call(PyInterpreterState* interpreter, int (*function)(void
  * not recursive). */
 int smarm_may_signal(void);
 
+/* Makes every thread of `interpreter` look for pending calls again: one that meets a second call while it runs a first one (3.13 to
+ * 3.15: in make_pending_calls) forgets about it. Any thread, also without a thread state; takes the lock of all thread states. */
+void smarm_repeat_pending_signal(PyInterpreterState* interpreter);
+
 /* Where the interpreter keeps the thread state that is running pending calls: an actor that switches away inside one must
  * clear it, or no pending call ever runs again. */
 PyThreadState** smarm_pending_handler(PyInterpreterState* interpreter);

@@ -15,6 +15,7 @@
 namespace smarm {
 namespace {
 constexpr Duration kOthersPatience = std::chrono::milliseconds(1);  // of threads that wait for a busy worker's GIL
+constexpr Duration kRepeatPause = std::chrono::milliseconds(20);    // between two signals for one queued call
 constexpr Duration kHandOverLimit = std::chrono::milliseconds(1);   // for such a thread to wake up
 }  // namespace
 
@@ -101,7 +102,15 @@ void PyRider::notice_signals() noexcept {
 
 void PyRider::request_attention() noexcept {
     // Acq_rel: pairs with the store in safe_point; at most one call is queued, so the queue cannot fill up with ours.
-    if (attention_.exchange(true, memory_order_acq_rel)) return;
+    const Instant::rep now = monotonic_now().time_since_epoch().count();
+    if (attention_.exchange(true, memory_order_acq_rel)) {
+        // A pending call of the program's own that computes makes CPython forget that others wait behind it.
+        if (now - asked_at_.load(memory_order_relaxed) < kRepeatPause.count()) return;
+        asked_at_.store(now, memory_order_relaxed);
+        smarm_repeat_pending_signal(interpreter_);
+        return;
+    }
+    asked_at_.store(now, memory_order_relaxed);
     if (smarm_add_pending_call(interpreter_, safe_point, this) != 0) attention_.store(false, memory_order_release);
 }
 
