@@ -24,7 +24,9 @@ def main(actors):
     each = (resident() - before) / actors
     with open("/proc/self/maps") as file:
         mappings = sum(1 for _ in file)
-    print(f"{actors:,} parked actors in {created:.1f} s: {each:,.0f} bytes each, {mappings} memory mappings in the process")
+    print(
+        f"{actors:,} parked actors in {created:.1f} s: {each:,.0f} bytes each, {mappings} memory mappings in the process"
+    )
     start = time.perf_counter()
     for handle in handles:
         smarm.send(handle.pid, None)

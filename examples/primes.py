@@ -3,6 +3,7 @@
 Prints which worker ran how many of the actors, and the time on one worker, on all of them, and with multiprocessing.
 """
 
+import itertools
 import multiprocessing
 import os
 import sys
@@ -27,7 +28,7 @@ def count_primes(first, end):
 
 def ranges(limit, parts):
     edges = [limit * i // parts for i in range(parts + 1)]
-    return list(zip(edges, edges[1:], strict=False))
+    return list(itertools.pairwise(edges))
 
 
 def one_range(first, end):

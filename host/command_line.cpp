@@ -34,7 +34,8 @@ private:
         ++rest_;
         if (argument == "--help") line_.options.emplace_back(argument);
         else if (argument == "--version") line_.version = true;
-        else if (argument.substr(0, 5) == "--no-") line_.options.push_back("--" + std::string(argument.substr(5)) + "=0");
+        else if (argument.substr(0, 5) == "--no-")
+            line_.options.push_back("--" + std::string(argument.substr(5)) + "=0");
         else if (argument.find('=') != std::string_view::npos) line_.options.emplace_back(argument);
         else if (rest_ == end_) line_.error = std::string(argument) + " needs a value";
         else line_.options.push_back(std::string(argument) + "=" + *rest_++);

@@ -4,6 +4,10 @@ Plain blocking code in isolated actors, on every core, with messages that move. 
 ``smarm-host app.py``.
 """
 
+from smarm import io as io
+from smarm._codec import register_codec as register_codec
+from smarm._config import Runtime as Runtime
+from smarm._config import run as run
 from smarm._core import Barrier as Barrier
 from smarm._core import Buffer as Buffer
 from smarm._core import Condition as Condition
@@ -20,29 +24,29 @@ from smarm._core import TaskGroup as TaskGroup
 from smarm._core import Timer as Timer
 from smarm._core import __version__ as __version__
 from smarm._core import after as after
-from smarm._core import call as call
 from smarm._core import block_on_io as block_on_io
+from smarm._core import call as call
 from smarm._core import channel as channel
 from smarm._core import check as check
+from smarm._core import demonitor as demonitor
+from smarm._core import exit as exit
+from smarm._core import interval as interval
+from smarm._core import kill as kill
+from smarm._core import link as link
 from smarm._core import mailbox as mailbox
 from smarm._core import message_count as message_count
+from smarm._core import monitor as monitor
 from smarm._core import processes as processes
 from smarm._core import readable as readable
 from smarm._core import receive as receive
-from smarm._core import self as self
+from smarm._core import register as register
 from smarm._core import reply as reply
 from smarm._core import select as select
+from smarm._core import self as self
 from smarm._core import send as send
 from smarm._core import send_after as send_after
 from smarm._core import sleep as sleep
 from smarm._core import spawn as spawn
-from smarm._core import demonitor as demonitor
-from smarm._core import exit as exit
-from smarm._core import kill as kill
-from smarm._core import interval as interval
-from smarm._core import link as link
-from smarm._core import monitor as monitor
-from smarm._core import register as register
 from smarm._core import timeout as timeout
 from smarm._core import trap_exit as trap_exit
 from smarm._core import unlink as unlink
@@ -51,10 +55,6 @@ from smarm._core import whereis as whereis
 from smarm._core import worker_index as worker_index
 from smarm._core import writable as writable
 from smarm._core import yield_now as yield_now
-from smarm import io as io
-from smarm._codec import register_codec as register_codec
-from smarm._config import Runtime as Runtime
-from smarm._config import run as run
 from smarm._errors import ActorExit as ActorExit
 from smarm._errors import ActorFailed as ActorFailed
 from smarm._errors import ActorKilled as ActorKilled

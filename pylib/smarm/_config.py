@@ -28,7 +28,13 @@ class Option:
     __slots__ = ("default", "help", "kind", "least", "most", "name")
 
     def __init__(
-        self, name: str, kind: type[int] | type[float], default: int | float | None, least: float, most: float, help: str
+        self,
+        name: str,
+        kind: type[int] | type[float],
+        default: int | float | None,
+        least: float,
+        most: float,
+        help: str,
     ) -> None:
         self.name = name
         self.kind = kind

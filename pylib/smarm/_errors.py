@@ -92,7 +92,9 @@ class ActorFailed(SmarmError):
     exception where it could travel, otherwise None.
     """
 
-    def __init__(self, message: str, pid: Pid | None = None, name: str | None = None, remote_traceback: str = "") -> None:
+    def __init__(
+        self, message: str, pid: Pid | None = None, name: str | None = None, remote_traceback: str = ""
+    ) -> None:
         super().__init__(message)
         self.pid = pid
         self.name = name

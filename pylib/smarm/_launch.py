@@ -128,7 +128,9 @@ def boot() -> None:
         sys.argv = [""]
     values = _host.configure(options)
     try:
-        _core._run(*_host.prepare(kind, text, lambda: _run_source(launcher, kind, text, "x" in flags), values, "i" in flags))
+        _core._run(
+            *_host.prepare(kind, text, lambda: _run_source(launcher, kind, text, "x" in flags), values, "i" in flags)
+        )
     except Exception as error:
         trace = error.__traceback__
         while trace is not None and trace.tb_frame.f_code.co_filename in (__file__, _host.__file__):

@@ -21,7 +21,7 @@ struct ActorTable::Slot {
     MpscStack early;
     // Whether the actor's mailbox refuses messages. Relaxed: written before generation is.
     atomic<bool> refuses{false};
-    mutable SpinLock pin;        // held while somebody else looks at *actor, and while it is taken out
+    mutable SpinLock pin;  // held while somebody else looks at *actor, and while it is taken out
     Actor* actor = nullptr;
     std::uint32_t next_generation = 0;  // of its next or present actor
 };
@@ -111,7 +111,8 @@ Allocated ActorTable::allocate(Actor& actor, int home) noexcept {
         it.actor = &actor;
     }
     it.home.store(home, memory_order_relaxed);
-    it.refuses.store(actor.mailbox_limit && actor.mailbox_limit->on_full() == OnMailboxFull::error, memory_order_relaxed);
+    it.refuses.store(actor.mailbox_limit && actor.mailbox_limit->on_full() == OnMailboxFull::error,
+                     memory_order_relaxed);
     actor.pid = Pid{index, it.next_generation};
     it.generation.store(it.next_generation, memory_order_release);
     return Allocated::yes;
@@ -183,7 +184,8 @@ bool ActorTable::visit_segment(std::uint32_t number, const std::function<void(Ac
         const Slot& it = segment[i];
         if (it.generation.load(memory_order_relaxed) == 0) continue;
         std::lock_guard pin(it.pin);
-        if (it.actor && it.generation.load(memory_order_acquire) != 0) visit(*it.actor, it.home.load(memory_order_acquire));
+        if (it.actor && it.generation.load(memory_order_acquire) != 0)
+            visit(*it.actor, it.home.load(memory_order_acquire));
     }
     return true;
 }

@@ -86,8 +86,10 @@ PyObject* send_message(PyObject*, PyObject* const* arguments, Py_ssize_t count) 
     Pid pid;
     if (!read_address(state, scheduler, arguments[0], pid)) return nullptr;
     WorkerCounters::add(worker->own_counters().messages);
-    const bool here = !worker->simulation() || pid == worker->current()->pid;  // a simulation has every message under way
-    if (here && scheduler.table().find_home(pid) == static_cast<int>(worker->index())) return send_here(*worker, pid, arguments[1]);
+    const bool here =
+        !worker->simulation() || pid == worker->current()->pid;  // a simulation has every message under way
+    if (here && scheduler.table().find_home(pid) == static_cast<int>(worker->index()))
+        return send_here(*worker, pid, arguments[1]);
     OwnedParcel parcel = state.codec.encode(arguments[1], "message");
     if (!parcel) return nullptr;
     const Sent sent = scheduler.send(pid, parcel);
@@ -107,7 +109,8 @@ PyObject* message_count(PyObject*, PyObject* const* arguments, Py_ssize_t count)
     Pid pid;
     if (!read_address(*interpreter_state(), worker->scheduler(), arguments[0], pid)) return nullptr;
     std::size_t waiting = 0;
-    const bool alive = worker->scheduler().table().pinned(pid, [&](Actor& actor, int) { waiting = actor.mailbox.size(); });
+    const bool alive =
+        worker->scheduler().table().pinned(pid, [&](Actor& actor, int) { waiting = actor.mailbox.size(); });
     if (!alive) Py_RETURN_NONE;
     return PyLong_FromSize_t(waiting);
 }
@@ -116,19 +119,25 @@ PyObject* message_count(PyObject*, PyObject* const* arguments, Py_ssize_t count)
 
 PyMethodDef actor_functions[] = {
     {"self", self_pid, METH_NOARGS, "self()\n--\n\nReturn the running actor's Pid."},
-    {"yield_now", yield_now, METH_NOARGS, "yield_now()\n--\n\nLet every other actor of this worker that can run do so first."},
+    {"yield_now", yield_now, METH_NOARGS,
+     "yield_now()\n--\n\nLet every other actor of this worker that can run do so first."},
     {"check", check_slice, METH_NOARGS,
-     "check()\n--\n\nLet others run now if this actor has used up its time slice: for C extensions' callbacks and code under "
+     "check()\n--\n\nLet others run now if this actor has used up its time slice: for C extensions' callbacks and code "
+     "under "
      "no_preempt()."},
     {"_no_preempt", no_preempt, METH_O, nullptr},
     {"sleep", sleep_for, METH_O,
-     "sleep(seconds, /)\n--\n\nPark the actor for that long; 0 lets due timers run.\n\nRaises ValueError for a negative number or NaN."},
+     "sleep(seconds, /)\n--\n\nPark the actor for that long; 0 lets due timers run.\n\nRaises ValueError for a "
+     "negative number or NaN."},
     {"send", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(send_message)), METH_FASTCALL,
-     "send(pid, message, /)\n--\n\nPut a message into an actor's mailbox; never blocks.\n\nA mutable message is copied.  Messages from one "
-     "actor to another arrive in the order of sending.  A message to an actor that has\nended is a dead letter: counted in "
+     "send(pid, message, /)\n--\n\nPut a message into an actor's mailbox; never blocks.\n\nA mutable message is "
+     "copied.  Messages from one "
+     "actor to another arrive in the order of sending.  A message to an actor that has\nended is a dead letter: "
+     "counted in "
      "statistics(), no error.  Raises NotSendable, TypeError, MailboxFull, NotRegistered for a name that nobody has."},
     {"message_count", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(message_count)), METH_FASTCALL,
-     "message_count(pid=self(), /)\n--\n\nReturn how many messages wait in an actor's mailbox, None when it has ended; costs the same for "
+     "message_count(pid=self(), /)\n--\n\nReturn how many messages wait in an actor's mailbox, None when it has ended; "
+     "costs the same for "
      "any number.\n\nRaises NotRegistered, TypeError."},
     {nullptr, nullptr, 0, nullptr},
 };

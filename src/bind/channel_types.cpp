@@ -16,9 +16,8 @@ constexpr std::uint8_t kReceiverId = 2;
 // One layout for both: End is SenderEnd or ReceiverEnd.
 template <class End>
 struct EndObject {
-    PyObject_HEAD
-    Channel* channel;  // end->channel(), at hand for the hot path
-    End* end;          // owned reference
+    PyObject_HEAD Channel* channel;  // end->channel(), at hand for the hot path
+    End* end;                        // owned reference
 };
 
 using SenderObject = EndObject<SenderEnd>;
@@ -80,9 +79,13 @@ PyObject* wrap_shared(PyTypeObject* type, Ref<Shared> native) {
     return wrap_end(type, Ref<End>::share(end));
 }
 
-PyObject* wrap_sender(Ref<Shared> native) { return wrap_shared<SenderEnd>(interpreter_state()->sender_type, std::move(native)); }
+PyObject* wrap_sender(Ref<Shared> native) {
+    return wrap_shared<SenderEnd>(interpreter_state()->sender_type, std::move(native));
+}
 
-PyObject* wrap_receiver(Ref<Shared> native) { return wrap_shared<ReceiverEnd>(interpreter_state()->receiver_type, std::move(native)); }
+PyObject* wrap_receiver(Ref<Shared> native) {
+    return wrap_shared<ReceiverEnd>(interpreter_state()->receiver_type, std::move(native));
+}
 
 // ---- closing -----------------------------------------------------------------------------------------------------------
 
@@ -208,7 +211,8 @@ PyType_Slot sender_slots[] = {
 };
 
 PyType_Spec sender_spec = {"smarm.Sender", sizeof(SenderObject), 0,
-                           Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE, sender_slots};
+                           Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE,
+                           sender_slots};
 
 // ---- Receiver --------------------------------------------------------------------------------------------------------
 
@@ -279,7 +283,8 @@ PyType_Slot receiver_slots[] = {
 };
 
 PyType_Spec receiver_spec = {"smarm.Receiver", sizeof(ReceiverObject), 0,
-                             Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE, receiver_slots};
+                             Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE,
+                             receiver_slots};
 
 // ---- channel() -------------------------------------------------------------------------------------------------------
 

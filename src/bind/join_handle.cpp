@@ -10,8 +10,7 @@ namespace smarm::bind {
 namespace {
 
 struct JoinHandleObject {
-    PyObject_HEAD
-    JoinState* join;  // owned reference
+    PyObject_HEAD JoinState* join;  // owned reference
     Pid pid;
     MonitorRef monitor;  // 0: none
 };
@@ -86,10 +85,13 @@ PyObject* handle_reduce(PyObject*, PyObject*) {
 
 PyMethodDef handle_methods[] = {
     {"join", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(handle_join)), METH_FASTCALL | METH_KEYWORDS,
-     "join($self, /, timeout=None)\n--\n\nWait until the actor has ended and return its value; again and again the same.\n\nRaises "
-     "ActorFailed with the actor's exception as cause, ActorKilled when it was stopped, Timeout after timeout seconds."},
+     "join($self, /, timeout=None)\n--\n\nWait until the actor has ended and return its value; again and again the "
+     "same.\n\nRaises "
+     "ActorFailed with the actor's exception as cause, ActorKilled when it was stopped, Timeout after timeout "
+     "seconds."},
     {"observe", handle_observe, METH_NOARGS,
-     "observe($self, /)\n--\n\nSay that somebody looks after the actor's end: its failure is not reported as one that nobody joined."},
+     "observe($self, /)\n--\n\nSay that somebody looks after the actor's end: its failure is not reported as one that "
+     "nobody joined."},
     {"__reduce__", handle_reduce, METH_NOARGS, nullptr},
     {"__class_getitem__", Py_GenericAlias, METH_O | METH_CLASS, nullptr},  // for annotations: JoinHandle[int]
     {nullptr, nullptr, 0, nullptr},
@@ -111,7 +113,8 @@ PyType_Slot handle_slots[] = {
 };
 
 PyType_Spec handle_spec = {"smarm.JoinHandle", sizeof(JoinHandleObject), 0,
-                           Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE, handle_slots};
+                           Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE,
+                           handle_slots};
 
 }  // namespace
 

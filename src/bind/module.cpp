@@ -47,7 +47,8 @@ PyObject* run(PyObject*, PyObject* arguments) {
     PyObject* options = nullptr;
     RuntimeConfig config;
     int main_by_value = 0;
-    if (!PyArg_ParseTuple(arguments, "OO!O!p:_run", &main, &PyTuple_Type, &main_arguments, &PyTuple_Type, &options, &main_by_value) ||
+    if (!PyArg_ParseTuple(arguments, "OO!O!p:_run", &main, &PyTuple_Type, &main_arguments, &PyTuple_Type, &options,
+                          &main_by_value) ||
         !read_run_options(options, config))
         return nullptr;
     config.main_by_value = main_by_value != 0;
@@ -67,7 +68,8 @@ PyObject* reconfigure(PyObject*, PyObject* arguments) {
     double shutdown_seconds = 0;
     double spin_seconds = 0;
     if (!PyArg_ParseTuple(arguments, "Idd:_reconfigure", &workers, &shutdown_seconds, &spin_seconds)) return nullptr;
-    return PyBool_FromLong(Runtime::current()->reconfigure(workers, from_seconds(shutdown_seconds), from_seconds(spin_seconds)));
+    return PyBool_FromLong(
+        Runtime::current()->reconfigure(workers, from_seconds(shutdown_seconds), from_seconds(spin_seconds)));
 }
 
 PyObject* request_exit(PyObject*, PyObject* pid) {
@@ -134,15 +136,19 @@ Scheduler& running_scheduler() {
 
 py::dict blocking_statistics(unsigned worker) {
     const BlockingCounters& it = blocking_counters(worker);
-    return py::dict(py::arg("threads") = it.threads.load(memory_order_relaxed), py::arg("running") = it.running.load(memory_order_relaxed),
-                    py::arg("queued") = it.queued.load(memory_order_relaxed), py::arg("calls") = it.calls.load(memory_order_relaxed),
-                    py::arg("given_up") = it.given_up.load(memory_order_relaxed), py::arg("most_threads") = BlockingPool::kMostThreads);
+    return py::dict(py::arg("threads") = it.threads.load(memory_order_relaxed),
+                    py::arg("running") = it.running.load(memory_order_relaxed),
+                    py::arg("queued") = it.queued.load(memory_order_relaxed),
+                    py::arg("calls") = it.calls.load(memory_order_relaxed),
+                    py::arg("given_up") = it.given_up.load(memory_order_relaxed),
+                    py::arg("most_threads") = BlockingPool::kMostThreads);
 }
 
 py::dict buffers() {
     const BufferStatistics it = buffer_statistics();
-    return py::dict(py::arg("live") = it.live, py::arg("live_bytes") = it.live_bytes, py::arg("pooled_bytes") = it.pooled_bytes,
-                    py::arg("allocated") = it.allocated, py::arg("pool_hits") = it.pool_hits, py::arg("moved") = it.moved,
+    return py::dict(py::arg("live") = it.live, py::arg("live_bytes") = it.live_bytes,
+                    py::arg("pooled_bytes") = it.pooled_bytes, py::arg("allocated") = it.allocated,
+                    py::arg("pool_hits") = it.pool_hits, py::arg("moved") = it.moved,
                     py::arg("payload_copies") = it.payload_copies, py::arg("payload_bytes_copied") = it.payload_bytes);
 }
 
@@ -155,21 +161,21 @@ py::dict statistics() {
         const WorkerCounters& counters = worker->counters();
         const StackPoolStatistics stacks = worker->stacks().statistics();
         const auto read = [](const atomic<std::uint64_t>& counter) { return counter.load(memory_order_relaxed); };
-        workers.append(py::dict(py::arg("index") = i, py::arg("actors") = worker->live_count(),
-                                py::arg("ready") = worker->ready_count(), py::arg("sleeping") = worker->sleeping(),
-                                py::arg("switches") = read(counters.switches), py::arg("started") = read(counters.started),
-                                py::arg("finished") = read(counters.finished), py::arg("messages") = read(counters.messages),
-                                py::arg("messages_from_other_workers") = read(counters.remote_messages),
-                                py::arg("waits") = read(counters.waits), py::arg("preemptions") = read(counters.preemptions),
-                                py::arg("stacks_trimmed") = read(counters.stacks_trimmed), py::arg("stacks_in_use") = stacks.in_use,
-                                py::arg("stacks_warm") = stacks.warm, py::arg("stacks_cold") = stacks.cold,
-                                py::arg("stack_bytes_reserved") = stacks.reserved_bytes,
-                                py::arg("guard_costs_mapping") = stacks.guard_costs_mapping,
-                                py::arg("blocking") = blocking_statistics(i)));
+        workers.append(py::dict(
+            py::arg("index") = i, py::arg("actors") = worker->live_count(), py::arg("ready") = worker->ready_count(),
+            py::arg("sleeping") = worker->sleeping(), py::arg("switches") = read(counters.switches),
+            py::arg("started") = read(counters.started), py::arg("finished") = read(counters.finished),
+            py::arg("messages") = read(counters.messages),
+            py::arg("messages_from_other_workers") = read(counters.remote_messages),
+            py::arg("waits") = read(counters.waits), py::arg("preemptions") = read(counters.preemptions),
+            py::arg("stacks_trimmed") = read(counters.stacks_trimmed), py::arg("stacks_in_use") = stacks.in_use,
+            py::arg("stacks_warm") = stacks.warm, py::arg("stacks_cold") = stacks.cold,
+            py::arg("stack_bytes_reserved") = stacks.reserved_bytes,
+            py::arg("guard_costs_mapping") = stacks.guard_costs_mapping, py::arg("blocking") = blocking_statistics(i)));
     }
     return py::dict(py::arg("workers") = workers, py::arg("actors") = scheduler.table().alive(),
-                    py::arg("dead_letters") = scheduler.dead_letters(), py::arg("max_workers") = scheduler.options().workers,
-                    py::arg("buffers") = buffers());
+                    py::arg("dead_letters") = scheduler.dead_letters(),
+                    py::arg("max_workers") = scheduler.options().workers, py::arg("buffers") = buffers());
 }
 
 py::list processes() {
@@ -180,7 +186,9 @@ py::list processes() {
     return result;
 }
 
-double seconds_since(Instant then) { return std::max(0.0, std::chrono::duration<double>(monotonic_now() - then).count()); }
+double seconds_since(Instant then) {
+    return std::max(0.0, std::chrono::duration<double>(monotonic_now() - then).count());
+}
 
 // Copies under the pin, makes Python objects after it: allocation may run finalisers.
 py::object process_info(py::handle pid) {
@@ -220,24 +228,27 @@ py::object process_info(py::handle pid) {
         }
         seen.home = home;
         seen.site = actor.spawn_site;
-        if (actor.registered.load(memory_order_relaxed)) seen.registered = running_scheduler().registry().names_of(actor.pid);
+        if (actor.registered.load(memory_order_relaxed))
+            seen.registered = running_scheduler().registry().names_of(actor.pid);
     });
     if (!alive) return py::none();
     py::list registered;
     for (const std::string& name : seen.registered) registered.append(name);
     const bool parked = seen.state == ActorState::parked;
-    return py::dict(py::arg("pid") = pid, py::arg("name") = seen.named ? py::object(py::str(seen.name)) : py::none(),
-                    py::arg("parent") = pid_object(seen.parent), py::arg("state") = state_name(seen.state),
-                    py::arg("waiting_for") = parked ? py::object(py::str(wait_reason_name(seen.wait))) : py::none(),
-                    py::arg("waiting_for_pid") = pid_object(parked ? seen.awaited : Pid{}),
-                    py::arg("waiting_seconds") = parked ? py::object(py::float_(seconds_since(seen.parked_since))) : py::none(),
-                    py::arg("reductions") = seen.reductions,
-                    py::arg("worker") = seen.home < 0 ? py::none() : py::object(py::int_(seen.home)),
-                    py::arg("messages") = seen.mailbox,
-                    py::arg("mailbox_limit") = seen.mailbox_limit ? py::object(py::int_(seen.mailbox_limit)) : py::none(), py::arg("buffers") = seen.buffers,
-                    py::arg("buffer_bytes") = seen.buffer_bytes, py::arg("registered_names") = py::tuple(registered),
-                    py::arg("spawned_at") = seen.site ? py::object(py::str(seen.site->file + ":" + std::to_string(seen.site->line)))
-                                                      : py::none());
+    return py::dict(
+        py::arg("pid") = pid, py::arg("name") = seen.named ? py::object(py::str(seen.name)) : py::none(),
+        py::arg("parent") = pid_object(seen.parent), py::arg("state") = state_name(seen.state),
+        py::arg("waiting_for") = parked ? py::object(py::str(wait_reason_name(seen.wait))) : py::none(),
+        py::arg("waiting_for_pid") = pid_object(parked ? seen.awaited : Pid{}),
+        py::arg("waiting_seconds") = parked ? py::object(py::float_(seconds_since(seen.parked_since))) : py::none(),
+        py::arg("reductions") = seen.reductions,
+        py::arg("worker") = seen.home < 0 ? py::none() : py::object(py::int_(seen.home)),
+        py::arg("messages") = seen.mailbox,
+        py::arg("mailbox_limit") = seen.mailbox_limit ? py::object(py::int_(seen.mailbox_limit)) : py::none(),
+        py::arg("buffers") = seen.buffers, py::arg("buffer_bytes") = seen.buffer_bytes,
+        py::arg("registered_names") = py::tuple(registered),
+        py::arg("spawned_at") =
+            seen.site ? py::object(py::str(seen.site->file + ":" + std::to_string(seen.site->line))) : py::none());
 }
 
 py::object worker_index() {
@@ -292,20 +303,25 @@ void fill_module(py::module_& module) {
     // The capsule dies with the module's dict, which is late in the interpreter's end but before its types' memory.
     module.attr("_state") = py::reinterpret_steal<py::object>(PyCapsule_New(owned.release(), nullptr, forget_state));
 
-    check(add_sync_types(module.ptr(), state) && add_task_types(module.ptr(), state) && add_timer_functions(module.ptr(), state));
-    check(add_io(module.ptr(), state) && add_select(module.ptr(), state) && add_buffer_type(module.ptr(), state) && add_portal(module.ptr(), state));
+    check(add_sync_types(module.ptr(), state) && add_task_types(module.ptr(), state) &&
+          add_timer_functions(module.ptr(), state));
+    check(add_io(module.ptr(), state) && add_select(module.ptr(), state) && add_buffer_type(module.ptr(), state) &&
+          add_portal(module.ptr(), state));
     add_type(module, "Pid", state.pid_type);
     add_type(module, "JoinHandle", state.join_handle_type);
     add_type(module, "Sender", state.sender_type);
     add_type(module, "Receiver", state.receiver_type);
-    for (PyMethodDef* functions : {module_functions, codec_functions, actor_functions, channel_functions, spawn_functions, signal_functions, receive_functions, select_functions, simulation_functions, portal_functions})
+    for (PyMethodDef* functions :
+         {module_functions, codec_functions, actor_functions, channel_functions, spawn_functions, signal_functions,
+          receive_functions, select_functions, simulation_functions, portal_functions})
         check(PyModule_AddFunctions(module.ptr(), functions) == 0);
 
     module.attr("__version__") = SMARM_VERSION;
     module.def("_statistics", statistics);
     module.def("_process_info", process_info);
     module.def("processes", processes, "Return the Pids of all living actors, of every worker.");
-    module.def("worker_index", worker_index, "Return the index of the worker that the caller runs on, or None outside of the runtime.");
+    module.def("worker_index", worker_index,
+               "Return the index of the worker that the caller runs on, or None outside of the runtime.");
 }
 
 }  // namespace smarm::bind

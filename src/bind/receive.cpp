@@ -127,7 +127,8 @@ PyObject* receive(PyObject*, PyObject* const* arguments, Py_ssize_t count, PyObj
 // Returns the message that a server gets: smarm.Call(ref, caller, request).
 OwnedParcel encode_call(InterpreterState& state, Pid caller, MonitorRef ref, PyObject* request) {
     PyObject* module = PyImport_ImportModule("smarm._signals");
-    PyObject* call = module ? PyObject_CallMethod(module, "Call", "NNO", make_ref(ref), make_pid(caller), request) : nullptr;
+    PyObject* call =
+        module ? PyObject_CallMethod(module, "Call", "NNO", make_ref(ref), make_pid(caller), request) : nullptr;
     Py_XDECREF(module);
     if (!call) return nullptr;
     OwnedParcel parcel = state.codec.encode(call, "message");
@@ -200,7 +201,8 @@ PyObject* reply(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
     Worker* worker = require_actor("reply");
     if (!worker) return nullptr;
     if (count != 2 || !PyTuple_Check(arguments[0]) || PyTuple_GET_SIZE(arguments[0]) != 3 ||
-        !is_pid(*interpreter_state(), PyTuple_GET_ITEM(arguments[0], 1)) || !PyLong_Check(PyTuple_GET_ITEM(arguments[0], 0))) {
+        !is_pid(*interpreter_state(), PyTuple_GET_ITEM(arguments[0], 1)) ||
+        !PyLong_Check(PyTuple_GET_ITEM(arguments[0], 0))) {
         PyErr_SetString(PyExc_TypeError, "reply() takes the smarm.Call that is answered, and the answer");
         return nullptr;
     }

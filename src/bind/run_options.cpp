@@ -17,8 +17,8 @@ bool read_run_options(PyObject* options, RuntimeConfig& config) {
     double stall_seconds = 0;
     if (!PyArg_ParseTuple(options, "InnnddddIIInnnnp", &config.workers, &stack_bytes, &main_stack_bytes, &warm_stacks,
                           &shutdown_seconds, &spin_seconds, &slice_seconds, &stall_seconds, &config.mailbox_limit,
-                          &config.report_dead_letters, &config.message_depth, &message_bytes, &pool_bytes,
-                          &max_actors, &max_stack_bytes, &pickle))
+                          &config.report_dead_letters, &config.message_depth, &message_bytes, &pool_bytes, &max_actors,
+                          &max_stack_bytes, &pickle))
         return false;
     config.stack_bytes = static_cast<std::size_t>(stack_bytes);
     config.main_stack_bytes = static_cast<std::size_t>(main_stack_bytes);

@@ -1,5 +1,5 @@
-#include "bind/arguments.h"
 #include "bind/signal_functions.h"
+#include "bind/arguments.h"
 
 #include <new>
 
@@ -74,7 +74,8 @@ PyObject* demonitor_ref(PyObject*, PyObject* arguments, PyObject* keywords) {
     static const char* names[] = {"ref", "flush", nullptr};
     unsigned long long ref = 0;
     int flush = 0;
-    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "K|$p:demonitor", const_cast<char**>(names), &ref, &flush)) return nullptr;
+    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "K|$p:demonitor", const_cast<char**>(names), &ref, &flush))
+        return nullptr;
     Worker* worker = require_actor("demonitor");
     if (!worker) return nullptr;
     Actor& self = *worker->current();
@@ -138,7 +139,8 @@ PyObject* shield(PyObject*, PyObject* enter) {
     if (!worker) return nullptr;
     Actor& self = *worker->current();
     if (enter == Py_True) {
-        if (self.shield_depth == 255) return raise_error("ConfigError", "shield() sections are nested more than 255 deep");
+        if (self.shield_depth == 255)
+            return raise_error("ConfigError", "shield() sections are nested more than 255 deep");
         ++self.shield_depth;
         Py_RETURN_NONE;
     }
@@ -187,7 +189,9 @@ PyObject* register_name(PyObject*, PyObject* const* arguments, Py_ssize_t count)
             taken = !scheduler.registry().add(name, pid);
             if (!taken) actor.registered.store(true, memory_order_release);
         });
-        if (!alive) return raise_error("NotRegistered", "<pid %u.%u> cannot be registered: it has ended", pid.index, pid.generation);
+        if (!alive)
+            return raise_error("NotRegistered", "<pid %u.%u> cannot be registered: it has ended", pid.index,
+                               pid.generation);
         if (taken) {
             PyErr_Format(PyExc_ValueError, "the name %R is taken by another actor", arguments[0]);
             return nullptr;
@@ -202,7 +206,8 @@ PyObject* unregister_name(PyObject*, PyObject* name) {
     Worker* worker = require_actor("unregister");
     std::string text;
     if (!worker || !read_name(name, text)) return nullptr;
-    if (!worker->scheduler().registry().remove(text)) return raise_error("NotRegistered", "no actor has the name %R", name);
+    if (!worker->scheduler().registry().remove(text))
+        return raise_error("NotRegistered", "no actor has the name %R", name);
     Py_RETURN_NONE;
 }
 
@@ -217,7 +222,9 @@ PyObject* whereis(PyObject*, PyObject* name) {
 
 }  // namespace
 
-PyObject* make_ref(MonitorRef ref) { return call_signals("Ref", Py_BuildValue("(K)", static_cast<unsigned long long>(ref))); }
+PyObject* make_ref(MonitorRef ref) {
+    return call_signals("Ref", Py_BuildValue("(K)", static_cast<unsigned long long>(ref)));
+}
 
 namespace {
 
@@ -237,13 +244,15 @@ PyObject* make_child_signal(const char* name, PyObject* arguments) {
 }  // namespace
 
 PyObject* make_notice(const Notice& notice) {
-    if (notice.kind == Notice::Kind::child_late) return make_child_signal("Timeout", Py_BuildValue("(N)", make_pid(notice.pid)));
+    if (notice.kind == Notice::Kind::child_late)
+        return make_child_signal("Timeout", Py_BuildValue("(N)", make_pid(notice.pid)));
     PyObject* reason = reason_to_python(*notice.reason);
     if (!reason) return nullptr;
     PyObject* pid = notice.pid ? make_pid(notice.pid) : Py_NewRef(Py_None);
     if (notice.kind == Notice::Kind::exit) return call_signals("Exit", Py_BuildValue("(NN)", pid, reason));
     if (notice.kind == Notice::Kind::child_ended)
-        return make_child_signal(notice.reason->kind() == ExitKind::failed ? "Panic" : "Exit", Py_BuildValue("(NN)", pid, reason));
+        return make_child_signal(notice.reason->kind() == ExitKind::failed ? "Panic" : "Exit",
+                                 Py_BuildValue("(NN)", pid, reason));
     return call_signals("Down", Py_BuildValue("(NNN)", make_ref(notice.ref), pid, reason));
 }
 
@@ -253,7 +262,8 @@ bool read_address(const InterpreterState& state, Scheduler& scheduler, PyObject*
         return true;
     }
     if (!PyUnicode_Check(address)) {
-        PyErr_Format(PyExc_TypeError, "an actor is named by its Pid or its registered name, not by %.100s", Py_TYPE(address)->tp_name);
+        PyErr_Format(PyExc_TypeError, "an actor is named by its Pid or its registered name, not by %.100s",
+                     Py_TYPE(address)->tp_name);
         return false;
     }
     std::string name;
@@ -265,26 +275,37 @@ bool read_address(const InterpreterState& state, Scheduler& scheduler, PyObject*
 
 PyMethodDef signal_functions[] = {
     {"link", link_to, METH_O,
-     "link(pid, /)\n--\n\nLink the running actor with another: when one ends with another reason than \"normal\", the other is asked to exit "
-     "with the same\nreason, or gets an Exit message if it traps exits.  A link to an ended actor acts at once, with \"noproc\"."},
+     "link(pid, /)\n--\n\nLink the running actor with another: when one ends with another reason than \"normal\", the "
+     "other is asked to exit "
+     "with the same\nreason, or gets an Exit message if it traps exits.  A link to an ended actor acts at once, with "
+     "\"noproc\"."},
     {"unlink", unlink_from, METH_O, "unlink(pid, /)\n--\n\nRemove a link; its exit signal can no longer arrive."},
     {"monitor", monitor_actor, METH_O,
-     "monitor(pid, /)\n--\n\nReturn a Ref; when the actor ends, Down(ref, pid, reason) arrives, at once with \"noproc\" if it has ended."},
-    {"demonitor", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(demonitor_ref)), METH_VARARGS | METH_KEYWORDS,
-     "demonitor(ref, *, flush=False)\n--\n\nEnd a monitor; True when it was still there.  flush also takes its Down out of the mailbox."},
+     "monitor(pid, /)\n--\n\nReturn a Ref; when the actor ends, Down(ref, pid, reason) arrives, at once with "
+     "\"noproc\" if it has ended."},
+    {"demonitor", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(demonitor_ref)),
+     METH_VARARGS | METH_KEYWORDS,
+     "demonitor(ref, *, flush=False)\n--\n\nEnd a monitor; True when it was still there.  flush also takes its Down "
+     "out of the mailbox."},
     {"exit", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(exit_actor)), METH_FASTCALL,
-     "exit(pid, reason, /)\n--\n\nSend an exit signal: ActorExit(reason) is raised in the actor at its next park or safe point, or it gets an "
-     "Exit\nmessage if it traps exits.  \"normal\" is ignored by actors that do not; \"kill\" is as kill().  False: nobody has the pid."},
+     "exit(pid, reason, /)\n--\n\nSend an exit signal: ActorExit(reason) is raised in the actor at its next park or "
+     "safe point, or it gets an "
+     "Exit\nmessage if it traps exits.  \"normal\" is ignored by actors that do not; \"kill\" is as kill().  False: "
+     "nobody has the pid."},
     {"kill", kill_actor, METH_O,
-     "kill(pid, /)\n--\n\nEnd an actor; it cannot trap this.  ActorExit is raised in it at every park, so that finally blocks run and "
+     "kill(pid, /)\n--\n\nEnd an actor; it cannot trap this.  ActorExit is raised in it at every park, so that finally "
+     "blocks run and "
      "end;\nits links and monitors see \"killed\".  False: nobody has the pid."},
     {"trap_exit", trap_exit, METH_O,
-     "trap_exit(flag, /)\n--\n\nTurn exit signals to the running actor into Exit messages, or back.  Returns what it was."},
+     "trap_exit(flag, /)\n--\n\nTurn exit signals to the running actor into Exit messages, or back.  Returns what it "
+     "was."},
     {"_shield", shield, METH_O, nullptr},
     {"register", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(register_name)), METH_FASTCALL,
-     "register(name, pid=self(), /)\n--\n\nGive an actor a name, usable wherever a Pid is; dropped when it ends.\n\nRaises ValueError when the "
+     "register(name, pid=self(), /)\n--\n\nGive an actor a name, usable wherever a Pid is; dropped when it "
+     "ends.\n\nRaises ValueError when the "
      "name is taken, NotRegistered when the actor has ended."},
-    {"unregister", unregister_name, METH_O, "unregister(name, /)\n--\n\nTake the name away.  Raises NotRegistered when nobody has it."},
+    {"unregister", unregister_name, METH_O,
+     "unregister(name, /)\n--\n\nTake the name away.  Raises NotRegistered when nobody has it."},
     {"whereis", whereis, METH_O, "whereis(name, /)\n--\n\nReturn the Pid of the actor with that name, or None."},
     {nullptr, nullptr, 0, nullptr},
 };

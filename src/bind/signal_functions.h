@@ -5,6 +5,8 @@
 
 #include "smarm/sched/signals.h"
 
+#include "smarm/interp/interpreter_state.h"
+
 namespace smarm::bind {
 
 extern PyMethodDef signal_functions[];

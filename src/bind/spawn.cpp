@@ -51,7 +51,8 @@ bool read_options(PyObject* const* values, PyObject* names, Options& options) {
         else {
             PyErr_Format(PyExc_TypeError,
                          "spawn() got an unexpected keyword argument %R; the actor's own keyword arguments go in with "
-                         "functools.partial or a lambda", name);
+                         "functools.partial or a lambda",
+                         name);
             return false;
         }
     }
@@ -96,8 +97,8 @@ bool read_placement(unsigned workers, int own, bool simulated, PyObject* callabl
             return true;
         }
     }
-    raise_error("ConfigError", "on= is %s\"main\", a worker's index from 0 to %u, or None; not %R", own == kOutside ? "" : "\"local\", ",
-                workers - 1, on);
+    raise_error("ConfigError", "on= is %s\"main\", a worker's index from 0 to %u, or None; not %R",
+                own == kOutside ? "" : "\"local\", ", workers - 1, on);
     return false;
 }
 
@@ -106,7 +107,8 @@ bool read_stack_size(PyObject* wish, std::uint32_t& bytes) {
     const Py_ssize_t number = PyNumber_AsSsize_t(wish, nullptr);
     if (number == -1 && PyErr_Occurred()) return false;
     if (number < static_cast<Py_ssize_t>(kMinStackBytes) || number > static_cast<Py_ssize_t>(kMaxStackBytes)) {
-        raise_error("ConfigError", "stack_size must be from %zu to %zu bytes, not %R", kMinStackBytes, kMaxStackBytes, wish);
+        raise_error("ConfigError", "stack_size must be from %zu to %zu bytes, not %R", kMinStackBytes, kMaxStackBytes,
+                    wish);
         return false;
     }
     bytes = static_cast<std::uint32_t>(number);
@@ -140,12 +142,13 @@ bool read_mailbox_limit(const Options& options, std::uint32_t configured, std::u
 }
 
 // How callable and arguments get to the actor. Empty with an exception set when they cannot.
-std::optional<PyActor::Start> make_start(InterpreterState& state, bool local, PyObject* callable, PyObject* const* values,
-                                         Py_ssize_t count) {
+std::optional<PyActor::Start> make_start(InterpreterState& state, bool local, PyObject* callable,
+                                         PyObject* const* values, Py_ssize_t count) {
     PyObject* arguments = PyTuple_New(count);
     if (!arguments) return {};
     for (Py_ssize_t i = 0; i < count; ++i) PyTuple_SET_ITEM(arguments, i, Py_NewRef(values[i]));
-    if (local && state.codec.is_immutable(arguments)) return PyActor::Start{Py_NewRef(callable), arguments, nullptr, nullptr};
+    if (local && state.codec.is_immutable(arguments))
+        return PyActor::Start{Py_NewRef(callable), arguments, nullptr, nullptr};
     OwnedParcel encoded_callable = local ? nullptr : state.codec.encode(callable, "function");
     OwnedParcel encoded_arguments = local || encoded_callable ? state.codec.encode(arguments, "args") : nullptr;
     Py_DECREF(arguments);
@@ -176,7 +179,8 @@ bool read_flag(PyObject* value, bool& flag) {
 }
 
 // False with an exception set.
-bool read_order(PyObject* const* arguments, Py_ssize_t count, PyObject* names, std::uint32_t mailbox_limit, Order& order) {
+bool read_order(PyObject* const* arguments, Py_ssize_t count, PyObject* names, std::uint32_t mailbox_limit,
+                Order& order) {
     if (count < 1) {
         PyErr_SetString(PyExc_TypeError, "spawn() needs the function that the actor is to run");
         return false;
@@ -186,7 +190,8 @@ bool read_order(PyObject* const* arguments, Py_ssize_t count, PyObject* names, s
         PyErr_Format(PyExc_TypeError, "spawn() needs something callable, not %.100s", Py_TYPE(order.callable)->tp_name);
         return false;
     }
-    if (!read_options(arguments + count, names, order.options) || !read_stack_size(order.options.stack_size, order.stack_bytes))
+    if (!read_options(arguments + count, names, order.options) ||
+        !read_stack_size(order.options.stack_size, order.stack_bytes))
         return false;
     try {
         if (PyObject* name = order.options.name; name != Py_None) {
@@ -226,8 +231,10 @@ PyObject* raise_not_spawned(Scheduler& scheduler, Allocated allocated) {
     if (allocated == Allocated::too_many_actors)
         return raise_error("ActorLimit", "there are %zu actors, more are not allowed by max_actors", limits.actors);
     if (allocated == Allocated::too_many_stack_bytes)
-        return raise_error("ActorLimit", "the actors' stacks would have more than %zu bytes of address space, which max_stack_bytes "
-                           "does not allow: end actors, or give them less with stack_size", limits.stack_bytes);
+        return raise_error("ActorLimit",
+                           "the actors' stacks would have more than %zu bytes of address space, which max_stack_bytes "
+                           "does not allow: end actors, or give them less with stack_size",
+                           limits.stack_bytes);
     return PyErr_NoMemory();
 }
 
@@ -239,8 +246,8 @@ PyObject* spawn(PyObject*, PyObject* const* arguments, Py_ssize_t count, PyObjec
     Placement placement;
     Runtime* runtime = Runtime::current();
     if (!worker || !read_order(arguments, count, names, runtime->config().mailbox_limit, order) ||
-        !read_placement(worker->scheduler().options().workers, static_cast<int>(worker->index()), worker->simulation() != nullptr, order.callable, order.options.on,
-                        placement))
+        !read_placement(worker->scheduler().options().workers, static_cast<int>(worker->index()),
+                        worker->simulation() != nullptr, order.callable, order.options.on, placement))
         return nullptr;
     Instant limit = kNever;
     if (!read_timeout(order.options.time_limit, *worker, limit)) return nullptr;
@@ -342,15 +349,22 @@ PyObject* raise_not_there(std::uint64_t run) {
 
 PyMethodDef spawn_functions[] = {
     {"spawn", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(spawn)), METH_FASTCALL | METH_KEYWORDS,
-     "spawn(function, /, *args, on=None, name=None, link=False, monitor=False, signal=False, time_limit=None, stack_size=None, "
+     "spawn(function, /, *args, on=None, name=None, link=False, monitor=False, signal=False, time_limit=None, "
+     "stack_size=None, "
      "mailbox_limit=None, on_full='error')\n--\n\nStart an actor that runs function(*args), and return its "
-     "JoinHandle.\n\nargs are copied like messages (immutable ones may be shared).  on chooses the worker: None lets any worker take a "
-     "module-level function,\nwhile nested functions, lambdas and other callables with state stay on the caller's worker; \"local\" is the "
-     "caller's, \"main\" the one with the\nmain interpreter, a number that worker.  link and monitor relate the caller to the actor before it can run (the "
-     "handle's monitor is the Ref).  signal tells its end as Signal.Exit or Signal.Panic;\ntime_limit (seconds) does that, too, and tells Signal.Timeout when it "
+     "JoinHandle.\n\nargs are copied like messages (immutable ones may be shared).  on chooses the worker: None lets "
+     "any worker take a "
+     "module-level function,\nwhile nested functions, lambdas and other callables with state stay on the caller's "
+     "worker; \"local\" is the "
+     "caller's, \"main\" the one with the\nmain interpreter, a number that worker.  link and monitor relate the caller "
+     "to the actor before it can run (the "
+     "handle's monitor is the Ref).  signal tells its end as Signal.Exit or Signal.Panic;\ntime_limit (seconds) does "
+     "that, too, and tells Signal.Timeout when it "
      "has not ended by then.  stack_size is in bytes.  "
-     "mailbox_limit is how many messages may wait for it (0: any number; None: as configured); when so many do,\nsend raises "
-     "MailboxFull in the sender (on_full=\"error\") or the message is a dead letter (\"drop_newest\").\nRaises TypeError, "
+     "mailbox_limit is how many messages may wait for it (0: any number; None: as configured); when so many do,\nsend "
+     "raises "
+     "MailboxFull in the sender (on_full=\"error\") or the message is a dead letter (\"drop_newest\").\nRaises "
+     "TypeError, "
      "ConfigError, NotSendable, ActorLimit, MemoryError, NoRuntime."},
     {nullptr, nullptr, 0, nullptr},
 };

@@ -39,7 +39,8 @@ PyObject* Decoder::read_global_name() {
 }
 
 PyObject* Decoder::read_global() {
-    if (codec_.limits.objects == Objects::none) return bad("a reference to a function or class, which is not allowed here");
+    if (codec_.limits.objects == Objects::none)
+        return bad("a reference to a function or class, which is not allowed here");
     Handle module(read_global_name());
     if (!module) return nullptr;
     Handle name(read_global_name());
@@ -54,7 +55,8 @@ PyObject* Decoder::read_global() {
 }
 
 Decoder::Step Decoder::open_object(Tag tag) {
-    if (codec_.limits.objects == Objects::none) return fail("an object of another than the built-in types, which is not allowed");
+    if (codec_.limits.objects == Objects::none)
+        return fail("an object of another than the built-in types, which is not allowed");
     if (codec_.limits.objects == Objects::data && tag == Tag::Call) return fail("a call, which is not allowed");
     if (!cache_.prepare()) return Step::Failed;
     return push(Build::Object, nullptr, 0, tag, false);

@@ -79,8 +79,10 @@ Encoder::Step Encoder::write_global(PyObject* value, PyObject* name) {
                       noun(value), name, module.get(), name);
     }
     if (codec_.main_by_value && is_main(cache_, module.get())) {
-        return refuse("%s '%U' of a __main__ that is no file travels by pickle's protocol, which is turned off "
-                      "(pickle=False, --no-pickle): put it into a module", noun(value), name);
+        return refuse(
+            "%s '%U' of a __main__ that is no file travels by pickle's protocol, which is turned off "
+            "(pickle=False, --no-pickle): put it into a module",
+            noun(value), name);
     }
     put(Tag::Global);
     write_name(is_main(cache_, module.get()) ? cache_.main_name.get() : module.get());

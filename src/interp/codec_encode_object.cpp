@@ -149,8 +149,9 @@ int Encoder::is_data(PyObject* value) {
 }
 
 Encoder::Step Encoder::refuse_pickle(PyObject* value) {
-    return unsendable(value, "it would travel by pickle's protocol, which is turned off (pickle=False, --no-pickle); send its "
-                             "parts as built-in types or plain instances");
+    return unsendable(value,
+                      "it would travel by pickle's protocol, which is turned off (pickle=False, --no-pickle); send its "
+                      "parts as built-in types or plain instances");
 }
 
 // Returns a string (the name of a global) or a tuple if the object does as it should, or nothing with an exception set.

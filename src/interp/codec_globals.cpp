@@ -63,7 +63,8 @@ Handle find_module(Cache& cache, PyObject* name) {
     return module;
 }
 
-Handle find_global(Cache& cache, PyObject* module_name, PyObject* qualified_name) {
+// find_global, once.
+static Handle look_up(Cache& cache, PyObject* module_name, PyObject* qualified_name) {
     Handle found = find_module(cache, module_name);
     if (!found) return {};
     Py_ssize_t length = PyUnicode_GET_LENGTH(qualified_name);
@@ -81,6 +82,14 @@ Handle find_global(Cache& cache, PyObject* module_name, PyObject* qualified_name
         if (dot == -2) return {};
     }
     return found;
+}
+
+Handle find_global(Cache& cache, PyObject* module_name, PyObject* qualified_name) {
+    Handle found = look_up(cache, module_name, qualified_name);
+    if (found || !PyErr_Occurred() || !PyErr_ExceptionMatches(PyExc_AttributeError)) return found;
+    // The import that this actor waited for may have been cut short by the exit of another: then it begins anew.
+    PyErr_Clear();
+    return look_up(cache, module_name, qualified_name);
 }
 
 Handle module_of(Cache& cache, PyObject* object, PyObject* name) {

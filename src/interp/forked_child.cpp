@@ -32,7 +32,8 @@ unsigned fork_count() noexcept { return forks.load(memory_order_relaxed); }
 
 void end_forked_child(PyObject* exception) {
     PyObject* module = PyImport_ImportModule("smarm._failure");
-    PyObject* done = module ? PyObject_CallMethod(module, "end_child", "(O)", exception ? exception : Py_None) : nullptr;
+    PyObject* done =
+        module ? PyObject_CallMethod(module, "end_child", "(O)", exception ? exception : Py_None) : nullptr;
     if (!done) PyErr_Print();
     _exit(1);
 }

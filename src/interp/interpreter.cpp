@@ -51,7 +51,8 @@ bool prepare_interpreter(const MainSnapshot& snapshot, unsigned worker_index) {
     // The path first, with the C API: smarm itself may be found only through it.
     PyObject* path = PyDict_GetItemString(values, "path");
     PyObject* index = PyLong_FromUnsignedLong(worker_index);
-    const bool ready = path && index && PySys_SetObject("path", path) == 0 && PyDict_SetItemString(values, "index", index) == 0;
+    const bool ready =
+        path && index && PySys_SetObject("path", path) == 0 && PyDict_SetItemString(values, "index", index) == 0;
     Py_XDECREF(index);
     PyObject* done = nullptr;
     if (ready) done = call_worker_helper("prepare", Py_NewRef(values));

@@ -31,7 +31,8 @@ atomic<std::uint64_t> epoch{1};
 
 }  // namespace
 
-InterpreterState::InterpreterState() : locks(std::make_unique<StdlibLocks>()), blocking(std::make_unique<BlockingPool>()) {}
+InterpreterState::InterpreterState()
+    : locks(std::make_unique<StdlibLocks>()), blocking(std::make_unique<BlockingPool>()) {}
 
 InterpreterState::~InterpreterState() {
     Py_XDECREF(reinterpret_cast<PyObject*>(pid_type));

@@ -4,8 +4,7 @@ namespace smarm {
 namespace {
 
 struct PidObject {
-    PyObject_HEAD
-    Pid pid;
+    PyObject_HEAD Pid pid;
 };
 
 PidObject& as_pid(PyObject* self) { return *reinterpret_cast<PidObject*>(self); }
@@ -39,12 +38,14 @@ PyObject* pid_generation(PyObject* self, void*) { return PyLong_FromUnsignedLong
 
 PyGetSetDef pid_attributes[] = {
     {"index", pid_index, nullptr, "Slot of the actor table; used again by later actors.", nullptr},
-    {"generation", pid_generation, nullptr, "How many actors have had this slot; with the index it is unique.", nullptr},
+    {"generation", pid_generation, nullptr, "How many actors have had this slot; with the index it is unique.",
+     nullptr},
     {nullptr, nullptr, nullptr, nullptr, nullptr},
 };
 
 PyType_Slot pid_slots[] = {
-    {Py_tp_doc, const_cast<char*>("The name of one actor. Immutable, hashable, ordered, sendable; never names another actor.")},
+    {Py_tp_doc,
+     const_cast<char*>("The name of one actor. Immutable, hashable, ordered, sendable; never names another actor.")},
     {Py_tp_dealloc, reinterpret_cast<void*>(pid_dealloc)},
     {Py_tp_repr, reinterpret_cast<void*>(pid_repr)},
     {Py_tp_hash, reinterpret_cast<void*>(pid_hash)},

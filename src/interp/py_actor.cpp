@@ -158,7 +158,8 @@ void PyActor::finish_with_error() {
         end_by_exit(exception);
         return;
     }
-    if (PyErr_GivenExceptionMatches(exception, PyExc_SystemExit)) {  // as in threads: it ends this actor only, and is no failure
+    if (PyErr_GivenExceptionMatches(exception,
+                                    PyExc_SystemExit)) {  // as in threads: it ends this actor only, and is no failure
         Py_DECREF(exception);
         finish_with_result(Py_NewRef(Py_None));
         return;
@@ -196,8 +197,9 @@ void PyActor::cancelled(bool out_of_memory) noexcept {
         exit_reason = ExitReason::plain(ExitKind::failed);
         finish(OutcomeKind::failed, Message());
     } else {
-        PyErr_SetString(PyExc_MemoryError, "no memory for the actor's stack; it never ran (fewer actors, or a smaller "
-                                           "stack_size, need less)");
+        PyErr_SetString(PyExc_MemoryError,
+                        "no memory for the actor's stack; it never ran (fewer actors, or a smaller "
+                        "stack_size, need less)");
         finish_with_error();
     }
     join_ = nullptr;

@@ -54,7 +54,8 @@ const SpawnSite* current_spawn_site() noexcept {
             return found->second;
         }
         if (known.size() >= kMostKnown) forget_spawn_sites();
-        const SpawnSite* site = intern(text(code->co_filename), PyCode_Addr2Line(code, instruction), text(code->co_qualname));
+        const SpawnSite* site =
+            intern(text(code->co_filename), PyCode_Addr2Line(code, instruction), text(code->co_qualname));
         known.emplace(Place{code, instruction}, site);
         return site;
     } catch (const std::bad_alloc&) {

@@ -48,7 +48,8 @@ std::unique_ptr<Driver> make_reactor() {
 void simulate(Simulation& simulation, SchedulerOptions& options) {
     options.workers = 1;
     options.spin_limit = Duration::zero();
-    options.monitor = {.time_slice = Duration::zero(), .stall_threshold = Duration::zero(), .on_stall = {}, .on_deadlock = {}};
+    options.monitor = {
+        .time_slice = Duration::zero(), .stall_threshold = Duration::zero(), .on_stall = {}, .on_deadlock = {}};
     options.simulation = &simulation;
     options.make_driver = [&simulation]() -> std::unique_ptr<Driver> {
         auto reactor = std::make_unique<SimulatedReactor>(simulation);
@@ -81,7 +82,8 @@ PyObject* handle_signal(PyObject*, PyObject* arguments) {
     PyObject* frame = nullptr;
     if (!PyArg_ParseTuple(arguments, "iO", &number, &frame)) return nullptr;
     SignalWatch::handled();
-    PyObject* exception = PyObject_CallNoArgs(number == SIGINT ? PyExc_KeyboardInterrupt : interpreter_state()->actor_exit);
+    PyObject* exception =
+        PyObject_CallNoArgs(number == SIGINT ? PyExc_KeyboardInterrupt : interpreter_state()->actor_exit);
     Runtime* runtime = Runtime::current();
     if (!exception) return nullptr;
     if (!runtime) PyErr_SetRaisedException(exception);
@@ -110,10 +112,12 @@ void report_dead_letters(const DeadLetterReport& report) {
         case DeadLetter::no_memory: why = "for which there was no memory"; break;
     }
     char count[40] = "a dead letter";
-    if (report.count > 1) std::snprintf(count, sizeof count, "%llu dead letters", static_cast<unsigned long long>(report.count));
+    if (report.count > 1)
+        std::snprintf(count, sizeof count, "%llu dead letters", static_cast<unsigned long long>(report.count));
     char from[40] = "";
     if (report.from) std::snprintf(from, sizeof from, " from <pid %u.%u>", report.from.index, report.from.generation);
-    std::fprintf(stderr, "smarm: %s%s to <pid %u.%u>, %s%s\n", count, from, report.target.index, report.target.generation, why,
+    std::fprintf(stderr, "smarm: %s%s to <pid %u.%u>, %s%s\n", count, from, report.target.index,
+                 report.target.generation, why,
                  report.last ? " (from now on dead letters are only counted: smarm.statistics().dead_letters)" : "");
 }
 
@@ -149,7 +153,8 @@ PyObject* Runtime::run(const RuntimeConfig& config, PyObject* main, PyObject* ar
     Runtime* none = nullptr;
     if (!running.compare_exchange_strong(none, runtime, memory_order_acq_rel)) {
         delete runtime;
-        return raise_error("AlreadyRunning", "a smarm runtime is already running in this process; inside an actor use spawn");
+        return raise_error("AlreadyRunning",
+                           "a smarm runtime is already running in this process; inside an actor use spawn");
     }
     watch_forks([] { return running.exchange(nullptr, memory_order_acq_rel) != nullptr; });
     try {
@@ -178,13 +183,16 @@ bool Runtime::prepare() {
     Message::set_local_release([](void* object) { Py_DECREF(static_cast<PyObject*>(object)); });
     install_data_stack_hook();
     install_allocation_hook();
-    if (!install_stdlib_locks() || !install_stdlib_sleep() || !install_stdlib_sockets() || !install_stdlib_threads() || !install_stdlib_fork()) return false;
+    if (!install_stdlib_locks() || !install_stdlib_sleep() || !install_stdlib_sockets() || !install_stdlib_threads() ||
+        !install_stdlib_fork())
+        return false;
     if (config_.simulation && !install_stdlib_simulation()) return false;
     SchedulerOptions options;
     options.workers = config_.workers;
     options.stacks.stack_bytes = config_.stack_bytes;
     options.stacks.warm_stacks = config_.warm_stacks;
-    options.limits = {config_.max_actors, config_.max_stack_bytes ? config_.max_stack_bytes : SIZE_MAX, config_.stack_bytes};
+    options.limits = {config_.max_actors, config_.max_stack_bytes ? config_.max_stack_bytes : SIZE_MAX,
+                      config_.stack_bytes};
     options.stop_timeout = config_.shutdown_timeout;
     options.spin_limit = config_.spin;
     options.monitor = {config_.time_slice, config_.stall_threshold, report_stall, on_deadlock};
@@ -242,9 +250,11 @@ PyObject* Runtime::run_main(PyObject* main, PyObject* arguments) {
 
     auto name = std::make_unique<std::string>("main");
     std::unique_ptr<MailboxLimit> mailbox_limit;
-    if (config_.mailbox_limit) mailbox_limit = std::make_unique<MailboxLimit>(config_.mailbox_limit, OnMailboxFull::error);
+    if (config_.mailbox_limit)
+        mailbox_limit = std::make_unique<MailboxLimit>(config_.mailbox_limit, OnMailboxFull::error);
     auto join = make_shared_ref<JoinState>(false);
-    auto actor = std::make_unique<PyActor>(PyActor::Start{Py_NewRef(main), Py_NewRef(arguments), nullptr, nullptr}, join);
+    auto actor =
+        std::make_unique<PyActor>(PyActor::Start{Py_NewRef(main), Py_NewRef(arguments), nullptr, nullptr}, join);
     PyActor& main_actor = *actor;
     PyObject* exception = nullptr;
     main_actor.make_main(stop_running, &exception);
@@ -270,8 +280,7 @@ PyObject* Runtime::run_main(PyObject* main, PyObject* arguments) {
     }
     Py_BEGIN_ALLOW_THREADS  // a visitor may need the GIL to leave
     close_to_visitors();
-    Py_END_ALLOW_THREADS
-    forget_stuck_workers();
+    Py_END_ALLOW_THREADS forget_stuck_workers();
     signals.restore();
     for (int number : {SIGINT, SIGTERM}) put_back_default_handler(number, handler);
     Py_XDECREF(handler);
@@ -286,8 +295,8 @@ PyObject* Runtime::run_main(PyObject* main, PyObject* arguments) {
         Py_XDECREF(exception);
         PyErr_Clear();
         // As without smarm: the process ends by the signal, now that everything has been cleaned up.
-        PyObject* flushed = PyRun_String("import sys\nfor s in (sys.stdout, sys.stderr):\n  s and s.flush()\n", Py_file_input,
-                                         PyEval_GetBuiltins(), nullptr);
+        PyObject* flushed = PyRun_String("import sys\nfor s in (sys.stdout, sys.stderr):\n  s and s.flush()\n",
+                                         Py_file_input, PyEval_GetBuiltins(), nullptr);
         Py_XDECREF(flushed);
         PyErr_Clear();
         std::signal(SIGTERM, SIG_DFL);
@@ -313,7 +322,9 @@ void Runtime::forget_stuck_workers() {
 
 void Runtime::watch_signals(SignalWatch& signals, PyObject* handler, PyRider& rider) {
     rider.check_signals = run_signal_handlers;
-    const auto take = [handler](int number) { return has_default_handler(number) && replace_default_handler(number, handler); };
+    const auto take = [handler](int number) {
+        return has_default_handler(number) && replace_default_handler(number, handler);
+    };
     const auto look = [this, &rider] {
         rider.notice_signals();
         scheduler_->worker(0)->nudge();
@@ -347,7 +358,8 @@ void Runtime::enter_worker(Worker& worker) {
         ready = false;
     }
     if (!ready) {
-        std::fprintf(stderr, "smarm: worker %u has no interpreter: %s; its actors fail\n", worker.index(), error.c_str());
+        std::fprintf(stderr, "smarm: worker %u has no interpreter: %s; its actors fail\n", worker.index(),
+                     error.c_str());
         if (own) Py_EndInterpreter(own);
         worker.refuse();
         return;

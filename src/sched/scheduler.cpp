@@ -31,7 +31,9 @@ void deliver_chain(MpscNode* node) noexcept {
 }  // namespace
 
 Scheduler::Scheduler(SchedulerOptions options)
-    : options_(std::move(options)), table_(options_.limits, options_.simulation != nullptr), monitor_(*this, options_.monitor) {
+    : options_(std::move(options)),
+      table_(options_.limits, options_.simulation != nullptr),
+      monitor_(*this, options_.monitor) {
     SMARM_ASSERT(options_.workers >= 1 && options_.workers <= kMaxWorkers, "the number of workers was not checked");
     if (!options_.enter_worker) options_.enter_worker = [](Worker& worker) { worker.run(); };
 }
@@ -224,7 +226,8 @@ void Scheduler::run_main() noexcept {
 void Scheduler::join_workers() noexcept {
     std::unique_lock guard(start_mutex_);
     // A worker without actors is gone at once; a short time or none at all is meant for actors, not for its thread.
-    const Duration patience = std::max<Duration>(options_.stop_timeout + options_.stop_timeout / 2, std::chrono::seconds(1));
+    const Duration patience =
+        std::max<Duration>(options_.stop_timeout + options_.stop_timeout / 2, std::chrono::seconds(1));
     const auto all_but = [this](std::size_t left) { return ended_ + left == threads_.size(); };
     workers_ended_.wait_until(guard, deadline_after(monotonic_now(), patience), [&] { return all_but(0); });
     std::size_t left = 0;

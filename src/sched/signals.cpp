@@ -10,8 +10,14 @@ namespace {
 // One signal under way to an actor of another worker, or to one that has not started.
 struct SignalPost final : Post {
     enum class Kind : std::uint8_t { link, unlink, monitor, demonitor, exit, link_exit, down, reply };
-    SignalPost(Kind its_kind, Pid its_from, Pid its_to, MonitorRef its_ref = 0, Ref<ExitReason> its_reason = nullptr) noexcept
-        : Post(deliver_signal), kind(its_kind), from(its_from), to(its_to), ref(its_ref), reason(std::move(its_reason)) {}
+    SignalPost(Kind its_kind, Pid its_from, Pid its_to, MonitorRef its_ref = 0,
+               Ref<ExitReason> its_reason = nullptr) noexcept
+        : Post(deliver_signal),
+          kind(its_kind),
+          from(its_from),
+          to(its_to),
+          ref(its_ref),
+          reason(std::move(its_reason)) {}
     static void deliver_signal(Post& post) noexcept;
     const Kind kind;
     const Pid from;
@@ -26,7 +32,8 @@ bool send_signal(std::unique_ptr<SignalPost> signal);
 
 Ref<ExitReason> reason_of_kind(ExitKind kind) { return ExitReason::plain(kind); }
 
-void notify(Actor& receiver, Notice::Kind kind, MonitorRef ref, Pid pid, Ref<ExitReason> reason, OwnedParcel payload = nullptr) {
+void notify(Actor& receiver, Notice::Kind kind, MonitorRef ref, Pid pid, Ref<ExitReason> reason,
+            OwnedParcel payload = nullptr) {
     ParcelBuilder builder;
     builder.attach(make_shared_ref<Notice>(kind, ref, pid, std::move(reason), std::move(payload)));
     if (!receiver.worker->deliver(receiver, Message(builder.finish()))) throw std::bad_alloc();
@@ -48,7 +55,8 @@ void receive_exit(Actor& actor, Pid from, const Ref<ExitReason>& reason) {
 // Tells the parent when the child has not ended in time. On the parent's worker, for as long as the parent has the child.
 class TimeLimit final : public ChildLimit, TimerNode {
 public:
-    TimeLimit(Actor& parent, Pid child, MonitorRef ref) noexcept : TimerNode(fire), parent_(parent), child_(child), ref_(ref) {}
+    TimeLimit(Actor& parent, Pid child, MonitorRef ref) noexcept
+        : TimerNode(fire), parent_(parent), child_(child), ref_(ref) {}
     ~TimeLimit() override { parent_.worker->timers().cancel(*this); }
     void arm(Instant limit) noexcept { parent_.worker->arm_timer(*this, limit); }
 
@@ -112,9 +120,11 @@ void act(Actor& actor, SignalPost& signal) {
 // There is nobody: links and monitors learn it, everything else is dropped.
 void bounce(const SignalPost& signal) {
     if (signal.kind == Kind::link)
-        send_signal(std::make_unique<SignalPost>(Kind::link_exit, signal.to, signal.from, 0, reason_of_kind(ExitKind::noproc)));
+        send_signal(
+            std::make_unique<SignalPost>(Kind::link_exit, signal.to, signal.from, 0, reason_of_kind(ExitKind::noproc)));
     else if (signal.kind == Kind::monitor)
-        send_signal(std::make_unique<SignalPost>(Kind::down, signal.to, signal.from, signal.ref, reason_of_kind(ExitKind::noproc)));
+        send_signal(std::make_unique<SignalPost>(Kind::down, signal.to, signal.from, signal.ref,
+                                                 reason_of_kind(ExitKind::noproc)));
 }
 
 void SignalPost::deliver_signal(Post& post) noexcept {
@@ -183,7 +193,8 @@ void unlink(Actor& self, Pid other) {
 }
 
 MonitorRef make_monitor_ref() noexcept {
-    if (const Worker* worker = this_worker(); worker && worker->simulation()) return worker->simulation()->next_monitor_ref();
+    if (const Worker* worker = this_worker(); worker && worker->simulation())
+        return worker->simulation()->next_monitor_ref();
     static atomic<MonitorRef> last{0};
     return last.fetch_add(1, memory_order_relaxed) + 1;
 }
@@ -237,7 +248,8 @@ void announce_end(Actor& actor) noexcept {
     if (!actor.relations) return;
     const std::unique_ptr<Relations> relations = std::move(actor.relations);
     Ref<ExitReason> reason = actor.exit_reason ? actor.exit_reason : reason_of_kind(ExitKind::normal);
-    for (Pid linked : relations->links) send_signal(std::make_unique<SignalPost>(Kind::link_exit, actor.pid, linked, 0, reason));
+    for (Pid linked : relations->links)
+        send_signal(std::make_unique<SignalPost>(Kind::link_exit, actor.pid, linked, 0, reason));
     for (const auto& [ref, watcher] : relations->watchers)
         send_signal(std::make_unique<SignalPost>(Kind::down, actor.pid, watcher, ref, reason));
     for (const auto& [ref, target] : relations->watching)

@@ -255,7 +255,7 @@ void Worker::run_actor(Actor& actor) noexcept {
         }
     }
     actor.state.store(ActorState::running, memory_order_relaxed);
-    switch_budget_ = simulation_ ? 0 : kSwitchBudget;  // a simulation chooses at every switch
+    switch_budget_ = simulation_ ? 0 : kSwitchBudget;       // a simulation chooses at every switch
     detail::allocation_budget = detail::kAllocationBudget;  // what the worker itself allocated is nobody's
     set_current(&actor);
     WorkerCounters::add(counters_.switches);
@@ -437,7 +437,8 @@ bool Worker::wants_new_actor(bool look_around) const noexcept {
 }
 
 bool Worker::has_waiting_work() const noexcept {
-    return ready_.size() || preempted_.size() || !inbox_.empty() || scheduler_.has_unstarted() || driver_->is_watching();
+    return ready_.size() || preempted_.size() || !inbox_.empty() || scheduler_.has_unstarted() ||
+           driver_->is_watching();
 }
 
 bool Worker::has_outside_work() const noexcept {

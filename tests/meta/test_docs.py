@@ -10,7 +10,9 @@ import pytest
 from smarm._config import OPTIONS
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "include").rglob("*.md")])
+PAGES = sorted(
+    [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "include").rglob("*.md")]
+)
 PROGRAM = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
@@ -35,7 +37,13 @@ def test_every_relative_link_leads_to_a_file(page):
 
 
 def default_text(option):
-    return "see text" if not option.default else f"{option.default:g}" if isinstance(option.default, float) else str(option.default)
+    return (
+        "see text"
+        if not option.default
+        else f"{option.default:g}"
+        if isinstance(option.default, float)
+        else str(option.default)
+    )
 
 
 def test_the_table_of_options_is_the_one_in_the_code():

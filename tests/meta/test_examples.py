@@ -14,7 +14,9 @@ ARGUMENTS = {"primes.py": ["20000", "8"], "million.py": ["1000"], "ring.py": ["5
 @pytest.mark.parametrize("example", sorted(path.name for path in EXAMPLES.glob("*.py")))
 def test_example_runs(example, launcher):
     program = sys.executable if launcher == "python" else str(Path(sys.executable).with_name("smarm-host"))
-    done = subprocess.run([program, EXAMPLES / example, *ARGUMENTS.get(example, [])], capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [program, EXAMPLES / example, *ARGUMENTS.get(example, [])], capture_output=True, text=True, timeout=120
+    )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout
 

@@ -8,7 +8,17 @@ import subprocess
 
 import pytest
 
-KINDS = ["mmap", "madvise", "mprotect", "epoll_create1", "epoll_ctl", "eventfd", "pthread_create", "operator new", "pipe2"]
+KINDS = [
+    "mmap",
+    "madvise",
+    "mprotect",
+    "epoll_create1",
+    "epoll_ctl",
+    "eventfd",
+    "pthread_create",
+    "operator new",
+    "pipe2",
+]
 
 PROGRAM = """
     import ctypes, os, socket, sys, time
@@ -96,7 +106,22 @@ def fail_nth(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     assert compiler, "the tests need a C compiler"
     library = tmp_path_factory.mktemp("preloaded") / "fail_nth.so"
     source = pathlib.Path(__file__).with_name("fail_nth.c")
-    subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", library, source, "-ldl", "-pthread", "-Wl,--no-as-needed", "-lstdc++"], check=True)
+    subprocess.run(
+        [
+            compiler,
+            "-shared",
+            "-fPIC",
+            "-O1",
+            "-o",
+            library,
+            source,
+            "-ldl",
+            "-pthread",
+            "-Wl,--no-as-needed",
+            "-lstdc++",
+        ],
+        check=True,
+    )
     return library
 
 

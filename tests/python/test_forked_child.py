@@ -64,7 +64,14 @@ def test_a_child_that(action, spawned, succeed):
 @pytest.mark.parametrize("spawned", [False, True], ids=["main actor", "another actor"])
 @pytest.mark.parametrize(
     ("ending", "code"),
-    [("return 5", 0), ("sys.exit(3)", 3), ("sys.exit()", 0), ("sys.exit('why')", 1), ("1 / 0", 1), ("raise KeyboardInterrupt", 1)],
+    [
+        ("return 5", 0),
+        ("sys.exit(3)", 3),
+        ("sys.exit()", 0),
+        ("sys.exit('why')", 1),
+        ("1 / 0", 1),
+        ("raise KeyboardInterrupt", 1),
+    ],
 )
 def test_a_child_whose_actor_ends_is_a_program_that_ends(ending, code, spawned, run_app):
     call = "smarm.spawn(fork, on='local').join()" if spawned else "fork()"
@@ -85,7 +92,11 @@ run(lambda: {call})
 """
     )
     assert (result.code, result.out) == (0, f"child: exit function\nparent: {code}\n")
-    expected = {"1 / 0": "ZeroDivisionError", "sys.exit('why')": "why", "raise KeyboardInterrupt": "KeyboardInterrupt"}.get(ending, "")
+    expected = {
+        "1 / 0": "ZeroDivisionError",
+        "sys.exit('why')": "why",
+        "raise KeyboardInterrupt": "KeyboardInterrupt",
+    }.get(ending, "")
     assert expected in result.err
 
 

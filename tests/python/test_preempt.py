@@ -191,8 +191,8 @@ def test_exceptions_being_handled_stay_with_their_actor_under_preemption():
                     try:
                         raise
                     except ValueError as again:
-                        assert again is error
-                        assert again.args == (number,)
+                        assert again is error  # noqa: PT017
+                        assert again.args == (number,)  # noqa: PT017
             return number
 
         return [h.join() for h in [smarm.spawn(handle, n) for n in range(6)]]

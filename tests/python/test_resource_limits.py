@@ -144,7 +144,18 @@ def sent(message: Any, on: Any) -> Any:
 
 @pytest.mark.parametrize(
     "value",
-    [1, "text", [b"bytes", {"key": (1.5, None)}], {1, 2}, Point(1, [2]), Frozen(3), Pair(1, [2]), len, Point, wait_for_message],
+    [
+        1,
+        "text",
+        [b"bytes", {"key": (1.5, None)}],
+        {1, 2},
+        Point(1, [2]),
+        Frozen(3),
+        Pair(1, [2]),
+        len,
+        Point,
+        wait_for_message,
+    ],
     ids=repr,
 )
 def test_without_pickle_plain_data_travels(value, on):

@@ -159,7 +159,9 @@ def test_kill_runs_finally_blocks_and_cannot_be_swallowed(on):
     def main(on):
         handle = smarm.spawn(swallow, smarm.self(), on=on, monitor=True)
         assert smarm.receive() == "ready"
-        while smarm.process_info(handle.pid).state != "parked":  # a kill may act at any safe point: here it must find it waiting
+        while (
+            smarm.process_info(handle.pid).state != "parked"
+        ):  # a kill may act at any safe point: here it must find it waiting
             smarm.yield_now()
         smarm.kill(handle.pid)
         assert [smarm.receive(str) for _ in range(3)] == ["swallowed 1", "swallowed 2", "finally"]

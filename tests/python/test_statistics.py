@@ -193,7 +193,10 @@ def test_looking_at_actors_that_come_and_go_is_safe(succeed):
 
 
 def test_an_idle_runtime_uses_no_cpu_to_speak_of(succeed):
-    """Counted in wake-ups, not in time: workers that have nothing to do go to sleep and stay there."""
+    """Counted in wake-ups, not in time: workers that have nothing to do go to sleep and stay there.
+
+    Some few are meant: the timer, its wheel, a look at stacks that ran deep once the worker has come to rest.
+    """
     out = succeed("""
         import smarm
         def main():
@@ -202,7 +205,7 @@ def test_an_idle_runtime_uses_no_cpu_to_speak_of(succeed):
             before = [worker.waits for worker in smarm.statistics().workers]
             smarm.sleep(0.5)
             after = [worker.waits for worker in smarm.statistics().workers]
-            print(all(new - old <= 3 for old, new in zip(before, after)))
+            print(all(new - old <= 5 for old, new in zip(before, after)))
         smarm.run(main, workers=2)
     """)
     assert out == "True\n"

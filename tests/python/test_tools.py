@@ -264,7 +264,18 @@ def test_fails():
     assert smarm.spawn(int, "2").join() == 3
 """
     )
-    command = [BIN / "smarm-host", "--workers", "2", "-m", "pytest", "-p", "no:faulthandler", "-p", "no:cacheprovider", tmp_path]
+    command = [
+        BIN / "smarm-host",
+        "--workers",
+        "2",
+        "-m",
+        "pytest",
+        "-p",
+        "no:faulthandler",
+        "-p",
+        "no:cacheprovider",
+        tmp_path,
+    ]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert done.returncode == 1, done.stdout + done.stderr
     assert "assert 2 == 3" in done.stdout

@@ -82,10 +82,15 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=120.0)
     parser.add_argument("--seed", type=int, default=None, help="of the order of the jobs (default: a new one)")
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--time-slice", type=float, default=1e-4, help="seconds; short, so that there is much preemption")
+    parser.add_argument(
+        "--time-slice", type=float, default=1e-4, help="seconds; short, so that there is much preemption"
+    )
     options = parser.parse_args()
     seed = random.randrange(2**32) if options.seed is None else options.seed
-    print(f"soak: {options.minutes:g} minutes; again with: ./dev soak --minutes {options.minutes:g} --seed {seed}", flush=True)
+    print(
+        f"soak: {options.minutes:g} minutes; again with: ./dev soak --minutes {options.minutes:g} --seed {seed}",
+        flush=True,
+    )
     command = [sys.executable, "-X", "faulthandler", "-m", "tests.soak.load", str(options.minutes), str(seed)]
     command += [str(options.workers), str(options.time_slice)]
     try:

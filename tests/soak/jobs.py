@@ -5,6 +5,7 @@ A job is a function of a random.Random; it runs as an actor of any worker.  What
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
 import gc
 import importlib
@@ -47,7 +48,7 @@ def mailbox(chance):
     for number in range(chance.randrange(1, 50)):
         value = {"n": number, "text": "x" * chance.randrange(200), "list": [1.5, None, (b"b", {3})]}
         smarm.send(handle.pid, (smarm.self(), value))
-        assert smarm.receive(lambda message: message == value, timeout=PATIENCE) == value
+        assert smarm.receive(lambda message, value=value: message == value, timeout=PATIENCE) == value
     smarm.send(handle.pid, None)
     handle.join(PATIENCE)
 
@@ -66,10 +67,8 @@ def killing(chance):
     for handle in victims:
         smarm.kill(handle.pid)
     for handle in victims:
-        try:
+        with contextlib.suppress(smarm.ActorFailed):
             handle.join(PATIENCE)
-        except smarm.ActorFailed:
-            pass
     with lock.repair(PATIENCE):
         pass
 
@@ -116,15 +115,10 @@ def timers(chance):
     came = 9 if refs[cancelled].cancel() is not None else 10
     for _ in range(came):
         smarm.receive(timeout=PATIENCE)
-    try:
+    with contextlib.suppress(smarm.Timeout):
         smarm.receive(timeout=0.001)
-    except smarm.Timeout:
-        pass
-    try:
-        with smarm.timeout(0.002):
-            smarm.sleep(PATIENCE)
-    except smarm.Timeout:
-        pass
+    with contextlib.suppress(smarm.Timeout), smarm.timeout(0.002):
+        smarm.sleep(PATIENCE)
 
 
 def stdlib(chance):
@@ -209,14 +203,11 @@ def garbage(chance):
 
 def imports(chance):
     """Import a module anew, by several actors at once."""
-    name = chance.choice(["colorsys", "sndhdr", "bisect", "calendar", "fractions", "html.entities", "shlex", "textwrap"])
+    name = chance.choice(["colorsys", "bisect", "calendar", "fractions", "html.entities", "shlex", "textwrap"])
     sys.modules.pop(name, None)
 
     def load():
-        try:
-            importlib.import_module(name)
-        except ModuleNotFoundError:  # sndhdr is gone from 3.13 on
-            pass
+        importlib.import_module(name)
 
     smarm.join_all([smarm.spawn(load) for _ in range(3)], PATIENCE)
 

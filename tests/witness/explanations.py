@@ -27,14 +27,17 @@ EXPLANATIONS = (
 
 # (beginning of the exception or of the reason for skipping, explanation): what a bare subinterpreter does, too.
 OF_SUBINTERPRETERS = (
-    ("ValueError: signal only works in main thread", "signal handlers can be set in the main interpreter only: do it with `on=\"main\"`"),
+    (
+        "ValueError: signal only works in main thread",
+        'signal handlers can be set in the main interpreter only: do it with `on="main"`',
+    ),
     ("RuntimeError: daemon threads are disabled", "no daemon threads in subinterpreters"),
     ("RuntimeError: fork not supported", "no `os.fork` in subinterpreters; `subprocess` works"),
     ("RuntimeError: exec not supported", "no `os.exec*` in subinterpreters; `subprocess` works"),
     ("requires", "the test needs an extension module for tests that refuses subinterpreters"),
     ("needs", "the test needs an extension module for tests that refuses subinterpreters"),
     ("module _test", "the test needs an extension module for tests that refuses subinterpreters"),
-    ("Test needs Numpy", "numpy refuses subinterpreters: use it with `on=\"main\"`"),
+    ("Test needs Numpy", 'numpy refuses subinterpreters: use it with `on="main"`'),
     ("ImportError: module", "the test needs an extension module that refuses subinterpreters"),
 )
 

@@ -1,6 +1,6 @@
 """Makes docs/reference/compatibility.md's tables of results/*.json and explanations.py; see run.py.
 
-    python tests/witness/page.py      rewrite the page
+python tests/witness/page.py      rewrite the page
 """
 
 import collections
@@ -47,7 +47,9 @@ def tables(results):
                 continue
             bare = sum(difference["bare"] for difference in result["differences"])
             ours = len(result["differences"]) - bare
-            cells.append(f"{result['tests']}: {ours or 'none'}" + (f", {bare} as in any subinterpreter" if bare else ""))
+            cells.append(
+                f"{result['tests']}: {ours or 'none'}" + (f", {bare} as in any subinterpreter" if bare else "")
+            )
         lines.append(f"| `{module}` | " + " | ".join(cells) + " |")
     lines += ["", "### Differences of actors", ""]
     found = collections.defaultdict(lambda: collections.defaultdict(set))
@@ -64,7 +66,7 @@ def tables(results):
     lines += ["", "### Differences of subinterpreters", "", "| tests | why |", "|---|---|"]
     counted = collections.Counter()
     for of_version in results.values():
-        for module, result in of_version.items():
+        for result in of_version.values():
             for difference in result["differences"]:
                 if difference["bare"]:
                     counted[explanations.find_for_bare(difference)] += 1

@@ -23,15 +23,30 @@ sys.path.insert(0, str(HERE))
 
 import explanations  # noqa: E402
 
-MODULES = (
-    "test_queue test_threading test_context test_decimal test_socket test_ssl test_asyncio.test_locks "
-    "test_asyncio.test_queues test_asyncio.test_tasks test_json test_pickle test_sqlite3 test_logging test_functools "
-    "test_generators test_exceptions test_weakref test_gc"
-).split()
+MODULES = [
+    "test_queue",
+    "test_threading",
+    "test_context",
+    "test_decimal",
+    "test_socket",
+    "test_ssl",
+    "test_asyncio.test_locks",
+    "test_asyncio.test_queues",
+    "test_asyncio.test_tasks",
+    "test_json",
+    "test_pickle",
+    "test_sqlite3",
+    "test_logging",
+    "test_functools",
+    "test_generators",
+    "test_exceptions",
+    "test_weakref",
+    "test_gc",
+]
 MOST_RESTARTS = 40  # of a module that crashes or hangs
 TRIES = 3  # of a test that ended differently
 AT_THE_START, AT_THE_END = "(before the first test)", "(after the last test)"  # where a process died
-VERSION = "%d.%d" % sys.version_info[:2]
+VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
 class Process:
@@ -42,15 +57,29 @@ class Process:
         report.touch()
         self.report, self.patience = report, patience
         environment = {name: value for name, value in os.environ.items() if not re.match(r"PYTHON|SMARM_", name)}
-        command = [sys.executable, "-X", "faulthandler", str(HERE / "one_module.py"), mode, module, str(report), json.dumps(selection)]
+        command = [
+            sys.executable,
+            "-X",
+            "faulthandler",
+            str(HERE / "one_module.py"),
+            mode,
+            module,
+            str(report),
+            json.dumps(selection),
+        ]
         # In a directory of its own: tests make files in theirs.
         directory = report.parent / f"{report.stem}.cwd"
         directory.mkdir(exist_ok=True)
         with open(log, "a") as output:
             self.process = subprocess.Popen(
-                command, cwd=directory, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+                command,
+                cwd=directory,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
                 start_new_session=True,
-            )  # fmt: skip
+            )
 
     def finish(self):
         """Return (outcomes, how it ended): "end", "crash (...)" or "hang", the last two of the test that had started."""
@@ -155,14 +184,16 @@ def examine(module, on, directory, patience):
     found = []
     for test in different:
         outcome, *why = ours.get(test, ("not run", ""))
-        found.append({
-            "test": test.removeprefix(f"test.{module}."),
-            "plain": plain.get(test, ("not run",))[0],
-            "actor": outcome,
-            "why": _without_places("".join(why)),
-            "bare": _same_failure(bare, ours, test),
-            "sometimes": test in sometimes,
-        })  # fmt: skip
+        found.append(
+            {
+                "test": test.removeprefix(f"test.{module}."),
+                "plain": plain.get(test, ("not run",))[0],
+                "actor": outcome,
+                "why": _without_places("".join(why)),
+                "bare": _same_failure(bare, ours, test),
+                "sometimes": test in sometimes,
+            }
+        )
     return {"module": module, "tests": len(plain), "differences": found}
 
 
@@ -176,7 +207,10 @@ def show(result):
     """Print one module's result; return whether everything is explained."""
     module, found = result["module"], result["differences"]
     bare = sum(difference["bare"] for difference in found)
-    print(f"{module}: {result['tests']} tests, {len(found)} differ, {bare} of them in a bare subinterpreter, too", flush=True)
+    print(
+        f"{module}: {result['tests']} tests, {len(found)} differ, {bare} of them in a bare subinterpreter, too",
+        flush=True,
+    )
     complete = True
     for difference in found:
         if difference["bare"]:
@@ -184,7 +218,9 @@ def show(result):
         reason = explanations.find(module, difference)
         complete &= reason is not None
         often = " (sometimes)" if difference["sometimes"] else ""
-        print(f"  {difference['test']}: {difference['plain']}, in an actor {difference['actor']}{often}: {difference['why']}")
+        print(
+            f"  {difference['test']}: {difference['plain']}, in an actor {difference['actor']}{often}: {difference['why']}"
+        )
         print(f"      {reason or 'NOT EXPLAINED'}", flush=True)
     return complete
 
@@ -192,7 +228,9 @@ def show(result):
 def main():
     parser = argparse.ArgumentParser(prog="./dev witness", description=__doc__.split("\n")[0])
     parser.add_argument("modules", nargs="*", metavar="MODULE", help="test_queue ...; all by default")
-    parser.add_argument("--on", choices=("worker", "main"), default="worker", help="an actor of a worker, or the main actor")
+    parser.add_argument(
+        "--on", choices=("worker", "main"), default="worker", help="an actor of a worker, or the main actor"
+    )
     parser.add_argument("--save", action="store_true", help="keep the results for the documentation")
     parser.add_argument("--patience", type=float, default=120, help="seconds without any news that mean a hang")
     parser.add_argument("--directory", type=pathlib.Path, default=pathlib.Path("build/witness"), help="where logs go")

@@ -41,7 +41,20 @@ enum class ActorState : std::uint8_t { unstarted, ready, running, parked, dead }
 // What a parked actor waits for; names for people in wait_reason_name(). select: one of several things; select_message: and
 // a message is one of them.
 enum class WaitReason : std::uint8_t {
-    none, message, select_message, select, channel_receive, channel_send, join, sleep, lock, fd, blocking_call, event, condition, barrier
+    none,
+    message,
+    select_message,
+    select,
+    channel_receive,
+    channel_send,
+    join,
+    sleep,
+    lock,
+    fd,
+    blocking_call,
+    event,
+    condition,
+    barrier
 };
 
 // Whether a message ends the wait.
@@ -78,21 +91,21 @@ public:
 
     // --- what a resume touches -----------------------------------------------------------------------------------
     Context context;
-    void* rider_state = nullptr;      // handed to Rider::switch_to; nullptr: the worker's own state
-    Actor* next_ready = nullptr;      // link of the run queue
+    void* rider_state = nullptr;  // handed to Rider::switch_to; nullptr: the worker's own state
+    Actor* next_ready = nullptr;  // link of the run queue
     atomic<ActorState> state{ActorState::unstarted};
     atomic<WaitReason> wait_reason{WaitReason::none};
-    bool timed_out = false;           // the last park ended by its deadline
-    bool exit_requested = false;      // ActorExit is to be raised once, at the next park or safe point
-    bool loading_main = false;        // is loading the script into its worker: the load ends where it would park
-    bool killed = false;              // from then on at every park
-    bool scope_expired = false;       // a CancelScope it is in is to be left at the next park or safe point
-    std::uint8_t shield_depth = 0;    // shield() sections: none of these is raised
-    bool scope_unwinds = false;       // the last Wake::exit_requested was for a CancelScope
-    bool allocations_preempt = false; // native: it may be switched away in operator new (AllocationsPreempt)
-    atomic<bool> wake_posted{false};  // this Post is in the inbox of `worker`: further wakes need not post it again
-    Worker* worker = nullptr;         // set when started, never changed
-    atomic<std::uint64_t> reductions{0};   // its allocations up to its last turn; written by its worker
+    bool timed_out = false;               // the last park ended by its deadline
+    bool exit_requested = false;          // ActorExit is to be raised once, at the next park or safe point
+    bool loading_main = false;            // is loading the script into its worker: the load ends where it would park
+    bool killed = false;                  // from then on at every park
+    bool scope_expired = false;           // a CancelScope it is in is to be left at the next park or safe point
+    std::uint8_t shield_depth = 0;        // shield() sections: none of these is raised
+    bool scope_unwinds = false;           // the last Wake::exit_requested was for a CancelScope
+    bool allocations_preempt = false;     // native: it may be switched away in operator new (AllocationsPreempt)
+    atomic<bool> wake_posted{false};      // this Post is in the inbox of `worker`: further wakes need not post it again
+    Worker* worker = nullptr;             // set when started, never changed
+    atomic<std::uint64_t> reductions{0};  // its allocations up to its last turn; written by its worker
     atomic<std::int64_t> parked_since{0};  // when parked: about when that began, as a count of Instant
     // When parked: where the Pid (or its bits()) of the actor is that it waits for (a joined actor, the holder of a lock), or
     // nullptr. What it points to may be gone when another thread looks: read it with safe_read.
@@ -105,15 +118,15 @@ public:
     Pid pid;
     Pid parent;
     const SpawnSite* spawn_site = nullptr;
-    std::uint32_t stack_bytes = 0;    // wished slot size, 0: the default
-    Ref<ExitReason> exit_cause;       // what the exit request came with
-    Ref<ExitReason> exit_reason;      // how it ended; null: normally
-    MonitorRef marked_ref = 0;        // what the mailbox's mark was set for
-    HeldResource* held = nullptr;     // locks and scopes, see held_resource.h
+    std::uint32_t stack_bytes = 0;         // wished slot size, 0: the default
+    Ref<ExitReason> exit_cause;            // what the exit request came with
+    Ref<ExitReason> exit_reason;           // how it ended; null: normally
+    MonitorRef marked_ref = 0;             // what the mailbox's mark was set for
+    HeldResource* held = nullptr;          // locks and scopes, see held_resource.h
     std::unique_ptr<Relations> relations;  // links and monitors, made at the first one
-    atomic<bool> registered{false};   // has a name in the Registry
-    bool keeps_thread_ident = false;  // the main actor: threading takes it for its OS thread
-    std::unique_ptr<std::string> name;  // given by the user, or nullptr
+    atomic<bool> registered{false};        // has a name in the Registry
+    bool keeps_thread_ident = false;       // the main actor: threading takes it for its OS thread
+    std::unique_ptr<std::string> name;     // given by the user, or nullptr
 
     // What counts the buffers that this actor holds, made at the first call; on the actor's worker. Throws std::bad_alloc.
     Ref<BufferAccount> buffer_account();
@@ -127,7 +140,9 @@ private:
 // Says whose end or release the running actor waits for while this lives, to those who look at it. `whom` outlives it.
 class Awaits {
 public:
-    Awaits(Actor& actor, const Pid& whom) noexcept : actor_(actor) { actor_.awaited.store(&whom, memory_order_relaxed); }
+    Awaits(Actor& actor, const Pid& whom) noexcept : actor_(actor) {
+        actor_.awaited.store(&whom, memory_order_relaxed);
+    }
     Awaits(Actor& actor, const std::uint64_t& bits) noexcept : actor_(actor) {
         // SAFETY: a Pid lies in memory as its bits() do, and both are only copied from there.
         static_assert(sizeof(Pid) == sizeof bits && std::endian::native == std::endian::little);

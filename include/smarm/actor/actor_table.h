@@ -25,9 +25,9 @@
 namespace smarm {
 
 struct ActorLimits {
-    std::size_t actors = SIZE_MAX;          // alive at a time
-    std::size_t stack_bytes = SIZE_MAX;     // address space that their stacks have, or will have when they start
-    std::size_t default_stack_bytes = 0;    // of an actor that does not say
+    std::size_t actors = SIZE_MAX;        // alive at a time
+    std::size_t stack_bytes = SIZE_MAX;   // address space that their stacks have, or will have when they start
+    std::size_t default_stack_bytes = 0;  // of an actor that does not say
 };
 
 enum class Allocated : std::uint8_t { yes, no_memory, too_many_actors, too_many_stack_bytes };

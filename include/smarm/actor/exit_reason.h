@@ -27,7 +27,8 @@ public:
     const Parcel* parcel() const noexcept { return parcel_.get(); }
 
 private:
-    explicit ExitReason(ExitKind kind, OwnedParcel parcel = nullptr) noexcept : kind_(kind), parcel_(std::move(parcel)) {}
+    explicit ExitReason(ExitKind kind, OwnedParcel parcel = nullptr) noexcept
+        : kind_(kind), parcel_(std::move(parcel)) {}
     ExitKind kind_;
     OwnedParcel parcel_;
 };

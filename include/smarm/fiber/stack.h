@@ -34,9 +34,7 @@ public:
     // Bytes from low() to top().
     std::size_t usable_bytes() const noexcept { return static_cast<std::size_t>(top() - low()); }
     std::size_t slot_bytes() const noexcept { return slot_bytes_; }
-    bool contains(const void* address) const noexcept {
-        return address >= guard_ && address < guard_ + slot_bytes_;
-    }
+    bool contains(const void* address) const noexcept { return address >= guard_ && address < guard_ + slot_bytes_; }
 
 private:
     std::byte* guard_ = nullptr;

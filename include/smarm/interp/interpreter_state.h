@@ -19,16 +19,29 @@ class BlockingPool;
 class StdlibLocks;
 
 // The heap types that are found by number: see bind/native_object.h.
-enum class NativeTypeIndex : std::uint8_t { mutex, semaphore, event, condition, barrier, once, hold, timer, timeout, task_group, buffer, count };
+enum class NativeTypeIndex : std::uint8_t {
+    mutex,
+    semaphore,
+    event,
+    condition,
+    barrier,
+    once,
+    hold,
+    timer,
+    timeout,
+    task_group,
+    buffer,
+    count
+};
 
 struct InterpreterState {
     InterpreterState();
     ~InterpreterState();
 
     Codec codec;
-    std::unique_ptr<StdlibLocks> locks;  // see interp/stdlib_locks.h
+    std::unique_ptr<StdlibLocks> locks;      // see interp/stdlib_locks.h
     std::unique_ptr<BlockingPool> blocking;  // see interp/blocking_pool.h
-    PyObject* names = nullptr;           // the module's dict, which owns this (borrowed)
+    PyObject* names = nullptr;               // the module's dict, which owns this (borrowed)
     // Strong references.
     PyTypeObject* pid_type = nullptr;
     PyTypeObject* join_handle_type = nullptr;

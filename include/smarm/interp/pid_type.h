@@ -15,7 +15,9 @@ namespace smarm {
 PyTypeObject* create_pid_type();
 // Returns a new smarm.Pid of the attached interpreter.
 PyObject* make_pid(Pid pid);
-inline bool is_pid(const InterpreterState& state, PyObject* object) noexcept { return Py_IS_TYPE(object, state.pid_type); }
+inline bool is_pid(const InterpreterState& state, PyObject* object) noexcept {
+    return Py_IS_TYPE(object, state.pid_type);
+}
 // The value of a smarm.Pid.
 Pid pid_value(PyObject* pid) noexcept;
 

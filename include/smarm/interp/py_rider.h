@@ -57,9 +57,10 @@ private:
     PyThreadState* attached_;             // what switch_to made current last
     PyThreadState* collector_ = nullptr;  // switched away while it was collecting garbage (from a finaliser)
     atomic<bool> signalled_{false};       // check_signals is to be called
-    atomic<Instant::rep> asked_at_{0};  // when the pending call was queued or signalled again; relaxed: a pause, not an order
-    atomic<bool> attention_{false};       // a pending call is queued
-    atomic<bool> ending_{false};          // the destructor waits for the last one
+    atomic<Instant::rep> asked_at_{
+        0};  // when the pending call was queued or signalled again; relaxed: a pause, not an order
+    atomic<bool> attention_{false};  // a pending call is queued
+    atomic<bool> ending_{false};     // the destructor waits for the last one
 };
 
 // Sets the exception that Wake::exit_requested means for the running actor: ActorExit (or what set_exit_exception gave), or

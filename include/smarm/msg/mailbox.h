@@ -58,10 +58,10 @@ public:
 
 private:
     bool grow() noexcept;
-    Message* ring_ = nullptr;      // capacity_ words, of which size_ from head_ on hold messages
-    std::uint32_t capacity_ = 0;   // 0 or a power of two
+    Message* ring_ = nullptr;     // capacity_ words, of which size_ from head_ on hold messages
+    std::uint32_t capacity_ = 0;  // 0 or a power of two
     std::uint32_t head_ = 0;
-    std::uint32_t mark_ = 0;       // at most size_
+    std::uint32_t mark_ = 0;  // at most size_
     // Relaxed: written by the owner only, read by others for statistics.
     atomic<std::uint32_t> size_{0};
 };

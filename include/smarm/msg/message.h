@@ -23,7 +23,8 @@ public:
 
     Message() = default;
     static Message local(void* object) noexcept { return Message(reinterpret_cast<std::uintptr_t>(object)); }
-    explicit Message(OwnedParcel parcel) noexcept : word_(reinterpret_cast<std::uintptr_t>(parcel.release()) | kParcel) {}
+    explicit Message(OwnedParcel parcel) noexcept
+        : word_(reinterpret_cast<std::uintptr_t>(parcel.release()) | kParcel) {}
     Message(Message&& other) noexcept : word_(std::exchange(other.word_, 0)) {}
     Message& operator=(Message&& other) noexcept {
         std::swap(word_, other.word_);

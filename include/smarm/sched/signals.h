@@ -24,11 +24,12 @@ namespace smarm {
 class Notice final : public Shared {
 public:
     enum class Kind : std::uint8_t { exit, down, reply, child_ended, child_late };
-    Notice(Kind its_kind, MonitorRef its_ref, Pid its_pid, Ref<ExitReason> its_reason, OwnedParcel its_payload = nullptr) noexcept
+    Notice(Kind its_kind, MonitorRef its_ref, Pid its_pid, Ref<ExitReason> its_reason,
+           OwnedParcel its_payload = nullptr) noexcept
         : kind(its_kind), ref(its_ref), pid(its_pid), reason(std::move(its_reason)), payload(std::move(its_payload)) {}
     const Kind kind;
-    const MonitorRef ref;  // 0 for exit
-    const Pid pid;         // of the ended or answering actor
+    const MonitorRef ref;          // 0 for exit
+    const Pid pid;                 // of the ended or answering actor
     const Ref<ExitReason> reason;  // null for reply and child_late
     const OwnedParcel payload;     // of reply
 };

@@ -174,7 +174,9 @@ public:
     bool is_running_actor() const noexcept { return current() != nullptr; }
     // Whether somebody else could run, or something else must be looked at.
     bool has_waiting_work() const noexcept;
-    bool has_timer() const noexcept { return next_timer_.load(memory_order_relaxed) != kNever.time_since_epoch().count(); }
+    bool has_timer() const noexcept {
+        return next_timer_.load(memory_order_relaxed) != kNever.time_since_epoch().count();
+    }
     bool timer_due(Instant now) const noexcept {
         return now.time_since_epoch().count() >= next_timer_.load(memory_order_relaxed);
     }
@@ -242,17 +244,17 @@ private:
     std::unique_ptr<Driver> driver_;
     StackPool stacks_;
     TimerQueue timers_;
-    SpinLock rider_lock_;             // held by other threads while they use rider_, and while it changes
-    Actor* finished_ = nullptr;       // ended on its stack, to be freed by the worker's own context
-    atomic<std::size_t> live_{0};     // actors settled here that have not ended
+    SpinLock rider_lock_;          // held by other threads while they use rider_, and while it changes
+    Actor* finished_ = nullptr;    // ended on its stack, to be freed by the worker's own context
+    atomic<std::size_t> live_{0};  // actors settled here that have not ended
     atomic<bool> sleeping_{false};
-    atomic<bool> refusing_{false};    // in refuse(): takes no actors
+    atomic<bool> refusing_{false};  // in refuse(): takes no actors
     atomic<bool> stop_requested_{false};
-    Instant stop_deadline_{};         // of the current try
-    Instant ready_since_{};           // when an actor of preempted_ last had its turn
-    std::size_t turns_since_take_ = 0;  // of preempted_, since an actor was taken from the shared queue
-    std::uint64_t adopted_ = 0;       // actors that were ever settled here
-    std::uint64_t begun_ = 0;         // of them, those that had their first turn
+    Instant stop_deadline_{};                   // of the current try
+    Instant ready_since_{};                     // when an actor of preempted_ last had its turn
+    std::size_t turns_since_take_ = 0;          // of preempted_, since an actor was taken from the shared queue
+    std::uint64_t adopted_ = 0;                 // actors that were ever settled here
+    std::uint64_t begun_ = 0;                   // of them, those that had their first turn
     std::uint64_t begin_before_preempted_ = 0;  // begun_ must reach this before the first of preempted_ runs again
     // Of timers_; relaxed: the monitor may see an old one for one look.
     atomic<Instant::rep> next_timer_{kNever.time_since_epoch().count()};

@@ -74,7 +74,7 @@ private:
     friend class Reactor;
     int fd_;
     std::uint32_t number_ = 0;
-    std::uint64_t reactor_ = 0;  // id of the one that has the registration; 0: none
+    std::uint64_t reactor_ = 0;         // id of the one that has the registration; 0: none
     FdReadiness* readiness_ = nullptr;  // in that reactor
 };
 
@@ -104,7 +104,8 @@ public:
     // The owner has read all there was: the system said EAGAIN, or gave a stream's reader less than it asked for. Not after
     // the end of the stream or an error: those stay worth a try.
     void note_dry(OwnedFd& owned) noexcept {
-        if (owned.reactor_ == id_ && owned.readiness_->number == owned.number_) owned.readiness_->seen &= ~std::uint32_t{EPOLLIN};
+        if (owned.reactor_ == id_ && owned.readiness_->number == owned.number_)
+            owned.readiness_->seen &= ~std::uint32_t{EPOLLIN};
     }
     // Ends the registration without firing; does nothing when the wait is idle.
     void remove(FdWait& wait) noexcept;

@@ -127,7 +127,8 @@ int eventfd(unsigned value, int flags) noexcept {
     return -1;
 }
 
-int pthread_create(pthread_t* thread, const pthread_attr_t* attributes, void* (*start)(void*), void* argument) noexcept {
+int pthread_create(pthread_t* thread, const pthread_attr_t* attributes, void* (*start)(void*),
+                   void* argument) noexcept {
     using Create = int (*)(pthread_t*, const pthread_attr_t*, void* (*)(void*), void*);
     static const auto next = smarm::testing::original<Create>("pthread_create");
     return fails(Failing::thread) ? EAGAIN : next(thread, attributes, start, argument);

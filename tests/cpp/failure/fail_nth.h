@@ -12,8 +12,9 @@
 namespace smarm::testing {
 
 enum class Failing { mmap, madvise, mprotect, epoll_create, epoll_ctl, eventfd, thread, memory };
-inline constexpr Failing kAllFailing[] = {Failing::mmap,      Failing::madvise, Failing::mprotect, Failing::epoll_create,
-                                          Failing::epoll_ctl, Failing::eventfd, Failing::thread,   Failing::memory};
+inline constexpr Failing kAllFailing[] = {Failing::mmap,         Failing::madvise,   Failing::mprotect,
+                                          Failing::epoll_create, Failing::epoll_ctl, Failing::eventfd,
+                                          Failing::thread,       Failing::memory};
 const char* name_of(Failing kind) noexcept;
 
 class FailNth {

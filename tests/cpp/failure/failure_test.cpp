@@ -86,11 +86,12 @@ void scenario() {
         with_reactors(options);
         Scheduler scheduler(std::move(options));
         if (!scheduler.ensure_worker(0)) return;
-        if (!spawn(scheduler, std::make_unique<Main>(scheduler, [&] { exchange(tally); }), Scheduler::Place::on_worker, 0)) return;
+        if (!spawn(scheduler, std::make_unique<Main>(scheduler, [&] { exchange(tally); }), Scheduler::Place::on_worker,
+                   0))
+            return;
         scheduler.run_main();
     } catch (const std::bad_alloc&) {
-    } catch (const std::system_error&) {
-    }
+    } catch (const std::system_error&) {}
     CHECK(tally.ran.load() <= tally.spawned.load());
 }
 
