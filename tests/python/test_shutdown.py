@@ -35,9 +35,11 @@ def work(tx):
 """
 REFUSING = """
 def work(tx):
-    tx.send("ready")
     while True:
         try:
+            if tx:
+                tx.send("ready")  # in here: the exit may come right after it
+                tx = None
             smarm.receive()
         except BaseException:
             pass

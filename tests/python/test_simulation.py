@@ -243,7 +243,7 @@ def test_messages_of_one_sender_keep_their_order_and_those_of_two_are_free() -> 
         for name in "ab":
             assert [number for sender, number in got if sender == name] == [0, 1, 2, 3]
         orders.add(tuple(sender for sender, _ in got))
-    assert len(orders) > 30
+    assert len(orders) >= 20  # of 70; how many depends on the bytecode of the version
 
 
 def test_the_last_message_comes_before_the_end_is_told() -> None:
