@@ -135,13 +135,17 @@ PyObject* portal_send(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
     OwnedParcel parcel = state.codec.encode(arguments[2], "message");
     if (!parcel) return nullptr;
     const RuntimeVisit visit(run);
-    if (!visit) return raise_not_there(run);
-    Scheduler& scheduler = visit->scheduler();
     Pid pid;
-    if (!read_address(state, scheduler, arguments[1], pid)) return nullptr;
-    const Sent sent = scheduler.send(pid, parcel);
-    if (sent == Sent::full) return raise_mailbox_full(pid);
-    if (sent == Sent::nobody) scheduler.count_dead_letters(pid, DeadLetter::nobody);
+    if (!visit || !read_address(state, visit->scheduler(), arguments[1], pid)) {
+        parcel->give_back();
+        return visit ? nullptr : raise_not_there(run);
+    }
+    const Sent sent = visit->scheduler().send(pid, parcel);
+    if (sent == Sent::full) {
+        parcel->give_back();
+        return raise_mailbox_full(pid);
+    }
+    if (sent == Sent::nobody) visit->scheduler().count_dead_letters(pid, DeadLetter::nobody);
     Py_RETURN_NONE;
 }
 
