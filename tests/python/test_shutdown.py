@@ -35,11 +35,13 @@ def work(tx):
 """
 REFUSING = """
 def work(tx):
+    try:  # the exit may come right after the main actor has heard of this one
+        tx.send("ready")
+        smarm.receive()
+    except BaseException:
+        pass
     while True:
         try:
-            if tx:
-                tx.send("ready")  # in here: the exit may come right after it
-                tx = None
             smarm.receive()
         except BaseException:
             pass
