@@ -199,6 +199,9 @@ PyMethodDef sender_methods[] = {
     {nullptr, nullptr, 0, nullptr},
 };
 
+// `if tx:` asks whether there is one, not whether values wait.
+int end_is_true(PyObject*) { return 1; }
+
 PyType_Slot sender_slots[] = {
     {Py_tp_doc,
      const_cast<char*>("The end of a channel that values are put into.  Sendable; closed when the last one is gone.")},
@@ -207,6 +210,7 @@ PyType_Slot sender_slots[] = {
     {Py_tp_methods, sender_methods},
     {Py_tp_getset, end_attributes<SenderEnd>},
     {Py_sq_length, reinterpret_cast<void*>(end_length<SenderEnd>)},
+    {Py_nb_bool, reinterpret_cast<void*>(end_is_true)},
     {0, nullptr},
 };
 
@@ -279,6 +283,7 @@ PyType_Slot receiver_slots[] = {
     {Py_tp_iter, reinterpret_cast<void*>(PyObject_SelfIter)},
     {Py_tp_iternext, reinterpret_cast<void*>(receiver_next)},
     {Py_sq_length, reinterpret_cast<void*>(end_length<ReceiverEnd>)},
+    {Py_nb_bool, reinterpret_cast<void*>(end_is_true)},
     {0, nullptr},
 };
 

@@ -447,3 +447,13 @@ def test_an_end_that_dies_on_another_worker_closes_the_channel(succeed):
         smarm.run(main, workers=2)
     """)
     assert out == "[1]\nclosed\n"
+
+
+def test_an_end_of_an_empty_channel_is_true(alone):
+    def main():
+        tx, rx = smarm.channel()
+        assert tx
+        assert rx
+        assert len(tx) == len(rx) == 0
+
+    alone(main)
