@@ -44,6 +44,11 @@ def main(limit, actors):
     return sum(count for count, _ in results), per_worker
 
 
+def pool_main(limit, parts, processes):
+    with multiprocessing.get_context("spawn").Pool(processes) as pool:
+        return pool.starmap(count_primes, ranges(limit, parts))
+
+
 def timed(function, *args):
     start = time.perf_counter()
     result = function(*args)
@@ -59,7 +64,6 @@ if __name__ == "__main__":
     (count, per_worker), together = timed(lambda: smarm.run(main, limit, actors, workers=cpus))
     shares = ", ".join(f"worker {worker} ran {n}" for worker, n in sorted(per_worker.items()))
     print(f"{cpus} workers: {together:.2f} s, {alone / together:.2f} times as fast; of {actors} actors {shares}")
-    with multiprocessing.get_context("spawn").Pool(cpus) as pool:
-        counts, processes = timed(pool.starmap, count_primes, ranges(limit, actors))
-    print(f"multiprocessing.Pool({cpus}), its start not counted: {processes:.2f} s")
+    counts, processes = timed(pool_main, limit, actors, cpus)
+    print(f"multiprocessing.Pool({cpus}): {processes:.2f} s, {processes / together:.2f} times as long")
     assert count == sum(counts)

@@ -9,21 +9,30 @@
 namespace smarm {
 namespace {
 
+bool budget_left() noexcept { return --detail::allocation_budget > 0; }
+
+// Written so that the usual case is a decrement and two jumps, with no stack frame: Python's integers come through here. What is
+// rare has its own functions for that.
 template <PyMemAllocatorDomain domain>
 struct Counted {
     static inline PyMemAllocatorEx previous;
 
     static void* malloc(void* context, std::size_t size) {
-        count_allocation();
-        return previous.malloc(context, size);
+        if (budget_left()) [[likely]] return previous.malloc(context, size);
+        return look_first(previous.malloc, context, size);
     }
     static void* calloc(void* context, std::size_t count, std::size_t size) {
-        count_allocation();
-        return previous.calloc(context, count, size);
+        if (budget_left()) [[likely]] return previous.calloc(context, count, size);
+        return look_first(previous.calloc, context, count, size);
     }
     static void* realloc(void* context, void* memory, std::size_t size) {
-        count_allocation();
-        return previous.realloc(context, memory, size);
+        if (budget_left()) [[likely]] return previous.realloc(context, memory, size);
+        return look_first(previous.realloc, context, memory, size);
+    }
+    template <typename... Args>
+    [[gnu::noinline, gnu::cold]] static void* look_first(void* (*allocate)(Args...), Args... args) {
+        detail::budget_used_up();
+        return allocate(args...);
     }
     static void install() {
         PyMem_GetAllocator(domain, &previous);

@@ -4,7 +4,7 @@ namespace smarm {
 
 namespace detail {
 
-thread_local std::int32_t allocation_budget __attribute__((tls_model("initial-exec"))) = kAllocationBudget;
+constinit thread_local std::int32_t allocation_budget __attribute__((tls_model("initial-exec"))) = kAllocationBudget;
 
 void budget_used_up() noexcept {
     Worker* worker = smarm::this_worker();

@@ -14,7 +14,7 @@
 namespace smarm {
 
 namespace detail {
-thread_local Worker* this_worker __attribute__((tls_model("initial-exec"))) = nullptr;
+constinit thread_local Worker* this_worker __attribute__((tls_model("initial-exec"))) = nullptr;
 }
 
 namespace {

@@ -34,7 +34,7 @@ namespace detail {
 // What is left of the calling thread's allocations until the clock is looked at: see sched/preempt.h.
 inline constexpr std::int32_t kAllocationBudget = 256;
 // SAFETY: initial-exec as for this_worker below.
-extern thread_local std::int32_t allocation_budget __attribute__((tls_model("initial-exec")));
+extern constinit thread_local std::int32_t allocation_budget __attribute__((tls_model("initial-exec")));
 }  // namespace detail
 
 // How a park ended. woken may be spurious: the caller looks at its condition again. exit_requested: the caller must be
@@ -284,7 +284,7 @@ private:
 namespace detail {
 // SAFETY: initial-exec saves the call into the dynamic loader on each access; one pointer fits the static TLS surplus
 // that the loader keeps for libraries opened later.
-extern thread_local Worker* this_worker __attribute__((tls_model("initial-exec")));
+extern constinit thread_local Worker* this_worker __attribute__((tls_model("initial-exec")));
 }  // namespace detail
 
 // The worker of the calling OS thread, or nullptr.
