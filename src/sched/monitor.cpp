@@ -10,7 +10,8 @@
 namespace smarm {
 namespace {
 constexpr int kIdleLooks = 20;                                // of sleeping workers only, before the monitor sleeps
-constexpr Duration kSlowLook = std::chrono::milliseconds(5);  // when no busy worker has a second actor; never longer
+constexpr Duration kSlowLook = std::chrono::milliseconds(5);  // while nobody needs the monitor; never longer
+constexpr Duration kAlert = std::chrono::milliseconds(100);   // how long a worker that needed it is looked at often
 constexpr Duration kTrimPause = std::chrono::seconds(1);
 }  // namespace
 
@@ -20,6 +21,7 @@ struct Monitor::Turn {
     Instant since{};
     Instant asked{};      // when it was first asked to come to a safe point; the epoch: not yet
     Duration cpu_then{};  // the CPU time that its thread had used then
+    Instant needed{};  // when an actor last kept the worker longer than it would have by its own allocations
     bool reported = false;
     std::uint64_t trimmed = 0;  // the turn up to which the worker's stacks have been looked at
     Instant trimmed_at{};
@@ -50,15 +52,14 @@ void Monitor::run(Turn* turns) noexcept {
     while (!stopping_.load(memory_order_seq_cst)) {
         const Instant now = monotonic_now();
         bool busy = false;
-        bool contended = false;
+        Instant next_look = now + kSlowLook;
         for (unsigned i = 0; i < scheduler_.options().workers; ++i) {
             Worker* worker = scheduler_.worker(i);
             if (!worker) continue;
             ask_to_trim(*worker, turns[i], now);
             if (worker->sleeping()) continue;
             busy = true;
-            contended |= worker->live_count() > 1;
-            look_at(*worker, turns[i], now);
+            next_look = std::min(next_look, look_at(*worker, turns[i], now));
         }
         if (busy) {
             idle_looks = 0;
@@ -67,7 +68,7 @@ void Monitor::run(Turn* turns) noexcept {
             idle_looks = 0;
             continue;
         }
-        std::this_thread::sleep_for(contended ? std::min(options_.time_slice / 2, kSlowLook) : kSlowLook);
+        std::this_thread::sleep_for(next_look - now);
     }
 }
 
@@ -115,19 +116,31 @@ void Monitor::ask_to_trim(Worker& worker, Turn& turn, Instant now) noexcept {
     worker.request_trim();
 }
 
-void Monitor::look_at(Worker& worker, Turn& turn, Instant now) noexcept {
+// Returns when to look again. Actors that allocate give way by themselves (Worker::look_at_slice), and each look takes time from
+// somebody: one that nobody needs comes seldom, or soon after a timer.
+Instant Monitor::look_at(Worker& worker, Turn& turn, Instant now) noexcept {
     worker.note_time(now);
     const std::uint64_t number = worker.turn();
-    if (number != turn.number || !worker.is_running_actor()) {
+    const bool same = number == turn.number && worker.is_running_actor();
+    if (!same) {
         turn.number = number;
         turn.since = now;
         turn.asked = {};
         turn.reported = false;
-        if (!worker.timer_due(now)) return;
     }
-    const bool used_up = now - turn.since >= options_.time_slice - options_.time_slice / 8;
-    if (!worker.timer_due(now) && !(used_up && worker.has_waiting_work())) return;
-    worker.request_preemption(number);
+    const Duration slice = options_.time_slice;
+    const bool used_up = same && now - turn.since >= slice - slice / 8;
+    if (worker.timer_due(now) || (used_up && worker.has_waiting_work())) {
+        if (used_up || worker.timer_due(now - slice / 8)) turn.needed = now;
+        ask(worker, turn, now);
+    }
+    if (worker.live_count() < 2) return Instant::max();
+    if (now - turn.needed < kAlert) return now + slice / 2;
+    return std::clamp(worker.next_timer(), now, now + kSlowLook) + slice / 4;
+}
+
+void Monitor::ask(Worker& worker, Turn& turn, Instant now) noexcept {
+    worker.request_preemption(turn.number);
     if (options_.stall_threshold <= Duration::zero()) return;
     if (turn.asked == Instant{}) {
         turn.asked = now;

@@ -116,6 +116,14 @@ void Scheduler::find_runner() noexcept {
     }
 }
 
+bool Scheduler::has_worker_computing_less_than(std::size_t actors) const noexcept {
+    for (unsigned i = 0; i < options_.workers; ++i) {
+        const Worker* other = worker(i);
+        if (other && other->computing() < actors) return true;
+    }
+    return false;
+}
+
 bool Scheduler::take_unstarted(Worker& worker) noexcept {
     if (unstarted_count_.load(memory_order_relaxed) == 0) return false;
     Actor* actor = nullptr;

@@ -23,6 +23,8 @@ constexpr std::int32_t kSwitchBudget = 64;
 // actors are ready.
 constexpr std::uint32_t kPassesPerPoll = 16;
 constexpr std::uint32_t kStopTries = 3;
+// So many rounds of its computing actors a worker leaves new ones to a worker that has fewer: then that one may be stuck.
+constexpr std::size_t kRoundsLeftToOthers = 4;
 // So many new actors wait for their first turn: whoever spawned them lets them have it. What is woken meanwhile queues
 // behind them.
 constexpr std::uint64_t kCrowd = 256;
@@ -429,11 +431,14 @@ Actor* Worker::next_simulated() noexcept {
     return ready_.empty() ? nullptr : &ready_.take(simulation_->choose(ready_.size()));
 }
 
-// Whether to take an actor from the shared queue. Beside actors that compute, one for each of their rounds: who has more
-// of them takes new ones more slowly, so that they spread evenly over the workers, those that start a moment later included.
-bool Worker::wants_new_actor(bool look_around) const noexcept {
-    if (preempted_.empty() || simulation_) return look_around || ready_.empty();
-    return look_around && turns_since_take_ >= preempted_.size();
+// Whether to take an actor from the shared queue. Beside actors that compute, one for each of their rounds, and for a few rounds
+// it is left to a worker that has fewer of them: what has started stays where it is, so they must spread evenly now.
+bool Worker::wants_new_actor(bool look_around) noexcept {
+    const std::size_t computing = preempted_.size();
+    computing_.store(computing, memory_order_relaxed);
+    if (computing == 0 || simulation_) return look_around || ready_.empty();
+    if (!look_around || turns_since_take_ < computing) return false;
+    return turns_since_take_ >= kRoundsLeftToOthers * computing || !scheduler_.has_worker_computing_less_than(computing);
 }
 
 bool Worker::has_waiting_work() const noexcept {

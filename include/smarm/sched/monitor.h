@@ -1,9 +1,10 @@
 // monitor.h: one thread that notices actors that keep their worker too long.
 //
-// What:    every half time slice it looks at each busy worker. When the same turn has lasted a slice and another actor
-//          could run, or a timer is due, it asks the worker's rider to bring the actor to a safe point, where it is
-//          preempted. When the actor does not get there within `stall_threshold` (C code that keeps the interpreter), although its
-//          thread computes or is blocked, it calls on_stall once for that turn. When all workers sleep and nothing is left that could wake one, it calls on_deadlock.
+// What:    it looks at each busy worker: every half time slice while an actor there needs that, else seldom. When the same turn has
+//          lasted a slice and another actor could run, or a timer is due, it asks the worker's rider to bring the actor to a safe
+//          point, where it is preempted. When the actor does not get there within `stall_threshold` (C code that keeps the
+//          interpreter), although its thread computes or is blocked, it calls on_stall once for that turn. When all workers sleep
+//          and nothing is left that could wake one, it calls on_deadlock.
 // Stacks:  now and then it asks a worker to give back the pages of parked stacks that ran deep (Worker::request_trim).
 // Idle:    after a few looks at sleeping workers only it sleeps until a worker wakes: no CPU while nothing runs.
 // Threads: start, stop: the scheduler's owner; note_busy: any worker. Blocks: stop joins the thread.
@@ -51,7 +52,8 @@ public:
 private:
     struct Turn;
     void run(Turn* turns) noexcept;
-    void look_at(Worker& worker, Turn& turn, Instant now) noexcept;
+    Instant look_at(Worker& worker, Turn& turn, Instant now) noexcept;
+    void ask(Worker& worker, Turn& turn, Instant now) noexcept;
     void ask_to_trim(Worker& worker, Turn& turn, Instant now) noexcept;
     void sleep_until_busy() noexcept;
     bool any_worker_awake() const noexcept;

@@ -174,12 +174,9 @@ public:
     bool is_running_actor() const noexcept { return current() != nullptr; }
     // Whether somebody else could run, or something else must be looked at.
     bool has_waiting_work() const noexcept;
-    bool has_timer() const noexcept {
-        return next_timer_.load(memory_order_relaxed) != kNever.time_since_epoch().count();
-    }
-    bool timer_due(Instant now) const noexcept {
-        return now.time_since_epoch().count() >= next_timer_.load(memory_order_relaxed);
-    }
+    Instant next_timer() const noexcept { return Instant{Instant::duration{next_timer_.load(memory_order_relaxed)}}; }
+    bool has_timer() const noexcept { return next_timer() != kNever; }
+    bool timer_due(Instant now) const noexcept { return now >= next_timer(); }
     // Makes the worker look for parked actors whose stacks ran deep and give those pages back, when it has nothing else to do.
     void request_trim() noexcept;
     // Tells the worker what time it is, for parked_since.
@@ -192,6 +189,8 @@ public:
 
     const WorkerCounters& counters() const noexcept { return counters_; }
     WorkerCounters& own_counters() noexcept { return counters_; }
+    // How many actors used up a slice and want another; read by any thread.
+    std::size_t computing() const noexcept { return computing_.load(memory_order_relaxed); }
     std::size_t ready_count() const noexcept { return ready_.size() + preempted_.size(); }
     std::size_t live_count() const noexcept { return live_.load(memory_order_relaxed); }
     bool sleeping() const noexcept { return sleeping_.load(memory_order_relaxed); }
@@ -220,7 +219,7 @@ private:
     bool stop_step() noexcept;
     Actor* next_ready() noexcept;
     Actor* next_simulated() noexcept;
-    bool wants_new_actor(bool look_around) const noexcept;
+    bool wants_new_actor(bool look_around) noexcept;
     void publish_next_timer() noexcept;
     void trim_stacks() noexcept;
     void set_current(Actor* actor) noexcept { current_.store(actor, memory_order_relaxed); }
@@ -247,6 +246,7 @@ private:
     SpinLock rider_lock_;          // held by other threads while they use rider_, and while it changes
     Actor* finished_ = nullptr;    // ended on its stack, to be freed by the worker's own context
     atomic<std::size_t> live_{0};  // actors settled here that have not ended
+    atomic<std::size_t> computing_{0};  // size of preempted_ when the worker last looked for new actors
     atomic<bool> sleeping_{false};
     atomic<bool> refusing_{false};  // in refuse(): takes no actors
     atomic<bool> stop_requested_{false};
