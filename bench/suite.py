@@ -262,6 +262,19 @@ BENCHMARKS = (
         aim=">= Erlang on one scheduler",
     ),
     Benchmark(
+        "fan_in_cross",
+        "Eight producers on one core to one consumer on another, messages/s",
+        False,
+        (
+            ours("channel of 1,024", "fan_in", "cross=1"),
+            ours("unbounded channel", "fan_in", "cross=1 capacity=0"),
+            ours("mailbox", "fan_in", "cross=1 via=mailbox"),
+            python("multiprocessing", "fan_in", "n=100000"),
+            *two_cores("fan_in"),
+        ),
+        aim=">= 3 M",
+    ),
+    Benchmark(
         "fairness",
         "100 actors that tick every 10 ms beside one that never stops, one worker, p99 lateness in ms",
         True,
@@ -365,7 +378,10 @@ BENCHMARKS = (
         "64 MiB from core to core, GB/s",
         False,
         (
-            ours("bytes (copied)", "buffer"),
+            ours("Buffer", "buffer", "passes=20000"),
+            ours("frozen Buffer", "buffer", "passes=20000 via=frozen"),
+            ours("Buffer of 64 KiB", "buffer", "passes=20000 size=65536"),
+            ours("bytes (copied)", "buffer", "via=bytes"),
             python("multiprocessing", "buffer", "passes=40", "multiprocessing.Pipe"),
             python("multiprocessing", "buffer", "via=shm passes=10000", "multiprocessing shared_memory, by name"),
             python("interpreters", "buffer", label="subinterpreters, shared mapping"),
@@ -373,7 +389,20 @@ BENCHMARKS = (
             erlang(2, "buffer", "passes=20000", "Erlang, bound to 2 schedulers"),
             tokio(0, "buffer", "cross=1 passes=20000", "tokio, 2 runtimes"),
         ),
-        {"per_pass_us": "us/pass"},
+        {"per_pass_us": "us/pass", "copies": "copies/pass"},
+        aim="<= 5 us/pass, no copy",
+    ),
+    Benchmark(
+        "dict_cross",
+        "A dict of 1 KB to another core and back, round trips/s",
+        False,
+        (
+            ours("channels", "pingpong_cross", "keys=40 n=20000"),
+            ours("mailboxes", "pingpong_cross", "keys=40 n=20000 via=mailbox"),
+            python("multiprocessing", "pingpong", "keys=40 n=20000", "multiprocessing.Pipe"),
+        ),
+        {"us_each_way": "us one way"},
+        aim=">= 5 x a pipe",
     ),
     Benchmark(
         "native_switch",

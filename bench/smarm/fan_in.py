@@ -1,4 +1,4 @@
-"""Eight producers, one consumer; via="channel" (capacity 0: unbounded) or "mailbox"."""
+"""Eight producers, one consumer; via="channel" (capacity 0: unbounded) or "mailbox"; cross=1: on another worker than it."""
 
 import time
 
@@ -7,42 +7,39 @@ from bench.common import rate
 from bench.smarm.program import run
 
 
-def over_channel(n, producers, capacity):
-    sender, receiver = smarm.channel(capacity or None)
-
-    def produce():
-        send = sender.send
-        for i in range(n // producers):
-            send(i)
-
-    def consume():
-        receive = receiver.recv
-        for _ in range(n):
-            receive()
-
-    return [smarm.spawn(consume)] + [smarm.spawn(produce) for _ in range(producers)]
+def produce_to_channel(sender, n):
+    send = sender.send
+    for i in range(n):
+        send(i)
 
 
-def over_mailbox(n, producers, _capacity):
-    def produce(consumer):
-        send = smarm.send
-        for i in range(n // producers):
-            send(consumer, i)
-
-    def consume():
-        receive = smarm.receive
-        for _ in range(n):
-            receive()
-
-    consumer = smarm.spawn(consume)
-    return [consumer] + [smarm.spawn(produce, consumer.pid) for _ in range(producers)]
+def produce_to_mailbox(consumer, n):
+    send = smarm.send
+    for i in range(n):
+        send(consumer, i)
 
 
-def measure(n=1_000_000, producers=8, capacity=1024, via="channel"):
+def consume(receive, n):
+    for _ in range(n):
+        receive()
+
+
+def measure(n=1_000_000, producers=8, capacity=1024, via="channel", cross=0):
+    where = 1 if cross else "local"
+    if cross:
+        smarm.spawn(abs, -1, on=1).join()  # the other worker has started
     start = time.perf_counter()
-    smarm.join_all((over_channel if via == "channel" else over_mailbox)(n, producers, capacity))
+    if via == "channel":
+        sender, receiver = smarm.channel(capacity or None)
+        consumer = smarm.spawn(lambda: consume(receiver.recv, n))
+        produce, target = produce_to_channel, sender
+    else:
+        consumer = smarm.spawn(lambda: consume(smarm.receive, n))
+        produce, target = produce_to_mailbox, consumer.pid
+    handles = [smarm.spawn(produce, target, n // producers, on=where) for _ in range(producers)]
+    smarm.join_all([consumer, *handles])
     return rate(n, time.perf_counter() - start, "msgs/s")
 
 
 if __name__ == "__main__":
-    run(measure)
+    run(measure, workers=2)

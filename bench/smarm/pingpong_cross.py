@@ -1,9 +1,12 @@
-"""Two actors on two workers send a value to and fro; via="channel" or "mailbox", size=N: bytes of that length."""
+"""Two actors on two workers send a value to and fro; via="channel" or "mailbox".
+
+size=N: bytes of that length; keys=N: a dict of that many, 1 KB pickled with 40.
+"""
 
 import time
 
 import smarm
-from bench.common import rate
+from bench.common import rate, record
 from bench.smarm.program import run
 
 
@@ -17,8 +20,8 @@ def echo_mailbox(other, n):
         smarm.send(other, smarm.receive())
 
 
-def measure(n=100_000, via="channel", size=0):
-    value = bytes(size) if size else 1
+def measure(n=100_000, via="channel", size=0, keys=0):
+    value = record(keys) if keys else bytes(size) if size else 1
     if via == "channel":
         to_other, at_other = smarm.channel()
         to_main, at_main = smarm.channel()

@@ -11,6 +11,8 @@ namespace smarm {
 
 void ThreadProbe::note_caller() noexcept { thread_.store(gettid(), memory_order_relaxed); }
 
+bool ThreadProbe::is_process_main() const noexcept { return thread_.load(memory_order_relaxed) == getpid(); }
+
 Duration ThreadProbe::cpu_time() const noexcept {
     const int thread = thread_.load(memory_order_relaxed);
     // What pthread_getcpuclockid makes of a thread's number; that needs a handle, which may be stale.

@@ -57,8 +57,10 @@ def test_sigquit_prints_every_actor_also_of_a_wedged_worker(tmp_path):
     process = start(tmp_path, WEDGED)
     try:
         assert process.stdout.readline() == "wedged\n"
-        os.kill(process.pid, signal.SIGQUIT)
-        dump = read_until(process, r"in wedges\n")
+        dump = "line 9"
+        while "line 9" in dump:  # it has printed, and has not gone on yet
+            os.kill(process.pid, signal.SIGQUIT)
+            dump = read_until(process, r"in wedges\n")
         assert re.search(
             r"<pid \d+\.1> 'main': parked, waits for another actor's end "
             r"\(<pid 2\.1>\), for \d+\.\d\d s, worker 0\n.*in main\n",
@@ -126,6 +128,29 @@ def test_a_program_that_nothing_can_wake_says_so_and_shows_who_waits_for_what(tm
 def test_waiting_for_a_timer_is_no_deadlock(tmp_path):
     process = start(tmp_path, "import smarm\nsmarm.run(lambda: smarm.sleep(0.2), workers=1)\n")
     assert process.communicate(timeout=60) == ("", "")
+
+
+def test_a_thread_that_could_wake_the_actors_means_no_deadlock(tmp_path):
+    process = start(
+        tmp_path,
+        """
+        import threading, time
+        import smarm
+
+        def main():
+            shared.extend([smarm.portal(), smarm.self()])
+            return smarm.receive()
+
+        shared = []
+        runs = threading.Thread(target=lambda: print(smarm.run(main, workers=1)))
+        runs.start()
+        time.sleep(0.5)  # until the actors' worker and the monitor sleep
+        portal, pid = shared
+        portal.send(pid, "from outside")
+        runs.join()
+        """,
+    )
+    assert process.communicate(timeout=60) == ("from outside\n", "")
 
 
 WAITS_IN_A_CIRCLE = """

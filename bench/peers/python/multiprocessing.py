@@ -5,7 +5,7 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import shared_memory
 
-from bench.common import count_primes, main, primes_result, pss, ranges, rate
+from bench.common import count_primes, main, primes_result, pss, ranges, rate, record
 
 
 def tiny():
@@ -43,7 +43,8 @@ def _pong_queue(inbox, outbox, n):
         outbox.put(inbox.get())
 
 
-def pingpong(n=50_000, via="pipe"):
+def pingpong(n=50_000, via="pipe", keys=0):
+    value = record(keys) if keys else 1
     if via == "pipe":
         a, b = mp.Pipe()
         other = mp.Process(target=_pong, args=(b, n))
@@ -54,8 +55,8 @@ def pingpong(n=50_000, via="pipe"):
         send, recv = out.put, back.get
     other.start()
     t0 = time.perf_counter()
-    for i in range(n):
-        send(i)
+    for _ in range(n):
+        send(value)
         recv()
     took = time.perf_counter() - t0
     other.join()

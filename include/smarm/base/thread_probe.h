@@ -16,6 +16,7 @@ public:
     void note_caller() noexcept;
     // CPU time that the thread has used.
     Duration cpu_time() const noexcept;
+    bool is_process_main() const noexcept;
     // Whether it sleeps in the kernel: it neither runs nor waits for a CPU.
     bool is_blocked() const noexcept;
 

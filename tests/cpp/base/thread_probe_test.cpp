@@ -40,3 +40,12 @@ TEST_CASE("a probe of nobody knows nothing") {
     CHECK(probe.cpu_time() == Duration::zero());
     CHECK(!probe.is_blocked());
 }
+
+TEST_CASE("the process's main thread is told from the others") {
+    ThreadProbe here;
+    ThreadProbe there;
+    here.note_caller();
+    std::thread([&] { there.note_caller(); }).join();
+    CHECK(here.is_process_main());
+    CHECK_FALSE(there.is_process_main());
+}
