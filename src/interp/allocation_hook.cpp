@@ -18,15 +18,18 @@ struct Counted {
     static inline PyMemAllocatorEx previous;
 
     static void* malloc(void* context, std::size_t size) {
-        if (budget_left()) [[likely]] return previous.malloc(context, size);
+        if (budget_left()) [[likely]]
+            return previous.malloc(context, size);
         return look_first(previous.malloc, context, size);
     }
     static void* calloc(void* context, std::size_t count, std::size_t size) {
-        if (budget_left()) [[likely]] return previous.calloc(context, count, size);
+        if (budget_left()) [[likely]]
+            return previous.calloc(context, count, size);
         return look_first(previous.calloc, context, count, size);
     }
     static void* realloc(void* context, void* memory, std::size_t size) {
-        if (budget_left()) [[likely]] return previous.realloc(context, memory, size);
+        if (budget_left()) [[likely]]
+            return previous.realloc(context, memory, size);
         return look_first(previous.realloc, context, memory, size);
     }
     template <typename... Args>

@@ -21,7 +21,7 @@ struct Monitor::Turn {
     Instant since{};
     Instant asked{};      // when it was first asked to come to a safe point; the epoch: not yet
     Duration cpu_then{};  // the CPU time that its thread had used then
-    Instant needed{};  // when an actor last kept the worker longer than it would have by its own allocations
+    Instant needed{};     // when an actor last kept the worker longer than it would have by its own allocations
     bool reported = false;
     std::uint64_t trimmed = 0;  // the turn up to which the worker's stacks have been looked at
     Instant trimmed_at{};
@@ -124,19 +124,21 @@ Instant Monitor::look_at(Worker& worker, Turn& turn, Instant now) noexcept {
     const bool same = number == turn.number && worker.is_running_actor();
     if (!same) {
         turn.number = number;
-        turn.since = now;
+        turn.since = std::min(now, worker.slice_start(number).value_or(now));
         turn.asked = {};
         turn.reported = false;
     }
     const Duration slice = options_.time_slice;
-    const bool used_up = same && now - turn.since >= slice - slice / 8;
+    const Duration patience = slice + slice / 16;
+    const bool used_up = worker.is_running_actor() && now - turn.since >= patience;
     if (worker.timer_due(now) || (used_up && worker.has_waiting_work())) {
         if (used_up || worker.timer_due(now - slice / 8)) turn.needed = now;
         ask(worker, turn, now);
     }
     if (worker.live_count() < 2) return Instant::max();
-    if (now - turn.needed < kAlert) return now + slice / 2;
-    return std::clamp(worker.next_timer(), now, now + kSlowLook) + slice / 4;
+    if (now - turn.needed >= kAlert) return std::clamp(worker.next_timer(), now, now + kSlowLook) + slice / 4;
+    const Instant end = (used_up ? now : turn.since) + patience;
+    return std::clamp(std::min(end, worker.next_timer()), now + slice / 2, now + patience);
 }
 
 void Monitor::ask(Worker& worker, Turn& turn, Instant now) noexcept {

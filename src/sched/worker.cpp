@@ -171,11 +171,8 @@ void Worker::look_at_slice() noexcept {
     if (slice <= Duration::zero()) return;
     const Instant now = driver_->now();
     note_time(now);
-    if (slice_turn_ != turn()) {
-        slice_turn_ = turn();
-        slice_end_ = now + slice;
-    }
-    if (!timer_due(now) && (now < slice_end_ || !has_waiting_work())) return;
+    if (!slice_start(turn())) begin_slice(turn(), now);
+    if (!timer_due(now) && (now - *slice_start(turn()) < slice || !has_waiting_work())) return;
     preempt_turn_.store(turn(), memory_order_relaxed);
     if (rider_) rider_->try_request_attention();
 }
@@ -423,6 +420,7 @@ Actor* Worker::next_ready() noexcept {
     ready_since_ = now + slice;  // counts from when this one's slice ends
     begin_before_preempted_ = adopted_;
     ++turns_since_take_;
+    begin_slice(turn() + 1, now);
     return &preempted_.pop();
 }
 
@@ -438,7 +436,8 @@ bool Worker::wants_new_actor(bool look_around) noexcept {
     computing_.store(computing, memory_order_relaxed);
     if (computing == 0 || simulation_) return look_around || ready_.empty();
     if (!look_around || turns_since_take_ < computing) return false;
-    return turns_since_take_ >= kRoundsLeftToOthers * computing || !scheduler_.has_worker_computing_less_than(computing);
+    return turns_since_take_ >= kRoundsLeftToOthers * computing ||
+           !scheduler_.has_worker_computing_less_than(computing);
 }
 
 bool Worker::has_waiting_work() const noexcept {

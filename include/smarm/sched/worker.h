@@ -14,6 +14,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 
 #include "smarm/actor/actor.h"
 #include "smarm/base/clock.h"
@@ -172,6 +173,11 @@ public:
     // Counts turns: it changes with every switch to an actor.
     std::uint64_t turn() const noexcept { return counters_.switches.load(memory_order_relaxed); }
     bool is_running_actor() const noexcept { return current() != nullptr; }
+    // When that turn began, if it is the present one and somebody has looked at the clock.
+    std::optional<Instant> slice_start(std::uint64_t turn) const noexcept {
+        if (slice_turn_.load(memory_order_relaxed) != turn) return std::nullopt;
+        return Instant{Instant::duration{slice_start_.load(memory_order_relaxed)}};
+    }
     // Whether somebody else could run, or something else must be looked at.
     bool has_waiting_work() const noexcept;
     Instant next_timer() const noexcept { return Instant{Instant::duration{next_timer_.load(memory_order_relaxed)}}; }
@@ -220,6 +226,10 @@ private:
     Actor* next_ready() noexcept;
     Actor* next_simulated() noexcept;
     bool wants_new_actor(bool look_around) noexcept;
+    void begin_slice(std::uint64_t turn, Instant now) noexcept {
+        slice_start_.store(now.time_since_epoch().count(), memory_order_relaxed);
+        slice_turn_.store(turn, memory_order_relaxed);
+    }
     void publish_next_timer() noexcept;
     void trim_stacks() noexcept;
     void set_current(Actor* actor) noexcept { current_.store(actor, memory_order_relaxed); }
@@ -243,9 +253,9 @@ private:
     std::unique_ptr<Driver> driver_;
     StackPool stacks_;
     TimerQueue timers_;
-    SpinLock rider_lock_;          // held by other threads while they use rider_, and while it changes
-    Actor* finished_ = nullptr;    // ended on its stack, to be freed by the worker's own context
-    atomic<std::size_t> live_{0};  // actors settled here that have not ended
+    SpinLock rider_lock_;               // held by other threads while they use rider_, and while it changes
+    Actor* finished_ = nullptr;         // ended on its stack, to be freed by the worker's own context
+    atomic<std::size_t> live_{0};       // actors settled here that have not ended
     atomic<std::size_t> computing_{0};  // size of preempted_ when the worker last looked for new actors
     atomic<bool> sleeping_{false};
     atomic<bool> refusing_{false};  // in refuse(): takes no actors
@@ -259,8 +269,9 @@ private:
     // Of timers_; relaxed: the monitor may see an old one for one look.
     atomic<Instant::rep> next_timer_{kNever.time_since_epoch().count()};
     atomic<std::uint64_t> preempt_turn_{0};  // the turn that is to end; 0: none
-    std::uint64_t slice_turn_ = 0;           // the turn that slice_end_ is about
-    Instant slice_end_{};
+    // Relaxed, as next_timer_.
+    atomic<std::uint64_t> slice_turn_{0};  // the turn that slice_start_ is about
+    atomic<Instant::rep> slice_start_{0};
     // A time not long ago: an actor that parks is stamped with it, as a look at the clock would cost more than the park.
     atomic<Instant::rep> recent_{0};
     bool closing_ = false;
