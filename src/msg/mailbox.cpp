@@ -11,13 +11,13 @@ constexpr std::uint32_t kMaxCapacity = 1u << 31;
 
 bool Mailbox::grow() noexcept {
     if (capacity_ == kMaxCapacity) return false;
-    const std::uint32_t capacity = capacity_ ? capacity_ * 2 : kFirstCapacity;
+    const std::uint32_t capacity = ring_ == &first_ ? kFirstCapacity : capacity_ * 2;
     auto* ring = static_cast<Message*>(std::malloc(capacity * sizeof(Message)));
     if (!ring) return false;
     const std::uint32_t size = size_.load(memory_order_relaxed);
     for (std::uint32_t i = 0; i < size; ++i) new (&ring[i]) Message(std::move(ring_[(head_ + i) & (capacity_ - 1)]));
     // SAFETY: the old words were moved from, which leaves them empty; an empty Message needs no destructor call.
-    std::free(ring_);
+    if (ring_ != &first_) std::free(ring_);
     ring_ = ring;
     capacity_ = capacity;
     head_ = 0;
@@ -43,9 +43,10 @@ std::size_t Mailbox::clear() noexcept {
     std::size_t dropped = 0;
     // One at a time: releasing a local object may run code that sends to this very mailbox.
     for (; !empty(); ++dropped) pop();
-    std::free(ring_);
-    ring_ = nullptr;
-    capacity_ = head_ = mark_ = 0;
+    if (ring_ != &first_) std::free(ring_);
+    ring_ = &first_;
+    capacity_ = 1;
+    head_ = mark_ = 0;
     return dropped;
 }
 

@@ -1,7 +1,7 @@
 // mailbox.h: the queue of one receiver, a ring that grows.
 //
-// What:    push at the back, pop at the front, O(1) amortised; empty ones own no memory, so that an idle actor costs
-//          only these 24 bytes. Used by actors and by channels.
+// What:    push at the back, pop at the front, O(1) amortised. The first message lies in the mailbox itself: one that never
+//          holds two at a time owns no other memory, and costs no other cache line. Used by actors and by channels.
 // Owner:   of its messages. Threads: none of its own: an actor's mailbox is its worker's, a channel's is guarded by the
 //          channel; size() may be read by others (relaxed).
 // Errors:  push returns false, leaving the message with the caller, when there is no memory.
@@ -58,8 +58,9 @@ public:
 
 private:
     bool grow() noexcept;
-    Message* ring_ = nullptr;     // capacity_ words, of which size_ from head_ on hold messages
-    std::uint32_t capacity_ = 0;  // 0 or a power of two
+    Message first_;
+    Message* ring_ = &first_;     // capacity_ words, of which size_ from head_ on hold messages
+    std::uint32_t capacity_ = 1;  // a power of two
     std::uint32_t head_ = 0;
     std::uint32_t mark_ = 0;  // at most size_
     // Relaxed: written by the owner only, read by others for statistics.

@@ -27,7 +27,7 @@ std::uint64_t value_of(Message message) { return reinterpret_cast<std::uintptr_t
 
 }  // namespace
 
-static_assert(sizeof(Mailbox) == 24, "an idle actor pays for this");
+static_assert(sizeof(Mailbox) == 32, "an idle actor pays for this");
 
 TEST_CASE("messages come out in the order in which they went in, however push and pop alternate") {
     std::mt19937 random(7);
