@@ -146,6 +146,14 @@ class NotSimulated(SmarmError, RuntimeError):
 class SeedFailed(SmarmError, AssertionError):
     """``explore`` found a seed whose run fails: ``seed``; what it failed with is ``__cause__``."""
 
+class TooManySteps(SmarmError):
+    """A simulation has made more than ``max_steps`` steps: it may go on for ever.  ``seed`` is its seed."""
+
+    def __init__(self, message: str, seed: int) -> None:
+        super().__init__(message)
+        self.seed = seed
+
+
     def __init__(self, message: str, seed: int) -> None:
         super().__init__(message)
         self.seed = seed

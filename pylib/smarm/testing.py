@@ -19,47 +19,58 @@ from smarm._errors import ActorExit, AlreadyRunning, EndOfLoad
 from smarm._errors import Deadlock as Deadlock
 from smarm._errors import NotSimulated as NotSimulated
 from smarm._errors import SeedFailed as SeedFailed
+from smarm._errors import TooManySteps as TooManySteps
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from typing import Any
 
-_MOST_SEED = 2**64 - 1
+_MOST_SEED = _MOST_STEPS = 2**64 - 1
+_STEPS = 10_000_000  # some seconds
 _TOOL_IDS = (3, 4)  # of sys.monitoring: those without a meaning of their own
 
 
 def simulate[Result](
-    main: Callable[..., Result], /, *args: Any, seed: int | None = None, trace: list[str] | None = None
+    main: Callable[..., Result],
+    /,
+    *args: Any,
+    seed: int | None = None,
+    trace: list[str] | None = None,
+    max_steps: int | None = _STEPS,
 ) -> Result:
     """Run ``main(*args)`` as the main actor of a simulated runtime and return its value.
 
     seed, from 0 to 2**64 - 1, decides every choice; None takes one at random.  A list given as trace gets a line per
     turn of an actor; the same seed gives the same lines.  Raises what main raises, with a note that says how to run it
-    again; Deadlock when nothing can run any more; AlreadyRunning inside a runtime; NotSimulated when sys.monitoring has
+    again; Deadlock when nothing can run any more; TooManySteps after max_steps instructions of the program, turns and looks
+    at a clock, for a program that does not come to its end (None: any number); AlreadyRunning inside a runtime; NotSimulated when sys.monitoring has
     no free tool id.
     """
     _check(main)
     chosen = int.from_bytes(os.urandom(4)) if seed is None else seed
     with _preemption():
-        return _run(main, args, chosen, trace)
+        return _run(main, args, chosen, trace, max_steps)
 
 
-def explore(main: Callable[..., object], /, *args: Any, seeds: Iterable[int] = range(1000)) -> None:
+def explore(
+    main: Callable[..., object], /, *args: Any, seeds: Iterable[int] = range(1000), max_steps: int | None = _STEPS
+) -> None:
     """Simulate ``main(*args)`` with each of the seeds; raise SeedFailed at the first one that fails.
 
-    The runs follow each other in this process: main must begin from the same state each time.
+    A run of more than max_steps steps fails, too, with TooManySteps.  The runs follow each other in this process: main must
+    begin from the same state each time.
     """
     _check(main)
     with _preemption():
         for seed in seeds:
             try:
-                _run(main, args, seed, None)
+                _run(main, args, seed, None, max_steps)
             except (KeyboardInterrupt, SystemExit, AlreadyRunning):
                 raise
             except BaseException as error:
                 what = str(error) or "no message"
-                text = f"seed {seed} fails with {type(error).__name__}: {what}\nrerun: {_line(main, args, seed)}"
+                text = f"seed {seed} fails with {type(error).__name__}: {what}\nrerun: {_line(main, args, seed, max_steps)}"
                 raise SeedFailed(text, seed) from error
 
 
@@ -70,24 +81,32 @@ def _check(main: object) -> None:
         raise EndOfLoad
 
 
-def _run[Result](main: Callable[..., Result], args: tuple[Any, ...], seed: int, trace: list[str] | None) -> Result:
+def _run[Result](
+    main: Callable[..., Result], args: tuple[Any, ...], seed: int, trace: list[str] | None, max_steps: int | None
+) -> Result:
     if not isinstance(seed, int) or not 0 <= seed <= _MOST_SEED:
         raise ValueError(f"a seed is a whole number from 0 to 2**64 - 1, not {seed!r}")
+    if max_steps is not None and (not isinstance(max_steps, int) or not 0 < max_steps <= _MOST_STEPS):
+        raise ValueError(f"max_steps is a whole number from 1 to 2**64 - 1, or None, not {max_steps!r}")
+    again = f"rerun: {_line(main, args, seed, max_steps)}"
     real = {"workers": 1, "spin": 0.0, "time_slice": 0.0, "stall_threshold": 0.0}  # nothing that depends on real time
     options = tuple(_config.resolve(real).values())
     with _state_of_its_own(seed):
-        value, error, deadlock, turns = _core._simulate(
-            main, args, options, _main.is_shipped_by_value(), seed, trace is not None
+        value, error, deadlock, turns, endless = _core._simulate(
+            main, args, options, _main.is_shipped_by_value(), seed, trace is not None, max_steps or _MOST_STEPS
         )
     if trace is not None:
         trace.extend(_describe(*turn) for turn in turns)
-    if deadlock is not None:
-        cause = error if not isinstance(error, ActorExit) else None
+    cause = error if not isinstance(error, ActorExit) else None
+    if endless:
+        error = TooManySteps(f"seed {seed}: no end after max_steps={max_steps} steps\n{again}", seed)
+        error.__cause__ = cause
+    elif deadlock is not None:
         error = Deadlock(f"every actor waits, and nothing is left that could wake one\n{deadlock.rstrip()}")
         error.__cause__ = cause
     if error is not None:
-        if not isinstance(error, AlreadyRunning):
-            error.add_note(f"rerun: {_line(main, args, seed)}")
+        if not isinstance(error, AlreadyRunning | TooManySteps):
+            error.add_note(again)
         raise error
     result: Result = value
     return result
@@ -98,11 +117,12 @@ def _describe(seconds: float, pid: smarm.Pid, name: str, state: str, place: str)
     return f"{seconds:.6f} {who} {state}" + (f" at {place}" if place else "")
 
 
-def _line(main: Any, args: tuple[Any, ...], seed: int) -> str:
+def _line(main: Any, args: tuple[Any, ...], seed: int, max_steps: int | None) -> str:
     """Return the expression that repeats the run."""
     name = getattr(main, "__qualname__", None)
     text = f"{main.__module__}.{name}" if name else repr(main)
-    return f"smarm.testing.simulate({', '.join([text, *map(repr, args)])}, seed={seed})"
+    limit = f", max_steps={max_steps}" if max_steps != _STEPS else ""
+    return f"smarm.testing.simulate({', '.join([text, *map(repr, args)])}, seed={seed}{limit})"
 
 
 @contextmanager

@@ -39,7 +39,8 @@ PyObject* trace_to_python(const Simulation& simulation) {
     return list;
 }
 
-// _simulate(main, arguments, config, main_by_value, seed, keeps_trace): (value, exception, wait graph of a deadlock, trace).
+// _simulate(main, arguments, config, main_by_value, seed, keeps_trace, max_steps):
+// (value, exception, wait graph of a deadlock, trace, whether there were too many steps).
 PyObject* simulate(PyObject*, PyObject* arguments) {
     PyObject* main = nullptr;
     PyObject* main_arguments = nullptr;
@@ -48,19 +49,20 @@ PyObject* simulate(PyObject*, PyObject* arguments) {
     int main_by_value = 0;
     unsigned long long seed = 0;
     int keeps_trace = 0;
-    if (!PyArg_ParseTuple(arguments, "OO!O!pKp:_simulate", &main, &PyTuple_Type, &main_arguments, &PyTuple_Type,
-                          &options, &main_by_value, &seed, &keeps_trace) ||
+    unsigned long long max_steps = 0;
+    if (!PyArg_ParseTuple(arguments, "OO!O!pKpK:_simulate", &main, &PyTuple_Type, &main_arguments, &PyTuple_Type,
+                          &options, &main_by_value, &seed, &keeps_trace, &max_steps) ||
         !read_run_options(options, config))
         return nullptr;
     config.main_by_value = main_by_value != 0;
-    Simulation simulation(seed, keeps_trace != 0);
+    Simulation simulation(seed, keeps_trace != 0, max_steps);
     config.simulation = &simulation;
     PyObject* value = Runtime::run(config, main, main_arguments);
     PyObject* exception = value ? nullptr : PyErr_GetRaisedException();
     const auto or_none = [](PyObject* object) { return object ? object : Py_NewRef(Py_None); };
-    return Py_BuildValue("(NNNN)", or_none(value), or_none(exception),
+    return Py_BuildValue("(NNNNN)", or_none(value), or_none(exception),
                          simulation.deadlock.empty() ? Py_NewRef(Py_None) : text(simulation.deadlock),
-                         trace_to_python(simulation));
+                         trace_to_python(simulation), PyBool_FromLong(simulation.too_many_steps()));
 }
 
 // ---- preemption points -------------------------------------------------------------------------------------------------

@@ -158,7 +158,12 @@ bool PyRider::preempt_here() {
     auto* state = static_cast<PyThreadState*>(actor->rider_state);
     if (!actor->preemptible() || !may_switch(state)) {
         simulation.preempt_soon();
-        return true;
+        // A run without end is ended wherever it is.
+        if (!simulation.too_many_steps() ||
+            worker_.at_safe_point(false, !is_in_lock_code(state)) != Wake::exit_requested)
+            return true;
+        raise_exit();
+        return false;
     }
     simulation.preempted();
     worker_.end_turn();

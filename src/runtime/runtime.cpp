@@ -62,6 +62,7 @@ void simulate(Simulation& simulation, SchedulerOptions& options) {
         if (simulation.deadlock.empty()) simulation.deadlock = describe_deadlock(scheduler, simulation.now());
         scheduler.stop();
     };
+    simulation.on_too_many_steps = [] { Runtime::current()->scheduler().stop(); };
 }
 
 void stop_running() {

@@ -28,7 +28,8 @@ struct Simulation::Delayed final : TimerNode {
     const std::pair<std::uint64_t, std::uint64_t> way;
 };
 
-Simulation::Simulation(std::uint64_t seed, bool keeps_trace) noexcept : state_(seed), keeps_trace_(keeps_trace) {
+Simulation::Simulation(std::uint64_t seed, bool keeps_trace, std::uint64_t max_steps) noexcept
+    : state_(seed), max_steps_(max_steps), keeps_trace_(keeps_trace) {
     mean_gap_ = kMeanGaps[random_below(std::size(kMeanGaps))];
     points_left_ = next_gap();
 }
@@ -48,6 +49,7 @@ void Simulation::wait_until(Instant until) noexcept {
 
 std::size_t Simulation::choose(std::size_t count) noexcept {
     turn_began_ = tick();
+    exceeds_limit();
     return count == 1 ? 0 : static_cast<std::size_t>(random_below(count));
 }
 

@@ -8,6 +8,8 @@
 // Names:   pids and monitor references are the same in every run, so they may repeat those of an earlier run.
 // Delays:  what one actor sends to another arrives in the order of sending, messages and signals together; what different
 //          actors send is free to overtake. An actor's messages to itself are not delayed.
+// Steps:   what makes the time pass by a microsecond; with a limit, on_too_many_steps is called when there are more, and the
+//          running actor is brought to a safe point. It must bring the run to its end.
 // Deadlock: nothing can run and no timer is armed: on_deadlock is called, which must bring the run to its end.
 // Owner:   the caller of the run; outlives the scheduler. Threads: the worker's. Throws: no; without memory it ends the process.
 // See:     tests/cpp/wait/simulated_reactor_test.cpp, docs/explanation/internals/simulation.md
@@ -39,7 +41,7 @@ public:
         std::string place;
     };
 
-    Simulation(std::uint64_t seed, bool keeps_trace) noexcept;
+    Simulation(std::uint64_t seed, bool keeps_trace, std::uint64_t max_steps = UINT64_MAX) noexcept;
     Simulation(const Simulation&) = delete;
     Simulation& operator=(const Simulation&) = delete;
 
@@ -47,7 +49,10 @@ public:
     static constexpr Instant kStart{std::chrono::hours(24)};
     Instant now() const noexcept { return now_; }
     // The program has done something.
-    Instant tick() noexcept { return now_ += std::chrono::microseconds(1); }
+    Instant tick() noexcept {
+        ++steps_;
+        return now_ += std::chrono::microseconds(1);
+    }
     // The worker has nothing to do until then; kNever: a deadlock.
     void wait_until(Instant until) noexcept;
 
@@ -60,7 +65,8 @@ public:
     // do it there calls preempt_soon, so that it is at the next one.
     bool passes_preemption_point() noexcept {
         tick();
-        return --points_left_ == 0;
+        const bool exceeds = exceeds_limit();
+        return --points_left_ == 0 || exceeds;
     }
     void preempt_soon() noexcept { points_left_ = 1; }
     void preempted() noexcept { points_left_ = next_gap(); }
@@ -77,6 +83,8 @@ public:
     std::function<std::string(const Actor&)> place_of;  // for the trace
     std::function<void()> on_deadlock;
     std::string deadlock;  // the wait graph, if on_deadlock left one
+    std::function<void()> on_too_many_steps;
+    bool too_many_steps() const noexcept { return too_many_steps_; }
 
 private:
     struct Delayed;
@@ -88,6 +96,13 @@ private:
     std::uint64_t random_below(std::uint64_t limit) noexcept { return random() % limit; }
     std::uint64_t next_gap() noexcept { return 1 + random_below(2 * mean_gap_); }
     Duration next_delay() noexcept;
+    // True the first time that there are too many steps.
+    bool exceeds_limit() noexcept {
+        if (__builtin_expect(steps_ <= max_steps_ || too_many_steps_, 1)) return false;
+        too_many_steps_ = true;
+        if (on_too_many_steps) on_too_many_steps();
+        return true;
+    }
 
     std::uint64_t state_;
     std::uint64_t mean_gap_;  // preemption points between two preemptions: another for each seed
@@ -96,6 +111,9 @@ private:
     Instant now_ = kStart;
     Instant turn_began_{};
     std::map<std::pair<std::uint64_t, std::uint64_t>, Way> ways_;  // with something under way
+    const std::uint64_t max_steps_;
+    std::uint64_t steps_ = 0;
+    bool too_many_steps_ = false;
     const bool keeps_trace_;
     std::vector<Turn> trace_;
 };
