@@ -54,11 +54,6 @@ Encoder::Step Encoder::write_object(PyObject* borrowed) {
     int plain = is_plain(type);
     if (plain < 0) return explain(value.get());
     if (plain) return open_plain(value.get());
-    if (codec_.limits.objects == Objects::data) {
-        const int data = is_data(value.get());
-        if (data < 0) return explain(value.get());
-        if (!data) return refuse_pickle(value.get());
-    }
     Handle reduced = reduce(value.get());
     if (!reduced) return explain(value.get());
     if (PyUnicode_Check(reduced.get())) return write_global(value.get(), reduced.get());
@@ -136,16 +131,55 @@ Encoder::Step Encoder::open_plain(PyObject* value) {
     return write(reinterpret_cast<PyObject*>(Py_TYPE(value))) == Step::Failed ? Step::Failed : Step::Opened;
 }
 
-// Whether the object is made again by its class's __new__ and given its state, and by nothing that its class or copyreg names;
-// -1 with an exception set.
-int Encoder::is_data(PyObject* value) {
-    if (PyCFunction_CheckExact(value)) return 1;  // by its name
-    PyTypeObject* type = Py_TYPE(value);
-    const int registered = PyDict_Contains(cache_.dispatch_table.get(), reinterpret_cast<PyObject*>(type));
-    if (registered) return registered < 0 ? -1 : 0;
-    if (PyExceptionInstance_Check(value)) return has_builtin_reduce(type, cache_);
-    const int is_default = has_attribute(type, cache_.reduce_ex_name.get(), cache_.object_reduce_ex.get());
-    return is_default > 0 ? has_attribute(type, cache_.reduce_name.get(), cache_.object_reduce.get()) : is_default;
+// Whether calling the class runs its __new__ and nothing else; -1 with an exception set.
+int Encoder::is_made_by_new(PyTypeObject* type) {
+    PyTypeObject* metaclass = Py_TYPE(type);
+    if (metaclass->tp_call == PyType_Type.tp_call) return type->tp_init == PyBaseObject_Type.tp_init;
+    // The call of an Enum class with a value is Enum.__new__, which looks for the member.
+    Handle module(PyImport_ImportModule("enum"));
+    Handle enum_type(module ? PyObject_GetAttrString(module.get(), "EnumType") : nullptr);
+    Handle call(enum_type ? PyObject_GetAttrString(enum_type.get(), "__call__") : nullptr);
+    Handle name(call ? PyUnicode_InternFromString("__call__") : nullptr);
+    return name ? has_attribute(metaclass, name.get(), call.get()) : -1;
+}
+
+// Whether it is a zone that has a name: it says ZoneInfo._unpickle(name, ...), and ZoneInfo.__new__(name) makes it, too.
+int Encoder::is_named_zone(PyObject* value, PyObject* callable) {
+    if (!PyCFunction_Check(callable) || PyCFunction_GET_SELF(callable) != reinterpret_cast<PyObject*>(Py_TYPE(value)))
+        return 0;
+    Handle module(PyImport_ImportModule("zoneinfo"));
+    Handle zone(module ? PyObject_GetAttrString(module.get(), "ZoneInfo") : nullptr);
+    return zone ? PyObject_IsInstance(value, zone.get()) : -1;
+}
+
+// With Objects::data: a call of the object's class, of which only its __new__ would run, becomes that of __new__, as for
+// objects that do not say how they are taken apart. Other calls stay, and are refused. False with an exception set.
+bool Encoder::make_data(PyObject* value, Handle& reduced) {
+    auto* type = reinterpret_cast<PyObject*>(Py_TYPE(value));
+    PyObject* callable = PyTuple_GET_ITEM(reduced.get(), 0);
+    PyObject* old = PyTuple_GET_ITEM(reduced.get(), 1);
+    Py_ssize_t count = PyTuple_GET_SIZE(old);
+    if (callable != type) {
+        const int zone = count > 0 ? is_named_zone(value, callable) : 0;
+        if (zone <= 0) return zone == 0;
+        count = 1;
+    }
+    const int by_new = is_made_by_new(Py_TYPE(value));
+    if (by_new <= 0) return by_new == 0;
+    Handle arguments(PyTuple_New(count + 1));
+    Handle changed(PyTuple_New(PyTuple_GET_SIZE(reduced.get())));
+    if (!arguments || !changed) return false;
+    PyTuple_SET_ITEM(arguments.get(), 0, Py_NewRef(type));
+    for (Py_ssize_t index = 0; index < count; ++index) {
+        PyTuple_SET_ITEM(arguments.get(), index + 1, Py_NewRef(PyTuple_GET_ITEM(old, index)));
+    }
+    PyTuple_SET_ITEM(changed.get(), 0, Py_NewRef(cache_.new_object.get()));
+    PyTuple_SET_ITEM(changed.get(), 1, arguments.release());
+    for (Py_ssize_t index = 2; index < PyTuple_GET_SIZE(changed.get()); ++index) {
+        PyTuple_SET_ITEM(changed.get(), index, Py_NewRef(PyTuple_GET_ITEM(reduced.get(), index)));
+    }
+    reduced = std::move(changed);
+    return true;
 }
 
 Encoder::Step Encoder::refuse_pickle(PyObject* value) {
@@ -212,7 +246,13 @@ Encoder::Step Encoder::open_reduced(PyObject* value, Handle reduced) {
     if (check_reduced(value, reduced.get()) == Step::Failed) return Step::Failed;
     Tag tag = tag_of_reduced(value, reduced.get());
     if (PyErr_Occurred()) return explain(value);
-    if (tag == Tag::Call && codec_.limits.objects == Objects::data) return refuse_pickle(value);
+    if (codec_.limits.objects == Objects::data) {
+        if (tag == Tag::Call) {
+            if (!make_data(value, reduced)) return explain(value);
+            tag = tag_of_reduced(value, reduced.get());
+        }
+        if (tag == Tag::Call || part(reduced.get(), 5)) return refuse_pickle(value);
+    }
     PyObject* callable = PyTuple_GET_ITEM(reduced.get(), 0);
     if (tag == Tag::New || tag == Tag::NewKeywords) callable = PyTuple_GET_ITEM(PyTuple_GET_ITEM(reduced.get(), 1), 0);
     put(tag);

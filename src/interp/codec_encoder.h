@@ -112,7 +112,9 @@ private:
     Step write_plain_state(PyObject* state);
     Step open_iterator(Kind kind, Tag tag, PyObject* iterator);
     int is_plain(PyTypeObject* type);
-    int is_data(PyObject* value);
+    int is_made_by_new(PyTypeObject* type);
+    int is_named_zone(PyObject* value, PyObject* callable);
+    bool make_data(PyObject* value, Handle& reduced);
     Step refuse_pickle(PyObject* value);
     Handle reduce(PyObject* value);
 

@@ -1,7 +1,7 @@
 // Coverage-guided fuzzing of the decoder: ./dev fuzz
 //
-// What:    every input is the bytes of a parcel with a few attachments. Bit 0 of its first byte says whether objects are
-//          allowed. Nothing may crash, read beyond the parcel (its unused room is poisoned), or, without objects, allocate
+// What:    every input is the bytes of a parcel with a few attachments. The lowest bits of its first byte say which objects are
+//          allowed: none, any, data. Nothing may crash, read beyond the parcel (its unused room is poisoned), or, without objects, allocate
 //          more than kBytesPerByte for each byte of the input. What was decoded must encode and decode again.
 // Objects: importing is cut off but for the module below, so that inputs cannot name what does harm.
 #include <Python.h>
@@ -25,10 +25,11 @@ constexpr std::size_t kBytesPerByte = 600;  // an empty set announced in two byt
 constexpr std::size_t kFixedBytes = 1 << 20;
 
 constexpr const char* kPrelude = R"(
-import copyreg, gc, sys, types, warnings
+import copyreg, datetime, decimal, enum, fractions, gc, http, sys, types, uuid, warnings, zoneinfo
 import smarm, smarm._errors
 warnings.simplefilter("ignore")
 m = types.ModuleType("m")
+m.enum = enum
 exec('''
 class Node: pass
 class Slots: __slots__ = ("a", "b")
@@ -39,12 +40,29 @@ class Table(dict): pass
 class Failure(Exception):
     def __init__(self, first, second): self.first = first
 class Pair(tuple): pass
+class Colour(enum.Enum): RED = 1
+class Bits(enum.Flag): A = 1; B = 2
+del enum
 def make(*arguments): return arguments
 def set_state(target, state): target.state = state
 ''', m.__dict__)
 for value in list(vars(m).values()):
     if isinstance(value, (type, types.FunctionType)): value.__module__ = "m"
-kept = {"m": m} | {name: sys.modules[name] for name in ("copyreg", "smarm", "smarm._errors", "smarm._core")}
+# Of the standard library some classes only: modules lead everywhere.
+def part(module, *names):
+    some = types.ModuleType(module.__name__)
+    for name in names: setattr(some, name, getattr(module, name))
+    return some
+kept = {
+    "m": m,
+    "datetime": part(datetime, "date", "datetime", "time", "timedelta", "timezone"),
+    "decimal": part(decimal, "Decimal"),
+    "enum": part(enum, "EnumType"),
+    "fractions": part(fractions, "Fraction"),
+    "http": part(http, "HTTPStatus"),
+    "uuid": part(uuid, "UUID", "SafeUUID"),
+    "zoneinfo": part(zoneinfo, "ZoneInfo"),
+} | {name: sys.modules[name] for name in ("copyreg", "smarm", "smarm._errors", "smarm._core")}
 sys.modules.clear()
 sys.modules.update(kept)
 sys.meta_path.clear()
@@ -118,9 +136,10 @@ void decode_again(Codec& codec, PyObject* value) {
     Py_DECREF(again);
 }
 
-void decode(const std::uint8_t* data, std::size_t size, bool objects) {
+void decode(const std::uint8_t* data, std::size_t size, Objects allowed_objects) {
+    const bool objects = allowed_objects != Objects::none;
     Codec& codec = interpreter_state()->codec;
-    codec.set_limits({.objects = objects ? Objects::any : Objects::none});
+    codec.set_limits({.objects = allowed_objects});
     ParcelBuilder builder;
     attach_samples(builder);
     // An append beyond the block's first size gives it exactly this size; smaller ones are poisoned up to that.
@@ -162,6 +181,7 @@ extern "C" int LLVMFuzzerInitialize(int*, char***) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     if (size == 0) return 0;
-    decode(data + 1, size - 1, data[0] & 1);
+    constexpr Objects kinds[] = {Objects::none, Objects::any, Objects::data, Objects::any};
+    decode(data + 1, size - 1, kinds[data[0] & 3]);
     return 0;
 }

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import datetime
+import decimal
+import enum
+import fractions
+import http
 import pathlib
 import sys
+import uuid
+import zoneinfo
 
 from smarm import _core
 
@@ -29,7 +36,16 @@ class Failure(Exception):
         super().__init__(first, second)
 
 
-for kind in (Node, Rows, Table, Slots, Failure):
+class Colour(enum.Enum):
+    RED = 1
+
+
+class Bits(enum.Flag):
+    A = 1
+    B = 2
+
+
+for kind in (Colour, Bits, Node, Rows, Table, Slots, Failure):
     kind.__module__ = "m"  # as the fuzzer has them
 sys.modules["m"] = sys.modules[__name__]
 
@@ -49,6 +65,9 @@ def values() -> list[object]:
         b"", b"x" * 100, bytearray(b"y" * 10), [], (), {}, set(), frozenset(), [shared, shared], (shared, (1, (2,))),
         {"a": 1, "b": [2, {"a": 3, "b": 4}], 3: (4,)}, {1, (2, "x"), frozenset({3})}, range(1, 20, 3), slice(1, None),
         [{"id": number, "name": "n"} for number in range(3)], NotImplemented, type(None),
+        Colour.RED, Bits.A | Bits.B, http.HTTPStatus.OK, datetime.date(2000, 2, 29), datetime.timedelta(1, 2, 3), datetime.UTC,
+        datetime.datetime(2024, 10, 27, 2, tzinfo=zoneinfo.ZoneInfo("UTC"), fold=1), datetime.time(1), decimal.Decimal("1.10"),
+        fractions.Fraction(1, 3), uuid.UUID(int=5),
         node, slots, Table(a=Rows([1])), error, [Node, len], Rows([Rows()]),
     ]  # fmt: skip
 
@@ -56,9 +75,10 @@ def values() -> list[object]:
 def main(directory: pathlib.Path) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     for number, value in enumerate(values()):
-        data = _core._encode(value)
-        for allow in (b"\0", b"\1"):
-            (directory / f"value-{number}-{allow[0]}").write_bytes(allow + data)
+        data = {_core._encode(value), _core._encode(value, pickle=False)}
+        for variant, encoded in enumerate(sorted(data)):
+            for allow in (b"\0", b"\1", b"\2"):
+                (directory / f"value-{number}-{variant}-{allow[0]}").write_bytes(allow + encoded)
 
 
 main(pathlib.Path(sys.argv[1]))

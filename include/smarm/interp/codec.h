@@ -33,7 +33,7 @@ namespace smarm {
 // Which values may travel beside those of built-in, native and registered types.
 enum class Objects : std::uint8_t {
     none,
-    data,  // functions and classes by name, and instances whose class does not say itself how to take them apart
+    data,  // functions and classes by name, and instances that their class's __new__ and their state make again
     any,   // whatever pickle's protocol takes apart, with the functions that it names to be called by the receiver
 };
 
