@@ -60,6 +60,7 @@ from smarm._errors import ActorFailed as ActorFailed
 from smarm._errors import ActorKilled as ActorKilled
 from smarm._errors import ActorLimit as ActorLimit
 from smarm._errors import AlreadyRunning as AlreadyRunning
+from smarm._errors import BufferLimit as BufferLimit
 from smarm._errors import BufferMoved as BufferMoved
 from smarm._errors import Cancelled as Cancelled
 from smarm._errors import Closed as Closed

@@ -37,7 +37,9 @@ class Child:
     ``shutdown``: seconds between asking it to exit with "shutdown" and killing it, "brutal_kill" to kill at once,
     "inf" or ``math.inf`` to wait; the default is 5, for supervisors "inf".
 
-    ``on`` is as for spawn.  ``name`` is registered before the function runs, at each restart again.  A Server or a
+    ``on``, ``mailbox_limit``, ``mailbox_byte_limit`` and ``on_full`` are as for spawn.
+
+    ``name`` is registered before the function runs, at each restart again.  A Server or a
     Supervisor has started when it is initialised, a function with ``ack=True`` when it calls ``smarm.started()``;
     others count as started when they are spawned.  ``significant``: see auto_shutdown of Supervisor.
 
@@ -55,6 +57,9 @@ class Child:
     kind: Kind | None = None
     ack: bool = False
     significant: bool = False
+    mailbox_limit: int | None = None
+    mailbox_byte_limit: int | None = None
+    on_full: _starting.OnFull = "error"
 
     def __post_init__(self) -> None:
         if not callable(self.start):
@@ -162,7 +167,17 @@ class RunningChild:
         waited_for = spec.acks or spec.name is not None
         birth = _starting.Birth(_core.self(), True, waited_for, spec.acks, spec.name, ancestors)
         try:
-            handle = _starting.spawn(birth, spec.start, spec.args, on=spec.on, label=str(spec.id), monitor=waited_for)
+            handle = _starting.spawn(
+                birth,
+                spec.start,
+                spec.args,
+                on=spec.on,
+                label=str(spec.id),
+                monitor=waited_for,
+                mailbox_limit=spec.mailbox_limit,
+                mailbox_byte_limit=spec.mailbox_byte_limit,
+                on_full=spec.on_full,
+            )
         except Exception as error:  # NotSendable, ConfigError, NoRuntime, MemoryError
             raise StartFailed(f"child {spec.id!r} could not be spawned: {error}", spec.id, error) from error
         handle.observe()  # the supervisor reports how it ends

@@ -59,12 +59,14 @@ OPTIONS = (
     Option("time_slice", float, 1e-3, 0.0, 10.0, "seconds that an actor runs before others get their turn; 0: no preemption"),
     Option("stall_threshold", float, 0.05, 0.0, 3600.0, "seconds after which an actor that cannot be preempted is reported; 0: never"),
     Option("mailbox_limit", int, 0, 0, 2**30, "messages that may wait for an actor whose spawn does not say it; 0: any number"),
+    Option("mailbox_byte_limit", int, 0, 0, 2**62, "bytes of messages that may wait for such an actor, Buffers in them included; 0: any number"),
     Option("report_dead_letters", int, 10, 0, 2**30, "how many reports of dead letters a run writes to stderr before it only counts them; 0: none"),
     Option("message_depth", int, 500, 1, 1_000_000, "levels of containers and objects that a message may have"),
     Option("message_size", int, 4096 * _MIB, 1024, 2**62, "bytes that a message may have, Buffers in it not counted"),
     Option("buffer_pool", int, 128 * _MIB, 0, 2**62, "bytes of freed memory that are kept for the next large Buffers"),
     Option("max_actors", int, MAX_ACTORS, 1, MAX_ACTORS, "actors alive at a time, the main one included; beyond it spawn raises ActorLimit"),
     Option("max_stack_bytes", int, 0, 0, 2**47, "bytes of address space of all actors' stacks, likewise (default: any number)"),
+    Option("max_buffer_bytes", int, 0, 0, 2**62, "bytes of all Buffers; beyond it making one raises BufferLimit (default: any number)"),
     Option("pickle", bool, True, 0, 1, "whether values that only pickle's protocol takes apart may be sent (off: --no-pickle)"),
 )  # fmt: skip
 

@@ -63,6 +63,7 @@ def spawn[*Arguments, Result](
     time_limit: _Timeout = None,
     stack_size: int | None = None,
     mailbox_limit: int | None = None,
+    mailbox_byte_limit: int | None = None,
     on_full: Literal["error", "drop_newest"] = "error",
 ) -> JoinHandle[Result]: ...
 def self() -> Pid: ...
@@ -349,8 +350,8 @@ def _simulate(
     main_by_value: bool,
     seed: int,
     keeps_trace: bool,
-    /,
     max_steps: int,
+    /,
 ) -> tuple[Any, BaseException | None, str | None, list[tuple[float, Pid, str, str, str]], bool]: ...
 def _preemption_point(code: object, offset: int, /) -> object: ...
 def _set_preemption(disable: object, library: tuple[str, ...], program: tuple[str, ...], /) -> None: ...

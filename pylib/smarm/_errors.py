@@ -31,6 +31,10 @@ class ActorLimit(SmarmError, RuntimeError):
     """There can be no more actors: the option that the message names (max_actors, max_stack_bytes) does not allow it."""
 
 
+class BufferLimit(SmarmError, MemoryError):
+    """There can be no more Buffers of that size: the option max_buffer_bytes does not allow it."""
+
+
 class NotSendable(SmarmError, TypeError):
     """A value cannot leave its actor; the message names the path to it inside the argument or message."""
 
@@ -63,7 +67,10 @@ class Full(SmarmError):
 
 
 class MailboxFull(Full):
-    """The actor's mailbox has as many messages as its ``mailbox_limit`` allows; nothing was sent."""
+    """The actor's mailbox has as much as its limit allows, which the message names; nothing was sent.
+
+    ``mailbox_limit`` is of the number of messages, ``mailbox_byte_limit`` of their bytes.
+    """
 
 
 class Timeout(SmarmError, TimeoutError):
@@ -139,13 +146,6 @@ class Deadlock(SmarmError):
     """In a simulation: every actor waits, and no timer is left that could wake one.  The message shows where."""
 
 
-class NotSimulated(SmarmError, RuntimeError):
-    """A simulation cannot do that: the message says what to do instead."""
-
-
-class SeedFailed(SmarmError, AssertionError):
-    """``explore`` found a seed whose run fails: ``seed``; what it failed with is ``__cause__``."""
-
 class TooManySteps(SmarmError):
     """A simulation has made more than ``max_steps`` steps: it may go on for ever.  ``seed`` is its seed."""
 
@@ -153,6 +153,13 @@ class TooManySteps(SmarmError):
         super().__init__(message)
         self.seed = seed
 
+
+class NotSimulated(SmarmError, RuntimeError):
+    """A simulation cannot do that: the message says what to do instead."""
+
+
+class SeedFailed(SmarmError, AssertionError):
+    """``explore`` found a seed whose run fails: ``seed``; what it failed with is ``__cause__``."""
 
     def __init__(self, message: str, seed: int) -> None:
         super().__init__(message)

@@ -75,15 +75,29 @@ class Server:
         on: str | int | None = None,
         link: bool = False,
         timeout: float | None = None,
+        mailbox_limit: int | None = None,
+        mailbox_byte_limit: int | None = None,
+        on_full: _starting.OnFull = "error",
     ) -> ServerRef:
         """Start a server, wait until its ``init(*args)`` has returned, and return its ServerRef.
 
-        ``name`` registers it before init.  ``on`` chooses its worker and ``link`` links it to the caller, as for spawn.
+        ``name`` registers it before init.  ``on`` chooses its worker, ``link`` links it to the caller,
+        ``mailbox_limit``, ``mailbox_byte_limit`` and ``on_full`` bound what may wait for it, as for spawn.
         Raises ActorFailed with init's exception as its cause, ActorKilled, Timeout (it is killed), NotSendable.
         """
         check_timeout(timeout)
         birth = _starting.Birth(_core.self(), link, True, True, name, _starting.ancestors())
-        handle = _starting.spawn(birth, cls, args, on=on, label=name or cls.__name__, monitor=True)
+        handle = _starting.spawn(
+            birth,
+            cls,
+            args,
+            on=on,
+            label=name or cls.__name__,
+            monitor=True,
+            mailbox_limit=mailbox_limit,
+            mailbox_byte_limit=mailbox_byte_limit,
+            on_full=on_full,
+        )
         _starting.wait_until_started(handle, timeout)
         return ServerRef(handle.pid)
 

@@ -10,7 +10,7 @@ import functools
 from contextlib import suppress
 from contextvars import ContextVar
 from types import BuiltinFunctionType, FunctionType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypedDict, Unpack
 
 from smarm import _core
 from smarm._deadline import check_timeout
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from smarm._core import JoinHandle, Pid
 
+
+type OnFull = Literal["error", "drop_newest"]
 
 PATIENCE = 5.0
 """Seconds that a killed actor gets: ActorExit is raised in it at every park, but it may be busy, or swallow that."""
@@ -106,17 +108,32 @@ def _is_found_by_name(target: Any) -> bool:
     return not getattr(target, "__closure__", None) and "<" not in target.__qualname__
 
 
+class Mailbox(TypedDict, total=False):
+    """What spawn takes for the actor's mailbox."""
+
+    mailbox_limit: int | None
+    mailbox_byte_limit: int | None
+    on_full: OnFull
+
+
 def spawn(
-    birth: Birth, target: Callable[..., Any], args: tuple[Any, ...], *, on: Any, label: str | None, monitor: bool
+    birth: Birth,
+    target: Callable[..., Any],
+    args: tuple[Any, ...],
+    *,
+    on: Any,
+    label: str | None,
+    monitor: bool,
+    **mailbox: Unpack[Mailbox],
 ) -> JoinHandle[Any]:
     """Spawn an actor that boots ``target``."""
     here = _core.worker_index()
     elsewhere = on is not None and on != "local" and on != here and (on != "main" or here != 0)
     if elsewhere or _is_found_by_name(target):
-        return _core.spawn(boot, birth, target, *args, on=on, name=label, link=birth.linked, monitor=monitor)
+        return _core.spawn(boot, birth, target, *args, on=on, name=label, link=birth.linked, monitor=monitor, **mailbox)
     # On this worker a callable with state is handed over as it is, while the arguments are copied.
     function = functools.partial(boot, birth, target)
-    return _core.spawn(function, *args, on=on, name=label, link=birth.linked, monitor=monitor)
+    return _core.spawn(function, *args, on=on, name=label, link=birth.linked, monitor=monitor, **mailbox)
 
 
 def discard_exit(pid: Pid) -> Exit | None:

@@ -119,6 +119,8 @@ class ProcessInfo:
     """In its mailbox."""
     mailbox_limit: int | None
     """How many may wait there; None: any number."""
+    mailbox_byte_limit: int | None
+    """How many bytes of them; None: any number."""
     buffers: int
     """Buffers that it holds: made or received by it, and not yet sent on or freed."""
     buffer_bytes: int

@@ -155,13 +155,13 @@ Actor* ActorTable::own(Pid pid) const noexcept {
     return it && pid && it->generation.load(memory_order_acquire) == pid.generation ? it->actor : nullptr;
 }
 
-bool ActorTable::reserve(Pid pid) const noexcept {
+bool ActorTable::reserve(Pid pid, const Parcel& parcel) const noexcept {
     const Slot* it = slot(pid.index);
     if (!it || !it->refuses.load(memory_order_relaxed)) return true;
     std::lock_guard pin(it->pin);
     // The slot may have the next actor by now: then the message reaches nobody.
     if (!it->actor || it->generation.load(memory_order_acquire) != pid.generation) return true;
-    return it->actor->mailbox_limit->reserve(it->actor->mailbox);
+    return it->actor->mailbox_limit->reserve(it->actor->mailbox, parcel.bytes());
 }
 
 bool ActorTable::pinned(Pid pid, const std::function<void(Actor&, int home)>& visit) const {

@@ -70,8 +70,10 @@ PyObject* send_here(Worker& worker, Pid pid, PyObject* value) {
     }
     const Delivery delivery = worker.deliver_sent(*actor, std::move(message));
     if (__builtin_expect(delivery == Delivery::done, 1)) Py_RETURN_NONE;
+    if (delivery == Delivery::full) raise_mailbox_full(worker.scheduler(), pid, message.bytes());
+    else PyErr_NoMemory();
     message.give_back();
-    return delivery == Delivery::full ? raise_mailbox_full(pid) : PyErr_NoMemory();
+    return nullptr;
 }
 
 PyObject* send_message(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
@@ -94,8 +96,9 @@ PyObject* send_message(PyObject*, PyObject* const* arguments, Py_ssize_t count) 
     if (!parcel) return nullptr;
     const Sent sent = scheduler.send(pid, parcel);
     if (sent == Sent::full) {
+        raise_mailbox_full(scheduler, pid, parcel->bytes());
         parcel->give_back();
-        return raise_mailbox_full(pid);
+        return nullptr;
     }
     if (sent == Sent::nobody) scheduler.count_dead_letters(pid, DeadLetter::nobody);
     Py_RETURN_NONE;

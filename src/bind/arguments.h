@@ -44,8 +44,8 @@ inline bool make_message(PyObject* value, bool local, Message& message) {
 // Raises what a Status other than ok means. `what` fits "timed out <what>" and "<what>". Returns nullptr.
 PyObject* raise_status(Status status, const char* timed_out, const char* closed);
 
-// Raises MailboxFull. Returns nullptr.
-PyObject* raise_mailbox_full(Pid pid);
+// Raises MailboxFull for a message of so many bytes. Returns nullptr.
+PyObject* raise_mailbox_full(Scheduler& scheduler, Pid pid, std::size_t bytes);
 
 // Reads (value, timeout=None) style fast calls: at most `positional` arguments without keyword, and `timeout` by name.
 // False with TypeError set. *timeout stays as it was when it is not given.

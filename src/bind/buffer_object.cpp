@@ -307,8 +307,10 @@ PyObject* wrap_slice(BufferObject& whole, std::size_t offset, std::size_t size) 
 }
 
 Ref<BufferMemory> allocate_buffer(std::size_t bytes, std::size_t alignment, BufferMemory::Contents contents) {
-    auto memory = BufferMemory::allocate(bytes, alignment, contents);
-    if (!memory) PyErr_NoMemory();
+    bool over_limit = false;
+    auto memory = BufferMemory::allocate(bytes, alignment, contents, &over_limit);
+    if (over_limit) raise_buffer_limit(bytes);
+    else if (!memory) PyErr_NoMemory();
     return memory;
 }
 

@@ -204,6 +204,7 @@ py::object process_info(py::handle pid) {
         Instant parked_since{};
         std::uint64_t reductions = 0;
         std::uint32_t mailbox_limit = 0;
+        std::size_t mailbox_byte_limit = 0;
         std::uint64_t buffers = 0;
         std::uint64_t buffer_bytes = 0;
         int home = 0;
@@ -221,7 +222,10 @@ py::object process_info(py::handle pid) {
         seen.awaited = awaited_by(actor);
         seen.parked_since = Instant(Duration(actor.parked_since.load(memory_order_relaxed)));
         seen.reductions = actor.reductions.load(memory_order_relaxed);
-        if (actor.mailbox_limit) seen.mailbox_limit = actor.mailbox_limit->most();
+        if (const MailboxLimit* limit = actor.mailbox_limit.get()) {
+            seen.mailbox_limit = limit->most();
+            seen.mailbox_byte_limit = limit->most_bytes();
+        }
         if (const BufferAccount* account = actor.buffers()) {
             seen.buffers = account->buffers.load(memory_order_relaxed);
             seen.buffer_bytes = account->bytes.load(memory_order_relaxed);
@@ -245,6 +249,8 @@ py::object process_info(py::handle pid) {
         py::arg("worker") = seen.home < 0 ? py::none() : py::object(py::int_(seen.home)),
         py::arg("messages") = seen.mailbox,
         py::arg("mailbox_limit") = seen.mailbox_limit ? py::object(py::int_(seen.mailbox_limit)) : py::none(),
+        py::arg("mailbox_byte_limit") =
+            seen.mailbox_byte_limit ? py::object(py::int_(seen.mailbox_byte_limit)) : py::none(),
         py::arg("buffers") = seen.buffers, py::arg("buffer_bytes") = seen.buffer_bytes,
         py::arg("registered_names") = py::tuple(registered),
         py::arg("spawned_at") =

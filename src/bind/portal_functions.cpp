@@ -142,8 +142,9 @@ PyObject* portal_send(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
     }
     const Sent sent = visit->scheduler().send(pid, parcel);
     if (sent == Sent::full) {
+        raise_mailbox_full(visit->scheduler(), pid, parcel->bytes());
         parcel->give_back();
-        return raise_mailbox_full(pid);
+        return nullptr;
     }
     if (sent == Sent::nobody) visit->scheduler().count_dead_letters(pid, DeadLetter::nobody);
     Py_RETURN_NONE;

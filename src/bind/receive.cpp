@@ -16,14 +16,15 @@ namespace {
 
 // The message at `position` as an object (borrowed from the mailbox), decoded on first sight. nullptr: it cannot be decoded;
 // it has been taken out, and the exception says why.
-PyObject* look_at(Mailbox& mailbox, std::size_t position) {
+PyObject* look_at(Actor& self, std::size_t position) {
+    Mailbox& mailbox = self.mailbox;
     Message& message = mailbox.at(position);
     if (!message.is_parcel()) return static_cast<PyObject*>(message.local_object());
     // Out of the mailbox while user code may run, in which other actors send here; an empty Message keeps its place.
     Message taken = std::move(message);
     PyObject* object = open_message(std::move(taken));
     if (!object) {
-        mailbox.take(position);
+        self.take_message(position);
         return nullptr;
     }
     mailbox.at(position) = Message::local(object);
@@ -45,9 +46,9 @@ bool is_ref(PyObject* object) {
 }
 
 // Searches from *position on, leaving it where the search ended. 1: found at *position, 0: not (yet), -1: exception.
-int find_match(Mailbox& mailbox, PyObject* match, std::size_t* position) {
-    for (; *position < mailbox.size(); ++*position) {
-        PyObject* object = Py_XNewRef(look_at(mailbox, *position));
+int find_match(Actor& self, PyObject* match, std::size_t* position) {
+    for (; *position < self.mailbox.size(); ++*position) {
+        PyObject* object = Py_XNewRef(look_at(self, *position));
         if (!object) return -1;
         const int found = matches(object, match);
         Py_DECREF(object);
@@ -85,10 +86,10 @@ bool wait_for_message(Worker& worker, std::size_t seen, Instant deadline,
 
 // Waits for the Down or reply of a monitor; the message stays with the caller.
 bool receive_ref(Worker& worker, MonitorRef ref, std::size_t from, Instant deadline, Message& message) {
-    Mailbox& mailbox = worker.current()->mailbox;
+    Actor& self = *worker.current();
     for (std::size_t position = from;;) {
-        if (find_ref(mailbox, ref, &position)) {
-            message = mailbox.take(position);
+        if (find_ref(self.mailbox, ref, &position)) {
+            message = self.take_message(position);
             return true;
         }
         if (!wait_for_message(worker, position, deadline, "no answer came before the timeout")) return false;
@@ -110,14 +111,14 @@ PyObject* receive(PyObject*, PyObject* const* arguments, Py_ssize_t count, PyObj
     }
     if (match == Py_None) {
         if (!wait_for_message(*worker, 0, deadline)) return nullptr;
-        return open_message(worker->current()->mailbox.pop());
+        return open_message(worker->current()->take_message(0));
     }
-    Mailbox& mailbox = worker->current()->mailbox;
+    Actor& self = *worker->current();
     if (!check_match(match)) return nullptr;
-    for (std::size_t position = first_position(*worker->current(), match);;) {
-        const int found = find_message(mailbox, match, position);
+    for (std::size_t position = first_position(self, match);;) {
+        const int found = find_message(self, match, position);
         if (found < 0) return nullptr;
-        if (found) return open_message(mailbox.take(position));
+        if (found) return open_message(self.take_message(position));
         if (!wait_for_message(*worker, position, deadline)) return nullptr;
     }
 }
@@ -153,7 +154,7 @@ PyObject* raise_process_down(PyObject* address, const Notice& notice) {
 void forget_call(Actor& self, MonitorRef ref) {
     if (demonitor(self, ref)) return;
     std::size_t position = 0;
-    if (find_ref(self.mailbox, ref, &position)) self.mailbox.take(position);
+    if (find_ref(self.mailbox, ref, &position)) self.take_message(position);
 }
 
 PyObject* call(PyObject*, PyObject* const* arguments, Py_ssize_t count, PyObject* names) {
@@ -180,8 +181,9 @@ PyObject* call(PyObject*, PyObject* const* arguments, Py_ssize_t count, PyObject
         monitor(self, pid, ref);
         if (worker->scheduler().send(pid, parcel) == Sent::full) {
             forget_call(self, ref);
+            raise_mailbox_full(worker->scheduler(), pid, parcel->bytes());
             parcel->give_back();
-            return raise_mailbox_full(pid);
+            return nullptr;
         }
         Message message;  // an answer, or from the monitor
         Awaits awaits(self, pid);
@@ -232,10 +234,10 @@ std::size_t first_position(const Actor& self, PyObject* match) {
     return is_ref(match) && PyLong_AsUnsignedLongLong(match) == self.marked_ref ? self.mailbox.mark() : 0;
 }
 
-int find_message(Mailbox& mailbox, PyObject* match, std::size_t& position) {
-    if (match == Py_None) return position < mailbox.size();
-    if (is_ref(match)) return find_ref(mailbox, PyLong_AsUnsignedLongLong(match), &position);
-    return find_match(mailbox, match, &position);
+int find_message(Actor& self, PyObject* match, std::size_t& position) {
+    if (match == Py_None) return position < self.mailbox.size();
+    if (is_ref(match)) return find_ref(self.mailbox, PyLong_AsUnsignedLongLong(match), &position);
+    return find_match(self, match, &position);
 }
 
 PyMethodDef receive_functions[] = {

@@ -19,7 +19,7 @@ bool check_match(PyObject* match);
 std::size_t first_position(const Actor& self, PyObject* match);
 // Searches from `position` on. 1: the message there matches; 0: none does, and `position` is where to go on; -1: an exception
 // is set. May run any code, in which messages come and actors switch.
-int find_message(Mailbox& mailbox, PyObject* match, std::size_t& position);
+int find_message(Actor& self, PyObject* match, std::size_t& position);
 
 extern PyMethodDef receive_functions[];
 

@@ -104,12 +104,12 @@ PyObject* writable(PyObject*, PyObject* object) { return fd_source(Kind::writabl
 // The actor's mailbox, with what its messages must match.
 class MatchSource final : public MailboxSource {
 public:
-    MatchSource(Actor& self, PyObject* match) : MailboxSource(self.mailbox), match_(match) {
+    MatchSource(Actor& self, PyObject* match) : MailboxSource(self), match_(match) {
         seen_ = first_position(self, match);
     }
     bool poll() override {
-        const int found = find_message(mailbox_, match_, seen_);
-        if (found > 0) message = mailbox_.take(seen_);
+        const int found = find_message(self_, match_, seen_);
+        if (found > 0) message = self_.take_message(seen_);
         return found != 0;  // below 0: a predicate raised; there is no message then
     }
 

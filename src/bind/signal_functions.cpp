@@ -84,7 +84,7 @@ PyObject* demonitor_ref(PyObject*, PyObject* arguments, PyObject* keywords) {
         for (std::size_t i = 0; i < self.mailbox.size(); ++i) {
             const Notice* notice = find_notice(self.mailbox.at(i));
             if (!notice || notice->kind != Notice::Kind::down || notice->ref != ref) continue;
-            self.mailbox.take(i);
+            self.take_message(i);
             break;
         }
     }

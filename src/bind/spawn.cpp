@@ -27,6 +27,7 @@ struct Options {
     PyObject* signal = Py_False;
     PyObject* time_limit = Py_None;
     PyObject* mailbox_limit = Py_None;
+    PyObject* mailbox_byte_limit = Py_None;
     PyObject* on_full = nullptr;
 };
 
@@ -47,6 +48,7 @@ bool read_options(PyObject* const* values, PyObject* names, Options& options) {
         else if (PyUnicode_EqualToUTF8(name, "signal")) options.signal = values[i];
         else if (PyUnicode_EqualToUTF8(name, "time_limit")) options.time_limit = values[i];
         else if (PyUnicode_EqualToUTF8(name, "mailbox_limit")) options.mailbox_limit = values[i];
+        else if (PyUnicode_EqualToUTF8(name, "mailbox_byte_limit")) options.mailbox_byte_limit = values[i];
         else if (PyUnicode_EqualToUTF8(name, "on_full")) options.on_full = values[i];
         else {
             PyErr_Format(PyExc_TypeError,
@@ -115,18 +117,34 @@ bool read_stack_size(PyObject* wish, std::uint32_t& bytes) {
     return true;
 }
 
-// Reads mailbox_limit and on_full; without a limit of its own an actor has the configured one.
-bool read_mailbox_limit(const Options& options, std::uint32_t configured, std::unique_ptr<MailboxLimit>& limit) {
-    Py_ssize_t most = configured;
-    if (options.mailbox_limit != Py_None) {
-        most = PyNumber_AsSsize_t(options.mailbox_limit, nullptr);
-        if (most == -1 && PyErr_Occurred()) return false;
-        if (most < 0 || most > static_cast<Py_ssize_t>(kMaxMailboxLimit)) {
-            raise_error("ConfigError", "mailbox_limit must be from 0 (none) to %u messages, not %R", kMaxMailboxLimit,
-                        options.mailbox_limit);
-            return false;
-        }
+// What actors have that do not say.
+struct MailboxDefaults {
+    std::uint32_t most = 0;
+    std::size_t most_bytes = 0;
+};
+
+MailboxDefaults mailbox_defaults(const RuntimeConfig& config) { return {config.mailbox_limit, config.mailbox_bytes}; }
+
+// Leaves `number` as it is when there is no wish.
+bool read_limit(PyObject* wish, const char* name, std::size_t most, const char* unit, std::size_t& number) {
+    if (wish == Py_None) return true;
+    const Py_ssize_t wished = PyNumber_AsSsize_t(wish, nullptr);
+    if (wished == -1 && PyErr_Occurred()) return false;
+    if (wished < 0 || static_cast<std::size_t>(wished) > most) {
+        raise_error("ConfigError", "%s must be from 0 (none) to %zu %s, not %R", name, most, unit, wish);
+        return false;
     }
+    number = static_cast<std::size_t>(wished);
+    return true;
+}
+
+// Reads the mailbox's limits and on_full.
+bool read_mailbox_limit(const Options& options, MailboxDefaults defaults, std::unique_ptr<MailboxLimit>& limit) {
+    std::size_t most = defaults.most;
+    std::size_t most_bytes = defaults.most_bytes;
+    if (!read_limit(options.mailbox_limit, "mailbox_limit", kMaxMailboxLimit, "messages", most) ||
+        !read_limit(options.mailbox_byte_limit, "mailbox_byte_limit", kMaxMailboxByteLimit, "bytes", most_bytes))
+        return false;
     OnMailboxFull on_full = OnMailboxFull::error;
     if (options.on_full) {
         const bool is_text = PyUnicode_Check(options.on_full);
@@ -137,7 +155,8 @@ bool read_mailbox_limit(const Options& options, std::uint32_t configured, std::u
             return false;
         }
     }
-    if (most > 0) limit = std::make_unique<MailboxLimit>(static_cast<std::uint32_t>(most), on_full);
+    if (most || most_bytes)
+        limit = std::make_unique<MailboxLimit>(static_cast<std::uint32_t>(most), most_bytes, on_full);
     return true;
 }
 
@@ -179,8 +198,7 @@ bool read_flag(PyObject* value, bool& flag) {
 }
 
 // False with an exception set.
-bool read_order(PyObject* const* arguments, Py_ssize_t count, PyObject* names, std::uint32_t mailbox_limit,
-                Order& order) {
+bool read_order(PyObject* const* arguments, Py_ssize_t count, PyObject* names, MailboxDefaults mailbox, Order& order) {
     if (count < 1) {
         PyErr_SetString(PyExc_TypeError, "spawn() needs the function that the actor is to run");
         return false;
@@ -208,7 +226,7 @@ bool read_order(PyObject* const* arguments, Py_ssize_t count, PyObject* names, s
             !read_flag(order.options.signal, order.signals))
             return false;
         order.signals |= order.options.time_limit != Py_None;
-        return read_mailbox_limit(order.options, mailbox_limit, order.mailbox_limit);
+        return read_mailbox_limit(order.options, mailbox, order.mailbox_limit);
     } catch (const std::bad_alloc&) {
         PyErr_NoMemory();
         return false;
@@ -245,7 +263,7 @@ PyObject* spawn(PyObject*, PyObject* const* arguments, Py_ssize_t count, PyObjec
     Order order;
     Placement placement;
     Runtime* runtime = Runtime::current();
-    if (!worker || !read_order(arguments, count, names, runtime->config().mailbox_limit, order) ||
+    if (!worker || !read_order(arguments, count, names, mailbox_defaults(runtime->config()), order) ||
         !read_placement(worker->scheduler().options().workers, static_cast<int>(worker->index()),
                         worker->simulation() != nullptr, order.callable, order.options.on, placement))
         return nullptr;
@@ -301,11 +319,11 @@ PyObject* spawn(PyObject*, PyObject* const* arguments, Py_ssize_t count, PyObjec
 bool spawn_from_outside(std::uint64_t run, Pid beside, PyObject* const* arguments, Py_ssize_t count, PyObject* names,
                         const Ref<JoinState>& join, Pid& pid) {
     unsigned workers = 0;
-    std::uint32_t mailbox_limit = 0;
+    MailboxDefaults mailbox;
     int home = ActorTable::kNobody;
     if (const RuntimeVisit visit(run); visit) {
         workers = visit->config().workers;
-        mailbox_limit = visit->config().mailbox_limit;
+        mailbox = mailbox_defaults(visit->config());
         home = visit->scheduler().table().find_home(beside);
     } else {
         raise_not_there(run);
@@ -313,7 +331,7 @@ bool spawn_from_outside(std::uint64_t run, Pid beside, PyObject* const* argument
     }
     Order order;
     Placement placement;
-    if (!read_order(arguments, count, names, mailbox_limit, order) ||
+    if (!read_order(arguments, count, names, mailbox, order) ||
         !read_placement(workers, kOutside, false, order.callable, order.options.on, placement))
         return false;
     if (order.linked || order.monitored || order.signals) {
@@ -351,7 +369,8 @@ PyMethodDef spawn_functions[] = {
     {"spawn", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(spawn)), METH_FASTCALL | METH_KEYWORDS,
      "spawn(function, /, *args, on=None, name=None, link=False, monitor=False, signal=False, time_limit=None, "
      "stack_size=None, "
-     "mailbox_limit=None, on_full='error')\n--\n\nStart an actor that runs function(*args), and return its "
+     "mailbox_limit=None, mailbox_byte_limit=None, on_full='error')\n--\n\nStart an actor that runs function(*args), "
+     "and return its "
      "JoinHandle.\n\nargs are copied like messages (immutable ones may be shared).  on chooses the worker: None lets "
      "any worker take a "
      "module-level function,\nwhile nested functions, lambdas and other callables with state stay on the caller's "
@@ -361,7 +380,8 @@ PyMethodDef spawn_functions[] = {
      "handle's monitor is the Ref).  signal tells its end as Signal.Exit or Signal.Panic;\ntime_limit (seconds) does "
      "that, too, and tells Signal.Timeout when it "
      "has not ended by then.  stack_size is in bytes.  "
-     "mailbox_limit is how many messages may wait for it (0: any number; None: as configured); when so many do,\nsend "
+     "mailbox_limit is how many messages may wait for it, mailbox_byte_limit how many bytes of them (0: any "
+     "number;\nNone: as configured); when there is no room for one more, send "
      "raises "
      "MailboxFull in the sender (on_full=\"error\") or the message is a dead letter (\"drop_newest\").\nRaises "
      "TypeError, "

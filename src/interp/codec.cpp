@@ -68,6 +68,35 @@ bool Codec::is_immutable_at(PyObject* value, int depth) const noexcept {
     return false;
 }
 
+std::size_t Codec::immutable_bytes(PyObject* value) noexcept {
+    PyTypeObject* type = Py_TYPE(value);
+    const auto basic = static_cast<std::size_t>(type->tp_basicsize);
+    if (type == &PyUnicode_Type) {
+        return basic +
+               static_cast<std::size_t>(PyUnicode_GET_LENGTH(value)) * static_cast<std::size_t>(PyUnicode_KIND(value));
+    }
+    if (type == &PyBytes_Type) return basic + static_cast<std::size_t>(PyBytes_GET_SIZE(value));
+    if (type == &PyLong_Type) {
+        return basic +
+               static_cast<std::size_t>(PyLong_AsNativeBytes(value, nullptr, 0, Py_ASNATIVEBYTES_NATIVE_ENDIAN));
+    }
+    std::size_t bytes = basic;
+    if (type == &PyTuple_Type) {
+        for (Py_ssize_t index = 0; index < PyTuple_GET_SIZE(value); ++index) {
+            bytes += sizeof(PyObject*) + immutable_bytes(PyTuple_GET_ITEM(value, index));
+        }
+    } else if (type == &PyFrozenSet_Type) {
+        codec::Handle iterator(PyObject_GetIter(value));
+        while (iterator) {
+            codec::Handle item(PyIter_Next(iterator.get()));
+            if (!item) break;
+            bytes += 2 * sizeof(PyObject*) + immutable_bytes(item.get());
+        }
+        PyErr_Clear();  // only memory can have run out
+    }
+    return bytes;
+}
+
 namespace codec {
 
 bool Cache::prepare() {

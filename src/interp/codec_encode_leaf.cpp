@@ -1,5 +1,6 @@
 // Values by type, and those that are one tag and its operands.
 #include "interp/codec_encoder.h"
+#include "smarm/interp/errors.h"
 #include "smarm/msg/buffer.h"
 
 namespace smarm::codec {
@@ -211,7 +212,7 @@ Encoder::Step Encoder::write_buffer(PyObject* value) {
     if (buffers && is_whole_shared_buffer(*buffers, *view)) return write_native(*buffers, view->obj);
     if (seen(value)) return Step::Done;
     auto size = static_cast<std::size_t>(view->len);
-    if (buffers && size >= BufferMemory::kLarge) return write_large(*view);
+    if (buffers && size >= BufferMemory::kLarge) return write_large(value, *view);
     count_payload_copy(size);
     put_bytes(view->readonly ? Tag::Bytes : Tag::Buffer, size, view->buf, size);
     return Step::Done;
@@ -224,10 +225,15 @@ const NativeType* Encoder::find_buffer_type() const {
     return nullptr;
 }
 
-Encoder::Step Encoder::write_large(const Py_buffer& view) {
+Encoder::Step Encoder::write_large(PyObject* value, const Py_buffer& view) {
     auto size = static_cast<std::size_t>(view.len);
     claim(size);
-    auto memory = BufferMemory::allocate(size, 64, BufferMemory::Contents::unset);
+    bool over_limit = false;
+    auto memory = BufferMemory::allocate(size, 64, BufferMemory::Contents::unset, &over_limit);
+    if (over_limit) {
+        raise_buffer_limit(size);
+        return explain(value);
+    }
     if (!memory) throw std::bad_alloc();
     std::memcpy(memory->data(), view.buf, size);
     count_payload_copy(size);

@@ -90,7 +90,7 @@ private:
     void write_key(PyObject* key);
     Step write_bytes(Tag tag, PyObject* value, const char* data, Py_ssize_t size);
     Step write_buffer(PyObject* value);
-    Step write_large(const Py_buffer& view);
+    Step write_large(PyObject* value, const Py_buffer& view);
     const NativeType* find_buffer_type() const;
     Step write_range(PyObject* value);
     void put_native(std::uint8_t id, Ref<Shared> shared);

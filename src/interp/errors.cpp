@@ -2,6 +2,8 @@
 
 #include <cstdarg>
 
+#include "smarm/msg/buffer_memory.h"
+
 namespace smarm {
 
 PyObject* error_type(const char* name) {
@@ -19,6 +21,14 @@ bool current_error_is(const char* name) {
     Py_XDECREF(type);
     PyErr_SetRaisedException(raised);
     return same;
+}
+
+PyObject* raise_buffer_limit(std::size_t bytes) {
+    return raise_error(
+        "BufferLimit",
+        "with %zu bytes more all Buffers would have more than the %zu bytes that max_buffer_bytes allows: "
+        "free some, or send them on",
+        bytes, buffer_limit());
 }
 
 PyObject* raise_error(const char* name, const char* format, ...) {

@@ -21,6 +21,19 @@ struct Counters {
 };
 Counters counters;
 
+// What allocate() has given out, and how much that may be. Relaxed: each change is complete in itself.
+atomic<std::size_t> claimed{0};
+atomic<std::size_t> limit{SIZE_MAX};
+
+bool claim(std::size_t bytes) noexcept {
+    const std::size_t most = limit.load(memory_order_relaxed);
+    const std::size_t before = claimed.fetch_add(bytes, memory_order_relaxed);
+    if (before <= most && bytes <= most - before) return true;
+    claimed.fetch_sub(bytes, memory_order_relaxed);
+    return false;
+}
+void unclaim(std::size_t bytes) noexcept { claimed.fetch_sub(bytes, memory_order_relaxed); }
+
 void add(atomic<std::uint64_t>& counter, std::uint64_t n) noexcept { counter.fetch_add(n, memory_order_relaxed); }
 void subtract(atomic<std::uint64_t>& counter, std::uint64_t n) noexcept { counter.fetch_sub(n, memory_order_relaxed); }
 std::uint64_t read(const atomic<std::uint64_t>& counter) noexcept { return counter.load(memory_order_relaxed); }
@@ -28,20 +41,26 @@ std::uint64_t read(const atomic<std::uint64_t>& counter) noexcept { return count
 class SmallMemory final : public BufferMemory {
 public:
     SmallMemory(std::byte* block, std::size_t size) noexcept : BufferMemory(block, size) {}
-    ~SmallMemory() override { std::free(data()); }
+    ~SmallMemory() override {
+        std::free(data());
+        unclaim(size());
+    }
 };
 
 class PooledMemory final : public BufferMemory {
 public:
     PooledMemory(std::byte* block, std::size_t size, std::size_t capacity) noexcept
         : BufferMemory(block, size), capacity_(capacity) {}
-    ~PooledMemory() override { BufferPool::instance().put(data(), capacity_); }
+    ~PooledMemory() override {
+        BufferPool::instance().put(data(), capacity_);
+        unclaim(size());
+    }
 
 private:
     std::size_t capacity_;
 };
 
-class MappedMemory final : public BufferMemory {
+class MappedMemory : public BufferMemory {
 public:
     MappedMemory(std::byte* data, std::size_t size, std::byte* mapping, std::size_t mapped) noexcept
         : BufferMemory(data, size), mapping_(mapping), mapped_(mapped) {}
@@ -50,6 +69,12 @@ public:
 private:
     std::byte* mapping_;
     std::size_t mapped_;
+};
+
+class AlignedMemory final : public MappedMemory {
+public:
+    using MappedMemory::MappedMemory;
+    ~AlignedMemory() override { unclaim(size()); }
 };
 
 std::size_t round_up(std::size_t bytes, std::size_t unit) noexcept { return (bytes + unit - 1) & ~(unit - 1); }
@@ -84,7 +109,7 @@ Ref<BufferMemory> allocate_aligned(std::size_t bytes, std::size_t alignment) noe
     auto* start = static_cast<std::byte*>(mapping);
     const auto address = reinterpret_cast<std::uintptr_t>(mapping);
     auto* memory =
-        new (std::nothrow) MappedMemory(start + (round_up(address, alignment) - address), bytes, start, mapped);
+        new (std::nothrow) AlignedMemory(start + (round_up(address, alignment) - address), bytes, start, mapped);
     if (!memory) ::munmap(mapping, mapped);
     return Ref<BufferMemory>::adopt(memory);
 }
@@ -102,12 +127,21 @@ BufferMemory::~BufferMemory() {
     subtract(counters.live_bytes, size_);
 }
 
-Ref<BufferMemory> BufferMemory::allocate(std::size_t bytes, std::size_t alignment, Contents contents) noexcept {
+Ref<BufferMemory> BufferMemory::allocate(std::size_t bytes, std::size_t alignment, Contents contents,
+                                         bool* over_limit) noexcept {
     SMARM_ASSERT(std::has_single_bit(alignment) && alignment <= kMostAlignment, "this is no alignment for a buffer");
+    if (over_limit) *over_limit = false;
     if (bytes > kMostBytes) return nullptr;
-    if (alignment > kPage) return allocate_aligned(bytes, alignment);
+    if (!claim(bytes)) {
+        if (over_limit) *over_limit = true;
+        return nullptr;
+    }
     const bool zeroed = contents == Contents::zero;
-    return bytes < kLarge ? allocate_small(bytes, alignment, zeroed) : allocate_pooled(bytes, zeroed);
+    auto memory = alignment > kPage ? allocate_aligned(bytes, alignment)
+                  : bytes < kLarge  ? allocate_small(bytes, alignment, zeroed)
+                                    : allocate_pooled(bytes, zeroed);
+    if (!memory) unclaim(bytes);
+    return memory;
 }
 
 Ref<BufferMemory> BufferMemory::map_file(int fd, off_t offset, std::size_t bytes, Access access) noexcept {
@@ -140,6 +174,9 @@ void count_payload_copy(std::size_t bytes) noexcept {
 }
 
 void count_buffer_move() noexcept { add(counters.moved, 1); }
+
+void set_buffer_limit(std::size_t bytes) noexcept { limit.store(bytes, memory_order_relaxed); }
+std::size_t buffer_limit() noexcept { return limit.load(memory_order_relaxed); }
 
 void set_buffer_pool_limit(std::size_t bytes) noexcept { BufferPool::instance().set_limit(bytes); }
 

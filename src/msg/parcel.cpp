@@ -23,6 +23,12 @@ void give_back_all_of(const std::vector<Ref<Shared>>& attachments) noexcept {
 
 Parcel::Parcel() noexcept : Post(not_addressed) {}
 
+std::size_t Parcel::bytes() const noexcept {
+    std::size_t bytes = sizeof(Parcel) + size_;
+    for (const Ref<Shared>& attachment : attachments_) bytes += attachment->payload_bytes();
+    return bytes;
+}
+
 void Parcel::give_back() const noexcept { give_back_all_of(attachments_); }
 
 void Parcel::Destroy::operator()(Parcel* parcel) const noexcept {

@@ -180,8 +180,11 @@ bool Runtime::prepare() {
     if (config_.stack_bytes == 0) config_.stack_bytes = smarm_default_stack_bytes();
     configure_codec();
     set_buffer_pool_limit(config_.buffer_pool_bytes);
+    set_buffer_limit(config_.max_buffer_bytes ? config_.max_buffer_bytes : SIZE_MAX);
     forget_pool_of_parent();
     Message::set_local_release([](void* object) { Py_DECREF(static_cast<PyObject*>(object)); });
+    Message::set_local_bytes(
+        [](void* object) noexcept { return Codec::immutable_bytes(static_cast<PyObject*>(object)); });
     install_data_stack_hook();
     install_allocation_hook();
     if (!install_stdlib_locks() || !install_stdlib_sleep() || !install_stdlib_sockets() || !install_stdlib_threads() ||
@@ -251,8 +254,9 @@ PyObject* Runtime::run_main(PyObject* main, PyObject* arguments) {
 
     auto name = std::make_unique<std::string>("main");
     std::unique_ptr<MailboxLimit> mailbox_limit;
-    if (config_.mailbox_limit)
-        mailbox_limit = std::make_unique<MailboxLimit>(config_.mailbox_limit, OnMailboxFull::error);
+    if (config_.mailbox_limit || config_.mailbox_bytes)
+        mailbox_limit =
+            std::make_unique<MailboxLimit>(config_.mailbox_limit, config_.mailbox_bytes, OnMailboxFull::error);
     auto join = make_shared_ref<JoinState>(false);
     auto actor =
         std::make_unique<PyActor>(PyActor::Start{Py_NewRef(main), Py_NewRef(arguments), nullptr, nullptr}, join);

@@ -150,7 +150,7 @@ void Scheduler::count_dead_letters(Pid target, DeadLetter why, std::uint64_t cou
 }
 
 Sent Scheduler::send(Pid pid, OwnedParcel& parcel) noexcept {
-    if (!table_.reserve(pid)) return Sent::full;
+    if (!table_.reserve(pid, *parcel)) return Sent::full;
     parcel->target = pid.bits();
     parcel->deliver = Worker::deliver_parcel;
     for (;;) {

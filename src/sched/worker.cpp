@@ -362,14 +362,24 @@ void Worker::deliver_parcel(Post& post) noexcept {
     if (!actor->mailbox_limit || actor->mailbox_limit->on_full() != OnMailboxFull::error) {
         if (worker.deliver_sent(*actor, std::move(message)) == Delivery::done) return;
     } else {
+        const std::size_t bytes = message.parcel().bytes();
         const bool delivered = worker.deliver(*actor, std::move(message));  // Scheduler::send has reserved its place
-        actor->mailbox_limit->arrived();
+        actor->mailbox_limit->arrived(bytes);
         if (delivered) return;
     }
     worker.scheduler_.count_dead_letters(target, DeadLetter::no_memory);
 }
 
-Delivery Worker::deliver_to_full(Actor& actor, Message&& message) noexcept {
+bool Worker::deliver_counted(Actor& actor, Message&& message) noexcept {
+    if (!actor.mailbox_limit->comes(message)) return false;
+    if (push(actor, std::move(message))) return true;
+    actor.mailbox_limit->leaves(actor.mailbox.size());  // it is the last that came
+    return false;
+}
+
+Delivery Worker::deliver_limited(Actor& actor, Message&& message) noexcept {
+    if (actor.mailbox_limit->has_room(actor.mailbox, message))
+        return deliver_counted(actor, std::move(message)) ? Delivery::done : Delivery::no_memory;
     if (actor.mailbox_limit->on_full() == OnMailboxFull::error) return Delivery::full;
     scheduler_.count_dead_letters(actor.pid, DeadLetter::full);
     const Message dropped = std::move(message);

@@ -135,9 +135,143 @@ def test_the_configured_limit_is_everybodys_who_has_none(alone):
     assert alone(main, mailbox_limit=4) == [4, None, 7]
 
 
+# ---- bytes -----------------------------------------------------------------------------------------------------------
+
+KIB = 1024
+
+
+@pytest.mark.parametrize(
+    "make", [bytes, bytearray, smarm.Buffer, lambda size: "x" * size, lambda size: (1, bytes(size))]
+)
+def test_bytes_that_wait_are_limited_however_they_come(on, make):
+    def main():
+        go, rx = smarm.channel()
+        handle = smarm.spawn(in_workers.park_then_collect, rx, on=on, mailbox_byte_limit=100 * KIB)
+        for _ in range(3):
+            smarm.send(handle.pid, make(30 * KIB))
+        for _ in range(2):
+            with pytest.raises(
+                smarm.MailboxFull, match=r"no room for a message of 3\d{4} bytes, its mailbox_byte_limit is 102400"
+            ):
+                smarm.send(handle.pid, make(30 * KIB))
+        smarm.send(handle.pid, b"small")
+        info = smarm.process_info(handle.pid)
+        assert (info.mailbox_limit, info.mailbox_byte_limit) == (None, 100 * KIB)
+        go.send(None)
+        return len(handle.join()), smarm.statistics().dead_letters
+
+    assert run(main) == (4, 0)
+
+
+def test_a_buffer_that_found_no_room_stays_with_its_sender(on):
+    def main():
+        handle = smarm.spawn(in_workers.park, on=on, mailbox_byte_limit=10 * KIB)
+        buffer = smarm.Buffer(20 * KIB)
+        with pytest.raises(smarm.MailboxFull):
+            smarm.send(handle.pid, buffer)
+        assert not buffer.moved
+
+    run(main)
+
+
+def test_room_for_bytes_comes_back_when_a_message_is_taken(on):
+    def main():
+        handle = smarm.spawn(in_workers.reply_to, smarm.self(), on=on, mailbox_byte_limit=10 * KIB)
+        for number in range(200):
+            message = bytes(8 * KIB) if number % 2 else [bytes(8 * KIB)]
+            smarm.send(handle.pid, message)
+            assert smarm.receive() == message
+        smarm.send(handle.pid, None)
+        handle.join()
+
+    run(main)
+
+
+def test_messages_that_were_looked_at_and_left_still_count():
+    def main():
+        def choosy():
+            smarm.receive(str)
+            told.send(None)
+            smarm.receive(int)
+            return [smarm.receive() for _ in range(smarm.message_count())]
+
+        told, rx = smarm.channel()
+        handle = smarm.spawn(choosy, mailbox_byte_limit=20 * KIB)
+        smarm.send(handle.pid, [bytes(15 * KIB)])
+        smarm.send(handle.pid, "look")
+        rx.recv()
+        with pytest.raises(smarm.MailboxFull, match="mailbox_byte_limit"):
+            smarm.send(handle.pid, [bytes(15 * KIB)])
+        smarm.send(handle.pid, 1)
+        return handle.join()
+
+    assert run(main) == [[bytes(15 * KIB)]]
+
+
+def test_drop_newest_drops_what_has_too_many_bytes(on):
+    def main():
+        go, rx = smarm.channel()
+        handle = smarm.spawn(
+            in_workers.park_then_collect, rx, on=on, mailbox_byte_limit=10 * KIB, on_full="drop_newest"
+        )
+        for size in (6, 6, 1, 20):
+            smarm.send(handle.pid, bytearray(size * KIB))
+        go.send(None)
+        return [len(message) // KIB for message in handle.join()], smarm.statistics().dead_letters
+
+    assert run(main) == ([6, 1], 2)
+
+
+def test_the_number_of_messages_is_named_when_it_is_that(on):
+    def main():
+        handle = smarm.spawn(in_workers.park, on=on, mailbox_limit=1, mailbox_byte_limit=10 * KIB)
+        smarm.send(handle.pid, 1)
+        with pytest.raises(smarm.MailboxFull, match="its mailbox_limit allows"):
+            smarm.send(handle.pid, 2)
+
+    run(main)
+
+
+def test_the_configured_byte_limit_is_everybodys_who_has_none(alone):
+    def main():
+        assert smarm.process_info(smarm.self()).mailbox_byte_limit == 1000
+        with pytest.raises(smarm.MailboxFull, match="mailbox_byte_limit is 1000"):
+            smarm.send(smarm.self(), bytes(1000))
+        handles = [smarm.spawn(in_workers.park, mailbox_byte_limit=limit) for limit in (None, 0, 7)]
+        return [smarm.process_info(handle.pid).mailbox_byte_limit for handle in handles]
+
+    assert alone(main, mailbox_byte_limit=1000) == [1000, None, 7]
+
+
+def test_call_cast_portal_and_timers_meet_the_byte_limit(on, wait_until):
+    def main():
+        go, rx = smarm.channel()
+        handle = smarm.spawn(in_workers.park_then_collect, rx, on=on, mailbox_byte_limit=10 * KIB)
+        with pytest.raises(smarm.MailboxFull, match="mailbox_byte_limit"):
+            smarm.call(handle.pid, bytes(20 * KIB), timeout=None)
+        with pytest.raises(smarm.MailboxFull, match="mailbox_byte_limit"):
+            smarm.ServerRef(handle.pid).cast(bytes(20 * KIB))
+        portal = smarm.Portal()
+        with pytest.raises(smarm.MailboxFull, match="mailbox_byte_limit"):
+            smarm.block_on_io(portal.send, handle.pid, bytes(20 * KIB))
+        smarm.send_after(0.001, handle.pid, bytes(20 * KIB))
+        wait_until(lambda: smarm.statistics().dead_letters == 1)
+        go.send(None)
+        return handle.join()
+
+    assert run(main) == []
+
+
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
+        (
+            {"mailbox_byte_limit": -1},
+            smarm.ConfigError,
+            r"mailbox_byte_limit must be from 0 \(none\) to \d+ bytes, not -1",
+        ),
+        ({"mailbox_byte_limit": 2**63 - 1}, smarm.ConfigError, "mailbox_byte_limit must be from 0"),
+        ({"mailbox_byte_limit": "much"}, TypeError, "integer"),
         ({"mailbox_limit": -1}, smarm.ConfigError, "from 0"),
         ({"mailbox_limit": 2**40}, smarm.ConfigError, "not 1099511627776"),
         ({"mailbox_limit": "many"}, TypeError, "integer"),

@@ -4,16 +4,31 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import copyreg
 import datetime
+import decimal
 import enum
-import functools
+import fractions
+import gc
+import http
 import os
+import pathlib
+import re
+import signal
+import socket
+import uuid
+import zoneinfo
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import pytest
 
 import smarm
+
+try:
+    import numpy
+except ImportError:
+    numpy = None  # type: ignore[assignment]
 
 MIB = 1024 * 1024
 
@@ -99,6 +114,66 @@ def test_an_actor_that_was_refused_can_be_caught_as_what_it_is():
     assert issubclass(smarm.ActorLimit, RuntimeError)
 
 
+# ---- buffers ---------------------------------------------------------------------------------------------------------
+
+
+def make_and_keep(size: int) -> Any:
+    buffer = smarm.Buffer(size)
+    smarm.receive()
+    return buffer
+
+
+def test_buffers_of_all_actors_together_stay_within_max_buffer_bytes(tmp_path):
+    def main() -> None:
+        kept = smarm.Buffer(2 * MIB)
+        other = smarm.spawn(make_and_keep, MIB, on=1)
+        while smarm.statistics().buffers.live_bytes < before + 3 * MIB:
+            smarm.yield_now()
+        path = tmp_path / "file"
+        path.write_bytes(bytes(2 * MIB))
+        for make in (
+            lambda: smarm.Buffer(2 * MIB),
+            lambda: smarm.Buffer(bytes(2 * MIB)),
+            lambda: smarm.Buffer.from_file(path),
+        ):
+            with pytest.raises(smarm.BufferLimit) as caught:
+                make()
+            assert str(caught.value) == (
+                f"with {2 * MIB} bytes more all Buffers would have more than the {before + 4 * MIB} bytes that max_buffer_bytes "
+                "allows: free some, or send them on"
+            )
+        smarm.Buffer.mmap(path)  # memory of the file, not of buffers
+        smarm.send(other.pid, None)
+        arrived = other.join()  # it has moved: no bytes more
+        smarm.Buffer(MIB)
+        del kept, arrived
+        smarm.Buffer(4 * MIB)
+
+    gc.collect()
+    before = smarm.run(lambda: smarm.statistics().buffers.live_bytes, workers=1)
+    smarm.run(main, workers=2, max_buffer_bytes=before + 4 * MIB)
+    smarm.run(smarm.Buffer, 8 * MIB, workers=1)  # the next runtime has no limit
+
+
+@pytest.mark.skipif(numpy is None, reason="numpy is not installed")
+def test_large_data_in_a_message_is_a_buffer_and_stays_within_the_limit_too(on):
+    def main() -> None:
+        echoing = smarm.spawn(echo, on=on)
+        array = numpy.zeros(2 * MIB, dtype="u1")
+        with pytest.raises(smarm.BufferLimit) as caught:
+            smarm.send(echoing.pid, {"data": array})
+        assert caught.value.__notes__[0].startswith("while encoding message['data']")
+        smarm.send(echoing.pid, (smarm.self(), "nothing else is affected"))
+        assert smarm.receive() == "nothing else is affected"
+
+    smarm.run(main, workers=2, max_buffer_bytes=MIB)
+
+
+def test_a_buffer_that_was_refused_can_be_caught_as_what_it_is():
+    assert issubclass(smarm.BufferLimit, smarm.SmarmError)
+    assert issubclass(smarm.BufferLimit, MemoryError)
+
+
 # ---- without pickle's protocol -----------------------------------------------------------------------------------------
 
 
@@ -167,7 +242,142 @@ def test_without_pickle_an_exception_travels(on):
     assert (type(error), error.args) == (ValueError, ("why", [1]))
 
 
-REFUSED = [Reduces(), Colour.RED, datetime.date(2000, 1, 1), collections.deque([1]), functools.partial(print, 1)]
+class Bits(enum.Flag):
+    A = 1
+    B = 2
+    C = 4
+
+
+class Level(enum.IntEnum):
+    LOW = 1
+
+
+class Planet(enum.Enum):
+    EARTH = (5.97, 6.37)
+
+    def __init__(self, mass: float, radius: float) -> None:
+        self.mass = mass
+
+
+class Day(datetime.date):
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    at: datetime.datetime
+    colour: Colour
+    price: decimal.Decimal
+
+
+@dataclass
+class OwnState:
+    x: int
+
+    def __getstate__(self) -> Any:
+        return {"x": self.x + 1}
+
+    def __setstate__(self, state: Any) -> None:
+        self.x = state["x"] - 1
+
+
+BERLIN = zoneinfo.ZoneInfo("Europe/Berlin")
+PLUS_TWO = datetime.timezone(datetime.timedelta(hours=2), "plus two")
+NOON = datetime.datetime(2024, 10, 27, 12, 30, 15, 999, tzinfo=BERLIN)
+DATA = [
+    *(
+        Colour.RED,
+        Bits.A,
+        Bits.A | Bits.C,
+        Bits(0),
+        Level.LOW,
+        Planet.EARTH,
+        socket.AF_INET,
+        signal.SIGTERM,
+        http.HTTPStatus.OK,
+    ),
+    *(
+        datetime.date(2000, 2, 29),
+        datetime.time(1, 2, 3, 4),
+        datetime.time(1, tzinfo=PLUS_TWO),
+        datetime.timedelta(-3, 4, 5),
+    ),
+    *(datetime.datetime(2024, 1, 2, 3, 4, 5, 6), NOON, NOON.replace(hour=2, fold=1), NOON.astimezone(datetime.UTC)),
+    *(datetime.UTC, PLUS_TWO, datetime.timezone(datetime.timedelta(hours=-3)), BERLIN, Day(2001, 2, 3)),
+    *(decimal.Decimal("1.10"), decimal.Decimal("-Infinity"), decimal.Decimal("-0E+7"), fractions.Fraction(-2, 3)),
+    *(uuid.UUID(int=2**100), uuid.uuid5(uuid.NAMESPACE_DNS, "smarm")),
+    *(Point(1, [2]), Frozen(3), Stamp(NOON, Colour.RED, decimal.Decimal(7)), OwnState(4), Pair(NOON, Bits.B)),
+    *(len, os.path.join, Point, Colour, datetime.datetime, wait_for_message),
+    {Colour.RED: [decimal.Decimal(1)], datetime.date(2000, 1, 1): {uuid.UUID(int=1)}},
+]
+
+
+@pytest.mark.parametrize("value", DATA, ids=repr)
+def test_without_pickle_values_of_the_standard_library_travel(value):
+    data = smarm._core._encode(value, pickle=False)
+    came = smarm._core._decode(data, pickle=False)
+    assert (came, type(came), repr(came)) == (value, type(value), repr(value))
+    if isinstance(value, datetime.datetime):
+        assert (came.fold, came.tzinfo, came.utcoffset()) == (value.fold, value.tzinfo, value.utcoffset())
+
+
+def test_without_pickle_values_of_the_standard_library_travel_together(on):
+    came = smarm.run(sent, DATA, on, workers=2, pickle=False)
+    assert came == DATA
+    assert list(map(type, came)) == list(map(type, DATA))
+    assert came[0] is Colour.RED
+    assert came[DATA.index(datetime.UTC)] is datetime.UTC
+
+
+def test_without_pickle_an_exception_travels_with_cause_notes_and_attributes(on):
+    error = ValueError("why")
+    error.__cause__ = KeyError(Colour.RED)
+    error.add_note("a note")
+    error.when = NOON  # type: ignore[attr-defined]
+    group = ExceptionGroup("several", [error, OSError(2, "no such file", "name")])
+    came = smarm.run(sent, group, on, workers=2, pickle=False)
+    assert (type(came), came.message) == (ExceptionGroup, "several")
+    first, second = came.exceptions
+    assert (type(first), first.args, first.__notes__, first.when) == (ValueError, ("why",), ["a note"], NOON)
+    assert (type(first.__cause__), first.__cause__.args) == (KeyError, (Colour.RED,))
+    assert (type(second), second.errno, second.filename) == (FileNotFoundError, 2, "name")
+
+
+class HasInit:
+    def __init__(self, x: int) -> None:
+        raise AssertionError("never called by a receiver")
+
+    def __reduce__(self) -> Any:
+        return HasInit, (1,)
+
+
+class Metaclass(type):
+    def __call__(cls, *args: Any) -> Any:
+        raise AssertionError("never called by a receiver")
+
+
+class HasMetaclass(metaclass=Metaclass):
+    def __reduce__(self) -> Any:
+        return HasMetaclass, ()
+
+
+class SetsState:
+    def __reduce_ex__(self, protocol: int) -> Any:
+        return copyreg.__newobj__, (SetsState,), {"x": 1}, None, None, print
+
+
+NEEDS_A_CALL = [HasInit.__new__(HasInit), object.__new__(HasMetaclass), SetsState(), NOON.isoformat, BERLIN.utcoffset]
+
+
+@pytest.mark.parametrize("value", NEEDS_A_CALL, ids=lambda value: type(value).__name__)
+def test_without_pickle_nothing_but_new_is_called_by_a_receiver(value):
+    with pytest.raises(smarm.NotSendable, match="pickle=False, --no-pickle"):
+        smarm._core._encode(value, pickle=False)
+    with pytest.raises(smarm.DecodeError, match="a call, which is not allowed"):
+        smarm._core._decode(smarm._core._encode(value, pickle=True), pickle=False)
+
+
+REFUSED = [Reduces(), collections.deque([1]), re.compile("a"), pathlib.Path("a")]
 
 
 @pytest.mark.parametrize("value", REFUSED, ids=lambda value: type(value).__name__)
@@ -178,14 +388,14 @@ def test_without_pickle_what_a_class_takes_apart_itself_is_refused(value, on):
     smarm.run(sent, {"key": value}, on, workers=2)  # the next runtime has it again
 
 
-def today() -> datetime.date:
-    return datetime.date.today()
+def queue() -> Any:
+    return collections.deque()
 
 
 def test_without_pickle_a_result_is_refused_too():
     def main() -> None:
         with pytest.raises(smarm.ActorFailed, match="--no-pickle"):
-            smarm.spawn(today, on=1).join()
+            smarm.spawn(queue, on=1).join()
 
     smarm.run(main, workers=2, pickle=False)
 

@@ -57,6 +57,25 @@ def test_start_waits_for_init_and_calls_are_answered(run):
     run(main)
 
 
+def test_start_passes_the_mailbox_options_on(run):
+    def main(on):
+        server = start_counter(on=on, mailbox_limit=5, mailbox_byte_limit=1000)
+        info = smarm.process_info(server.pid)
+        assert (info.mailbox_limit, info.mailbox_byte_limit) == (5, 1000)
+        with pytest.raises(smarm.MailboxFull, match="mailbox_byte_limit is 1000"):
+            server.cast(bytes(1000))
+        server.stop()
+        assert expect() == ("terminated", "normal")
+        with pytest.raises(smarm.ConfigError, match='a mailbox\'s on_full= is "error" or "drop_newest"'):
+            Counter.start(smarm.self(), on=on, on_full="wait")
+        server = start_counter(on=on, mailbox_byte_limit=1000, on_full="drop_newest")
+        server.cast(bytes(1000))
+        server.stop()
+        assert expect() == ("terminated", "normal")
+
+    run(main)
+
+
 def test_an_exception_in_init_reaches_the_starter(run, capfd):
     def main(on):
         with pytest.raises(smarm.ActorFailed) as caught:

@@ -139,6 +139,49 @@ def test_a_plain_function_counts_as_started_when_it_is_spawned(run):
     run(main)
 
 
+def test_a_childs_mailbox_is_limited_as_its_specification_says_at_each_start(run, workers):
+    limits = {"mailbox_limit": 2, "mailbox_byte_limit": 1000}
+
+    def main():
+        for kind in (Supervisor, DynamicSupervisor):
+            with kind().start() as ref:
+                pid = ref.start_child(
+                    Child(
+                        "a",
+                        supervised.child,
+                        (smarm.self(), "a"),
+                        ack=True,
+                        on=workers - 1,
+                        restart="permanent",
+                        **limits,
+                    )
+                )
+                for _ in range(2):
+                    assert expect() == ("up", "a", pid)
+                    info = smarm.process_info(pid)
+                    assert (info.mailbox_limit, info.mailbox_byte_limit) == (2, 1000)
+                    with pytest.raises(smarm.MailboxFull, match="mailbox_byte_limit is 1000"):
+                        smarm.send(pid, bytes(1000))
+                    smarm.exit(pid, "again")
+                    assert expect() == ("down", "a")
+                    _, _, pid = up = expect()
+                    assert up[:2] == ("up", "a")
+                    smarm.send(smarm.self(), up)
+                expect()
+            assert expect() == ("down", "a")
+
+    run(main)
+
+
+def test_a_mailbox_option_that_cannot_be_makes_start_fail(run, workers):
+    def main():
+        children = [Child("a", supervised.obey, on=workers - 1, mailbox_limit=-1)]
+        with pytest.raises(smarm.StartFailed, match="could not be spawned: mailbox_limit must be from 0"):
+            Supervisor(children).start()
+
+    run(main)
+
+
 def test_a_server_has_started_when_init_has_returned(run):
     def main():
         me = smarm.self()

@@ -128,6 +128,11 @@ public:
     bool keeps_thread_ident = false;       // the main actor: threading takes it for its OS thread
     std::unique_ptr<std::string> name;     // given by the user, or nullptr
 
+    // Takes the message at `position` out of the mailbox; must exist.
+    Message take_message(std::size_t position) noexcept {
+        if (__builtin_expect(mailbox_limit != nullptr, 0)) mailbox_limit->leaves(position);
+        return position == 0 ? mailbox.pop() : mailbox.take(position);
+    }
     // What counts the buffers that this actor holds, made at the first call; on the actor's worker. Throws std::bad_alloc.
     Ref<BufferAccount> buffer_account();
     // The same for others that have the actor pinned, nullptr if there is none.

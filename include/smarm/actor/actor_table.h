@@ -56,7 +56,7 @@ public:
     // Ends the pid. The actor must be settled. Nobody has it pinned afterwards.
     void release(const Actor& actor) noexcept;
     // Counts a message that is about to be sent to the pid from another worker. False: its mailbox is full, and refuses it.
-    bool reserve(Pid pid) const noexcept;
+    bool reserve(Pid pid, const Parcel& parcel) const noexcept;
     // Returns the actor, or nullptr when the pid is stale. For its own worker only.
     Actor* own(Pid pid) const noexcept;
 

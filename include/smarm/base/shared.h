@@ -22,6 +22,9 @@ public:
     Shared& operator=(const Shared&) = delete;
     virtual ~Shared() = default;
 
+    // How many bytes it adds to a message that it is attached to, about; what only refers to something adds none.
+    virtual std::size_t payload_bytes() const noexcept { return 0; }
+
     void add_reference() noexcept { references_.fetch_add(1, memory_order_relaxed); }
     void drop_reference() noexcept {
         if (references_.fetch_sub(1, memory_order_acq_rel) == 1) delete this;

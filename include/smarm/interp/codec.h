@@ -94,6 +94,8 @@ public:
     // bytes, Ellipsis, range, pid, native handles that are not moved, and tuples and frozensets of these (looked into to a small depth; false when in
     // doubt). Runs no Python code, sets no exception.
     bool is_immutable(PyObject* value) const noexcept { return is_scalar(value) || is_immutable_at(value, 4); }
+    // How much memory such a value takes, about; likewise.
+    static std::size_t immutable_bytes(PyObject* value) noexcept;
     // The values of which that is true in every interpreter, most messages among them.
     static bool is_plain(PyObject* value) noexcept {
         PyTypeObject* type = Py_TYPE(value);

@@ -7,6 +7,8 @@
 
 #include <Python.h>
 
+#include <cstddef>
+
 namespace smarm {
 
 // Returns a new reference to smarm._errors.<name>, or nullptr with the import's exception set.
@@ -14,6 +16,9 @@ PyObject* error_type(const char* name);
 
 // Sets smarm._errors.<name>(message), the message made as by PyErr_Format. Returns nullptr.
 PyObject* raise_error(const char* name, const char* format, ...);
+
+// Sets BufferLimit for a Buffer of so many bytes, see set_buffer_limit. Returns nullptr.
+PyObject* raise_buffer_limit(std::size_t bytes);
 
 // Whether the exception that is set is an instance of smarm._errors.<name>; it stays set.
 bool current_error_is(const char* name);

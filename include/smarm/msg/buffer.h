@@ -110,6 +110,7 @@ public:
     // Returns the buffer, or an empty one when it has been taken already.
     Buffer take() noexcept;
     void give_back() noexcept override;
+    std::size_t payload_bytes() const noexcept override { return buffer_.size(); }
 
 private:
     Buffer buffer_;
@@ -119,6 +120,7 @@ private:
 // A frozen buffer in a parcel: any number of receivers may share it.
 struct FrozenBuffer final : Shared {
     explicit FrozenBuffer(Buffer its_buffer) noexcept : buffer(std::move(its_buffer)) {}
+    std::size_t payload_bytes() const noexcept override { return buffer.size(); }
     const Buffer buffer;
 };
 

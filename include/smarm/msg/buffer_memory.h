@@ -27,8 +27,10 @@ public:
     // Which way a file is mapped: shared and read-only, shared and writable, private and writable.
     enum class Access : std::uint8_t { read, write, copy };
 
-    // `alignment` must be a power of two up to kMostAlignment. nullptr: no memory.
-    static Ref<BufferMemory> allocate(std::size_t bytes, std::size_t alignment, Contents contents) noexcept;
+    // `alignment` must be a power of two up to kMostAlignment. nullptr: no memory, or, as `over_limit` then says, more than
+    // set_buffer_limit allows.
+    static Ref<BufferMemory> allocate(std::size_t bytes, std::size_t alignment, Contents contents,
+                                      bool* over_limit = nullptr) noexcept;
     // Maps `bytes` bytes (more than 0) of the open file; `offset` must be a multiple of the page size. nullptr: see errno.
     static Ref<BufferMemory> map_file(int fd, off_t offset, std::size_t bytes, Access access) noexcept;
 
@@ -60,6 +62,10 @@ BufferStatistics buffer_statistics() noexcept;
 // Counts one copy of a payload: what the runtime copies of bytes-like objects and buffers, be it for a message or not.
 void count_payload_copy(std::size_t bytes) noexcept;
 void count_buffer_move() noexcept;
+
+// Sets how many bytes all memories that allocate() has made may have together; files and lent memory do not count.
+void set_buffer_limit(std::size_t bytes) noexcept;
+std::size_t buffer_limit() noexcept;
 
 // Sets how many bytes the pool keeps, and frees what is above it.
 void set_buffer_pool_limit(std::size_t bytes) noexcept;

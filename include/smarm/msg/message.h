@@ -20,6 +20,9 @@ public:
     using LocalRelease = void (*)(void* object);
     // Sets how local objects are released. Once, before the first local message.
     static void set_local_release(LocalRelease release) noexcept { local_release_ = release; }
+    using LocalBytes = std::size_t (*)(void* object) noexcept;
+    // Sets how the memory of local objects is counted; likewise.
+    static void set_local_bytes(LocalBytes bytes) noexcept { local_bytes_ = bytes; }
 
     Message() = default;
     static Message local(void* object) noexcept { return Message(reinterpret_cast<std::uintptr_t>(object)); }
@@ -36,6 +39,8 @@ public:
 
     explicit operator bool() const noexcept { return word_ != 0; }
     bool is_parcel() const noexcept { return word_ & kParcel; }
+    // How much memory it keeps, about. On the owning worker when it is a local object; must not be empty.
+    std::size_t bytes() const noexcept;
 
     // Gives up the local object; must not be a parcel.
     void* take_local() noexcept { return reinterpret_cast<void*>(std::exchange(word_, 0)); }
@@ -57,6 +62,7 @@ private:
     void destroy() noexcept;
 
     static LocalRelease local_release_;
+    static LocalBytes local_bytes_;
     std::uintptr_t word_ = 0;
 };
 

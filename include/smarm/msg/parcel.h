@@ -7,7 +7,7 @@
 //          on any thread, without touching an interpreter.
 // Moved:   an attachment that is a Cargo (cargo.h) has left its sender; give_back() returns those of a parcel that could
 //          not be sent.
-// Units:   size() in bytes, without header and attachments. Threads: none of its own. Throws: bad_alloc when building.
+// Units:   size() in bytes, without header and attachments; bytes() with them. Threads: none of its own. Throws: bad_alloc when building.
 #pragma once
 
 #include <cstddef>
@@ -26,6 +26,8 @@ public:
     const std::byte* data() const noexcept { return reinterpret_cast<const std::byte*>(this + 1); }
     std::size_t size() const noexcept { return size_; }
     const std::vector<Ref<Shared>>& attachments() const noexcept { return attachments_; }
+    // How much memory it keeps, about.
+    std::size_t bytes() const noexcept;
     // Returns what was moved into the parcel to its sender, on the sender's thread.
     void give_back() const noexcept;
 

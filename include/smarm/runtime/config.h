@@ -21,15 +21,17 @@ struct RuntimeConfig {
     Duration time_slice = std::chrono::milliseconds(1);        // 0: no preemption
     Duration stall_threshold = std::chrono::milliseconds(50);  // 0: no watchdog
     std::uint32_t mailbox_limit = 0;                           // messages that may wait for an actor; 0: any number
+    std::size_t mailbox_bytes = 0;                             // bytes of them, likewise
     std::uint32_t report_dead_letters = 10;                    // how many reports of them a run writes
     std::uint32_t message_depth = 500;                         // see CodecLimits
     std::size_t message_bytes = std::size_t{4} << 30;
     std::size_t buffer_pool_bytes = std::size_t{128} << 20;  // free memory kept for large buffers
     Simulation* simulation = nullptr;                        // borrowed; see smarm.testing
     std::size_t max_actors = 67'000'000;
-    std::size_t max_stack_bytes = 0;  // of all actors together; 0: any
-    bool pickle = true;               // false: Objects::data
-    bool main_by_value = false;       // functions of __main__ travel by value: no worker can load it
+    std::size_t max_stack_bytes = 0;   // of all actors together; 0: any
+    std::size_t max_buffer_bytes = 0;  // of all Buffers together; 0: any
+    bool pickle = true;                // false: Objects::data
+    bool main_by_value = false;        // functions of __main__ travel by value: no worker can load it
 };
 
 }  // namespace smarm

@@ -27,6 +27,7 @@ public:
     Notice(Kind its_kind, MonitorRef its_ref, Pid its_pid, Ref<ExitReason> its_reason,
            OwnedParcel its_payload = nullptr) noexcept
         : kind(its_kind), ref(its_ref), pid(its_pid), reason(std::move(its_reason)), payload(std::move(its_payload)) {}
+    std::size_t payload_bytes() const noexcept override { return sizeof *this + (payload ? payload->bytes() : 0); }
     const Kind kind;
     const MonitorRef ref;          // 0 for exit
     const Pid pid;                 // of the ended or answering actor

@@ -119,18 +119,17 @@ public:
     }
     // Takes over an actor that was settled here.
     void adopt(Actor& actor) noexcept;
-    // Gives the actor the message; wakes it if it waits for one. False: no memory, the message stays with the caller.
+    // Gives the actor the message, whatever its mailbox's limit is; wakes it if it waits for one. False: no memory, the
+    // message stays with the caller.
     bool deliver(Actor& actor, Message&& message) noexcept {
-        if (!actor.mailbox.push(std::move(message))) return false;
-        if (waits_for_message(actor.wait_reason.load(memory_order_relaxed))) wake(actor);
-        return true;
+        if (__builtin_expect(actor.mailbox_limit != nullptr, 0)) return deliver_counted(actor, std::move(message));
+        return push(actor, std::move(message));
     }
     // As deliver, for what an actor of this worker has sent: the mailbox's limit holds. full: the message stays with the
     // caller. done: it may also have been dropped, and counted, as the limit says.
     Delivery deliver_sent(Actor& actor, Message&& message) noexcept {
-        if (__builtin_expect(actor.mailbox_limit != nullptr, 0) && !actor.mailbox_limit->has_room(actor.mailbox))
-            return deliver_to_full(actor, std::move(message));
-        return deliver(actor, std::move(message)) ? Delivery::done : Delivery::no_memory;
+        if (__builtin_expect(actor.mailbox_limit != nullptr, 0)) return deliver_limited(actor, std::move(message));
+        return push(actor, std::move(message)) ? Delivery::done : Delivery::no_memory;
     }
     // Asks an actor of this worker to exit at its next park or safe point.
     void request_exit(Actor& actor) noexcept;
@@ -212,7 +211,14 @@ private:
     static void actor_entry(void* actor);
     void switch_away(Actor& from) noexcept;
     Wake park_until(Actor& actor, Instant deadline) noexcept;
-    Delivery deliver_to_full(Actor& actor, Message&& message) noexcept;
+    bool push(Actor& actor, Message&& message) noexcept {
+        if (!actor.mailbox.push(std::move(message))) return false;
+        if (waits_for_message(actor.wait_reason.load(memory_order_relaxed))) wake(actor);
+        return true;
+    }
+    // Both for actors with a limit.
+    bool deliver_counted(Actor& actor, Message&& message) noexcept;
+    Delivery deliver_limited(Actor& actor, Message&& message) noexcept;
     void run_actor(Actor& actor) noexcept;
     bool start_actor(Actor& actor) noexcept;
     void reap(Actor& actor) noexcept;

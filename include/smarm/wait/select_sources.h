@@ -31,20 +31,20 @@ private:
 // Looks into the actor's own mailbox; take() says what it may have.
 class MailboxSource : public SelectSource {
 public:
-    explicit MailboxSource(Mailbox& mailbox) noexcept : mailbox_(mailbox) {}
+    explicit MailboxSource(Actor& self) noexcept : self_(self) {}
     bool poll() override {
-        if (mailbox_.empty()) return false;
-        message = mailbox_.pop();
+        if (self_.mailbox.empty()) return false;
+        message = self_.take_message(0);
         return true;
     }
-    bool enroll(Actor&) noexcept override { return mailbox_.size() <= seen_; }
+    bool enroll(Actor&) noexcept override { return self_.mailbox.size() <= seen_; }
     void withdraw() noexcept override {}
     bool is_mailbox() const noexcept override { return true; }
 
     Message message;
 
 protected:
-    Mailbox& mailbox_;
+    Actor& self_;
     std::size_t seen_ = 0;  // messages that poll() has looked at and left where they are
 };
 

@@ -35,6 +35,29 @@ struct PoolLimit {
 
 }  // namespace
 
+TEST_CASE("what is allocated stays within the limit") {
+    const std::size_t now = BufferMemory::kLarge;
+    auto held = BufferMemory::allocate(now, 64, Contents::zero);
+    bool over = true;
+    for (const std::size_t alignment : {std::size_t{64}, std::size_t{1} << 16}) {
+        set_buffer_limit(now + 1000);
+        CHECK(buffer_limit() == now + 1000);
+        auto fits = BufferMemory::allocate(1000, alignment, Contents::zero, &over);
+        CHECK(fits);
+        CHECK(!over);
+        CHECK(!BufferMemory::allocate(1, alignment, Contents::zero, &over));
+        CHECK(over);
+        fits = nullptr;
+        CHECK(BufferMemory::allocate(1000, alignment, Contents::unset, &over));
+        CHECK(!over);
+        CHECK(!BufferMemory::allocate(std::size_t{1} << 60, alignment, Contents::zero, &over));
+        CHECK(over);
+    }
+    set_buffer_limit(SIZE_MAX);
+    CHECK(!BufferMemory::allocate(std::size_t{1} << 60, 64, Contents::zero, &over));
+    CHECK(!over);
+}
+
 TEST_CASE("memory has the size and alignment that was asked for") {
     for (std::size_t bytes :
          {std::size_t{0}, std::size_t{1}, std::size_t{63}, std::size_t{64}, BufferMemory::kLarge - 1,

@@ -13,9 +13,9 @@ using namespace smarm::testing;
 namespace {
 
 Pid spawn_limited(Scheduler::Place place, unsigned worker, std::uint32_t most, OnMailboxFull on_full,
-                  std::function<void()> function) {
+                  std::function<void()> function, std::size_t most_bytes = 0) {
     std::unique_ptr<Actor> actor = std::make_unique<NativeActor>(std::move(function));
-    actor->mailbox_limit = std::make_unique<MailboxLimit>(most, on_full);
+    actor->mailbox_limit = std::make_unique<MailboxLimit>(most, most_bytes, on_full);
     return scheduler().spawn(actor, place, worker);
 }
 
@@ -91,6 +91,57 @@ TEST_CASE("a notice comes into a full mailbox") {
         join(pid);
         CHECK(waiting == 2);
         CHECK(scheduler().dead_letters() == 1);  // the Down is no letter
+    });
+}
+
+TEST_CASE("bytes are counted, where they wait and where they are under way") {
+    TestScheduler<VirtualDriver> alone;
+    alone.run([] {
+        const std::size_t one = number_parcel(0)->bytes();
+        std::vector<std::uint64_t> got;
+        const Pid pid = spawn_limited(
+            Scheduler::Place::local, 0, 0, OnMailboxFull::error,
+            [&] {
+                std::uint64_t number = 0;
+                while (got.size() < 3 && receive_number(number)) got.push_back(number);
+            },
+            2 * one + 1);
+        CHECK(send_one(pid, 1) == Sent::yes);
+        CHECK(deliver_one(pid, 2) == Delivery::done);
+        CHECK(send_one(pid, 3) == Sent::full);
+        CHECK(deliver_one(pid, 3) == Delivery::full);
+        CHECK_FALSE(scheduler().table().own(pid)->mailbox_limit->lacks_places(scheduler().table().own(pid)->mailbox));
+        wait_until([&] { return got.size() == 2; });
+        CHECK(send_one(pid, 4) == Sent::yes);
+        join(pid);
+        CHECK(got == std::vector<std::uint64_t>{2, 1, 4});
+    });
+}
+
+TEST_CASE("what notices weigh counts, and is given back when they are taken") {
+    TestScheduler<VirtualDriver> alone;
+    alone.run([] {
+        const std::size_t one = number_parcel(0)->bytes();
+        const Pid dead = spawn_here([] {});
+        join(dead);
+        const Pid pid = spawn_limited(
+            Scheduler::Place::local, 0, 0, OnMailboxFull::error,
+            [&] {
+                Actor& self = *this_actor();
+                monitor(self, dead, make_monitor_ref());
+                CHECK(self.mailbox.size() == 1);
+                CHECK(deliver_one(self.pid, 1) == Delivery::full);
+                self.take_message(0);
+                CHECK(deliver_one(self.pid, 1) == Delivery::done);
+                monitor(self, dead, make_monitor_ref());
+                self.take_message(1);  // from behind the other
+                CHECK(deliver_one(self.pid, 2) == Delivery::full);
+                self.take_message(0);
+                CHECK(deliver_one(self.pid, 2) == Delivery::done);
+                self.take_message(0);
+            },
+            one);
+        join(pid);
     });
 }
 

@@ -68,7 +68,7 @@ inline bool receive_number(std::uint64_t& number) {
     while (mailbox.empty()) {
         if (this_worker()->park(WaitReason::message) == Wake::exit_requested) return false;
     }
-    number = number_in(*mailbox.pop().take_parcel());
+    number = number_in(*this_actor()->take_message(0).take_parcel());
     return true;
 }
 

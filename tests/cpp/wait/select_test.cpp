@@ -211,7 +211,7 @@ TEST_CASE("select hears the mailbox, and only when it is one of the sources") {
         Channel channel;
         std::uint64_t message = 0;
         const Pid listening = spawn_here([&] {
-            MailboxSource mailbox(this_actor()->mailbox);
+            MailboxSource mailbox(*this_actor());
             ChannelSource source(channel, *this_actor());
             std::array<SelectSource*, 2> sources{&source, &mailbox};
             CHECK(select(sources, kNever).source == &mailbox);
