@@ -1,4 +1,6 @@
-"""Run everything together for a long time and watch: python -m tests.soak [--minutes N] [--seed S]
+"""Run everything together for a long time and watch: python -m tests.soak [--minutes N] [--seed S] [--only LOAD]
+
+Two loads share the time: everything at once (load.py), and random kills under a supervision tree (kills.py).
 
 A hang (no report for a minute) ends with the dump of all actors, a crash with the native traceback; memory, descriptors,
 threads and actors must stay flat.
@@ -21,6 +23,7 @@ from typing import Any
 HANG = 150.0  # seconds without a report
 FLAT = 1.10  # of the memory after the first third of the time
 SLACK = 8 << 20  # bytes, for the interpreters' arenas
+LOADS = {"everything": "tests.soak.load", "kills": "tests.soak.kills"}
 
 
 class Failure(Exception):
@@ -81,25 +84,29 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="soak", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--minutes", type=float, default=120.0)
     parser.add_argument("--seed", type=int, default=None, help="of the order of the jobs (default: a new one)")
+    parser.add_argument("--only", choices=LOADS, help="this load, for all of the time")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument(
         "--time-slice", type=float, default=1e-4, help="seconds; short, so that there is much preemption"
     )
     options = parser.parse_args()
     seed = random.randrange(2**32) if options.seed is None else options.seed
-    print(
-        f"soak: {options.minutes:g} minutes; again with: ./dev soak --minutes {options.minutes:g} --seed {seed}",
-        flush=True,
-    )
-    command = [sys.executable, "-X", "faulthandler", "-m", "tests.soak.load", str(options.minutes), str(seed)]
-    command += [str(options.workers), str(options.time_slice)]
-    try:
-        reports = watch(command)
-        check(reports)
-    except Failure as failure:
-        print(f"soak: failed: {failure}", file=sys.stderr)
-        return 1
-    print(f"soak: passed: {reports[-1]['jobs']} jobs, {reports[-1]['preemptions']} preemptions")
+    loads = [options.only] if options.only else list(LOADS)
+    minutes = options.minutes / len(loads)
+    for load in loads:
+        print(
+            f"soak: {load} for {minutes:g} minutes; again with: ./dev soak --minutes {minutes:g} --seed {seed} --only {load}",
+            flush=True,
+        )
+        command = [sys.executable, "-X", "faulthandler", "-m", LOADS[load], str(minutes), str(seed)]
+        command += [str(options.workers), str(options.time_slice)]
+        try:
+            reports = watch(command)
+            check(reports)
+        except Failure as failure:
+            print(f"soak: failed: {failure}", file=sys.stderr)
+            return 1
+        print(f"soak: {load} passed: {reports[-1]['jobs']} jobs, {reports[-1]['preemptions']} preemptions", flush=True)
     return 0
 
 

@@ -34,24 +34,22 @@ def resident():
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-def report(start, jobs):
+def measure():
+    """Return what must stay flat, and how much there was to do."""
     statistics = smarm.statistics()
-    print(
-        json.dumps(
-            {
-                "seconds": round(time.monotonic() - start, 1),
-                "jobs": jobs,
-                "resident": resident(),
-                "descriptors": len(os.listdir("/proc/self/fd")),
-                "threads": len(os.listdir("/proc/self/task")),
-                "python_threads": threading.active_count(),
-                "actors": statistics.actors,
-                "preemptions": sum(worker.preemptions for worker in statistics.workers),
-                "switches": sum(worker.switches for worker in statistics.workers),
-            }
-        ),
-        flush=True,
-    )
+    return {
+        "resident": resident(),
+        "descriptors": len(os.listdir("/proc/self/fd")),
+        "threads": len(os.listdir("/proc/self/task")),
+        "python_threads": threading.active_count(),
+        "actors": statistics.actors,
+        "preemptions": sum(worker.preemptions for worker in statistics.workers),
+        "switches": sum(worker.switches for worker in statistics.workers),
+    }
+
+
+def report(start, jobs):
+    print(json.dumps({"seconds": round(time.monotonic() - start, 1), "jobs": jobs} | measure()), flush=True)
 
 
 def main(seconds, seed):
