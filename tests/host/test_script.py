@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
 import sys
 from collections.abc import Callable
@@ -84,3 +85,8 @@ def test_options_and_errors_are_alike(arguments, alike, script):
 
 def test_a_link_to_the_script_in_an_environment_runs_that_environments_python(tmp_path):
     assert run(sys.executable, str(SCRIPT), "-c", "import sys; print(sys.executable)").out == f"{sys.executable}\n"
+
+
+def test_it_is_executable():
+    """A wheel has the mode of the source, whatever the build installs it with, and pip that of the wheel."""
+    assert os.access(SCRIPT, os.X_OK)
