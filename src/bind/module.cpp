@@ -1,6 +1,8 @@
-// smarm._core: the module object of each interpreter. Cold functions are bound here with pybind11; everything that can park
-// or run Python code is a C-API function or type of the other files (pybind11's call guards are thread-local and would be
-// mixed up by a switch, and cost 200 ns).
+// smarm._core: the module object of each interpreter. Cold functions build their results with pybind11; everything that can
+// park or run Python code is a C-API function or type of the other files (pybind11's call guards are thread-local and would
+// be mixed up by a switch, and cost 200 ns). Of pybind11 only its wrappers of objects are used: what it makes to define a
+// module, a function or a class, or to hold an error, outlives the interpreter, and one object that does keeps all memory of
+// that interpreter, 2 MB on 3.14.
 #include "bind/module.h"
 
 #include <algorithm>
@@ -120,6 +122,34 @@ PyMethodDef module_functions[] = {
 
 // ---- looking at the runtime: nothing here runs Python code of the user or parks ---------------------------------------
 
+// Thrown when a Python error is set.
+struct ErrorIsSet {};
+
+void check(bool ok) {
+    if (!ok) throw ErrorIsSet();
+}
+
+// Returns what body() returned; a C++ exception becomes Python's, and `failed` is returned.
+template <class Result>
+Result without_exceptions(Result failed, auto&& body) noexcept {
+    try {
+        return body();
+    } catch (const ErrorIsSet&) {
+    } catch (py::error_already_set& error) {
+        error.restore();
+    } catch (const std::bad_alloc&) {
+        PyErr_NoMemory();
+    } catch (const std::exception& error) {
+        PyErr_SetString(PyExc_RuntimeError, error.what());
+    }
+    return failed;
+}
+
+template <py::object (*function)()>
+PyObject* without_arguments(PyObject*, PyObject*) {
+    return without_exceptions<PyObject*>(nullptr, [] { return function().release().ptr(); });
+}
+
 py::object pid_object(Pid pid) {
     if (!pid) return py::none();
     return py::reinterpret_steal<py::object>(make_pid(pid));
@@ -129,7 +159,7 @@ Scheduler& running_scheduler() {
     Runtime* runtime = Runtime::current();
     if (!runtime) {
         raise_error("NoRuntime", "there is no running smarm runtime in this process");
-        throw py::error_already_set();
+        throw ErrorIsSet();
     }
     return runtime->scheduler();
 }
@@ -152,7 +182,7 @@ py::dict buffers() {
                     py::arg("payload_copies") = it.payload_copies, py::arg("payload_bytes_copied") = it.payload_bytes);
 }
 
-py::dict statistics() {
+py::object statistics() {
     Scheduler& scheduler = running_scheduler();
     py::list workers;
     for (unsigned i = 0; i < scheduler.options().workers; ++i) {
@@ -178,7 +208,7 @@ py::dict statistics() {
                     py::arg("max_workers") = scheduler.options().workers, py::arg("buffers") = buffers());
 }
 
-py::list processes() {
+py::object processes() {
     std::vector<Pid> pids;
     running_scheduler().table().visit_all([&](Actor& actor, int) { pids.push_back(actor.pid); });
     py::list result;
@@ -191,8 +221,11 @@ double seconds_since(Instant then) {
 }
 
 // Copies under the pin, makes Python objects after it: allocation may run finalisers.
-py::object process_info(py::handle pid) {
-    if (!is_pid(*interpreter_state(), pid.ptr())) throw py::type_error("process_info() needs a Pid");
+py::object describe_actor(py::handle pid) {
+    if (!is_pid(*interpreter_state(), pid.ptr())) {
+        PyErr_SetString(PyExc_TypeError, "process_info() needs a Pid");
+        throw ErrorIsSet();
+    }
     struct {
         Pid parent;
         std::string name;
@@ -257,10 +290,24 @@ py::object process_info(py::handle pid) {
             seen.site ? py::object(py::str(seen.site->file + ":" + std::to_string(seen.site->line))) : py::none());
 }
 
+PyObject* process_info(PyObject*, PyObject* pid) {
+    return without_exceptions<PyObject*>(nullptr, [pid] { return describe_actor(pid).release().ptr(); });
+}
+
 py::object worker_index() {
     Worker* worker = this_worker();
     return worker ? py::object(py::int_(worker->index())) : py::none();
 }
+
+PyMethodDef looking_functions[] = {
+    {"_statistics", without_arguments<statistics>, METH_NOARGS, nullptr},
+    {"_process_info", process_info, METH_O, nullptr},
+    {"processes", without_arguments<processes>, METH_NOARGS,
+     "processes()\n--\n\nReturn the Pids of all living actors, of every worker."},
+    {"worker_index", without_arguments<worker_index>, METH_NOARGS,
+     "worker_index()\n--\n\nReturn the index of the worker that the caller runs on, or None outside of the runtime."},
+    {nullptr, nullptr, 0, nullptr},
+};
 
 // ---- the module --------------------------------------------------------------------------------------------------------
 
@@ -269,12 +316,8 @@ PidType pid_type_for_codec(PyTypeObject* type) {
             [](std::uint64_t bits) { return make_pid(Pid::from_bits(bits)); }};
 }
 
-void check(bool ok) {
-    if (!ok) throw py::error_already_set();
-}
-
-void add_type(py::module_& module, const char* name, PyTypeObject* type) {
-    check(PyModule_AddObjectRef(module.ptr(), name, reinterpret_cast<PyObject*>(type)) == 0);
+void add_type(PyObject* module, const char* name, PyTypeObject* type) {
+    check(PyModule_AddObjectRef(module, name, reinterpret_cast<PyObject*>(type)) == 0);
 }
 
 void forget_state(PyObject* capsule) {
@@ -283,10 +326,8 @@ void forget_state(PyObject* capsule) {
     delete state;
 }
 
-}  // namespace
-
-void fill_module(py::module_& module) {
-    PyObject* names = PyModule_GetDict(module.ptr());
+void fill_module(PyObject* module) {
+    PyObject* names = PyModule_GetDict(module);
     if (InterpreterState* first = interpreter_state()) {
         // Loaded once more under another name: the same objects, so that there is one core in this interpreter.
         check(PyDict_SetItemString(names, "_first", first->names) == 0 && PyDict_Merge(names, first->names, 0) == 0);
@@ -307,32 +348,53 @@ void fill_module(py::module_& module) {
     check(state.threading_name && state.trace_hook_name && state.profile_hook_name);
     set_interpreter_state(&state);
     // The capsule dies with the module's dict, which is late in the interpreter's end but before its types' memory.
-    module.attr("_state") = py::reinterpret_steal<py::object>(PyCapsule_New(owned.release(), nullptr, forget_state));
+    const auto capsule = py::reinterpret_steal<py::object>(PyCapsule_New(&state, nullptr, forget_state));
+    if (!capsule) set_interpreter_state(nullptr);
+    check(static_cast<bool>(capsule));
+    static_cast<void>(owned.release());
+    check(PyModule_AddObjectRef(module, "_state", capsule.ptr()) == 0);
 
-    check(add_sync_types(module.ptr(), state) && add_task_types(module.ptr(), state) &&
-          add_timer_functions(module.ptr(), state));
-    check(add_io(module.ptr(), state) && add_select(module.ptr(), state) && add_buffer_type(module.ptr(), state) &&
-          add_portal(module.ptr(), state));
+    check(add_sync_types(module, state) && add_task_types(module, state) && add_timer_functions(module, state));
+    check(add_io(module, state) && add_select(module, state) && add_buffer_type(module, state) &&
+          add_portal(module, state));
     add_type(module, "Pid", state.pid_type);
     add_type(module, "JoinHandle", state.join_handle_type);
     add_type(module, "Sender", state.sender_type);
     add_type(module, "Receiver", state.receiver_type);
     for (PyMethodDef* functions :
          {module_functions, codec_functions, actor_functions, channel_functions, spawn_functions, signal_functions,
-          receive_functions, select_functions, simulation_functions, portal_functions})
-        check(PyModule_AddFunctions(module.ptr(), functions) == 0);
+          receive_functions, select_functions, simulation_functions, portal_functions, looking_functions})
+        check(PyModule_AddFunctions(module, functions) == 0);
 
-    module.attr("__version__") = SMARM_VERSION;
-    module.def("_statistics", statistics);
-    module.def("_process_info", process_info);
-    module.def("processes", processes, "Return the Pids of all living actors, of every worker.");
-    module.def("worker_index", worker_index,
-               "Return the index of the worker that the caller runs on, or None outside of the runtime.");
+    check(PyModule_AddStringConstant(module, "__version__", SMARM_VERSION) == 0);
 }
 
+int execute(PyObject* module) {
+    return without_exceptions(-1, [module] {
+        fill_module(module);
+        return 0;
+    });
+}
+
+PyModuleDef_Slot slots[] = {
+    {Py_mod_exec, reinterpret_cast<void*>(execute)},
+    {Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED},
+    {0, nullptr},
+};
+
+PyModuleDef definition = {
+    .m_base = PyModuleDef_HEAD_INIT,
+    .m_name = "smarm._core",
+    .m_doc = "The native core of smarm: everything public is in the package smarm.",
+    .m_size = 0,
+    .m_methods = nullptr,
+    .m_slots = slots,
+    .m_traverse = nullptr,
+    .m_clear = nullptr,
+    .m_free = nullptr,
+};
+
+}  // namespace
 }  // namespace smarm::bind
 
-PYBIND11_MODULE(smarm_core, module, py::mod_gil_not_used(), py::multiple_interpreters::per_interpreter_gil()) {
-    module.doc() = "The native core of smarm: everything public is in the package smarm.";
-    smarm::bind::fill_module(module);
-}
+PyObject* PyInit_smarm_core() { return PyModuleDef_Init(&smarm::bind::definition); }

@@ -4,6 +4,6 @@
 #include <Python.h>
 
 extern "C" {
-// The multi-phase initialisation function that pybind11 defines. The extension module's own is in extension.cpp.
+// The multi-phase initialisation function. The extension module's own is in extension.cpp.
 PyMODINIT_FUNC PyInit_smarm_core();
 }

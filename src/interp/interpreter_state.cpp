@@ -59,7 +59,7 @@ InterpreterState* interpreter_state() noexcept {
     return found->second;
 }
 
-void set_interpreter_state(InterpreterState* state) noexcept {
+void set_interpreter_state(InterpreterState* state) {
     const std::int64_t id = PyInterpreterState_GetID(PyInterpreterState_Get());
     std::lock_guard guard(states_mutex);
     epoch.fetch_add(1, memory_order_relaxed);

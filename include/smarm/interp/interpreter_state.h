@@ -61,7 +61,7 @@ struct InterpreterState {
 // The attached interpreter's state, or nullptr when smarm._core has not been imported into it.
 InterpreterState* interpreter_state() noexcept;
 
-// Makes `state` the attached interpreter's (nullptr: forgets it).
-void set_interpreter_state(InterpreterState* state) noexcept;
+// Makes `state` the attached interpreter's; throws bad_alloc. nullptr: forgets it, and does not throw.
+void set_interpreter_state(InterpreterState* state);
 
 }  // namespace smarm
