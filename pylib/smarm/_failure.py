@@ -98,7 +98,9 @@ def to_exception(fields: tuple[object, ...] | str | None) -> ActorFailed:
     ``fields`` is None when it could not be described, or says why it could not be decoded.
     """
     if fields is None:
-        return ActorFailed("the actor failed, and its exception could not be described")
+        return ActorFailed(
+            "the actor failed without a description: no memory was left, or its worker has no interpreter"
+        )
     if isinstance(fields, str):
         return ActorFailed(f"the actor failed: {fields}")
     failure = Failure(*fields)  # type: ignore[arg-type]
@@ -120,7 +122,7 @@ def raise_outcome(pid: Pid, reason: object) -> NoReturn:
 def report(fields: tuple[object, ...] | None) -> None:
     """Write to stderr that an actor failed and nobody joined it."""
     if fields is None:
-        text = "smarm: an actor failed, and its exception could not be described\n"
+        text = "smarm: an actor failed without a description: no memory was left, or its worker has no interpreter\n"
     else:
         failure = Failure(*fields)  # type: ignore[arg-type]
         text = f"smarm: {_title(failure)} failed, and nobody joined it:\n{failure.traceback_text}"
