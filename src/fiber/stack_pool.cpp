@@ -12,6 +12,7 @@
 
 #include "smarm/base/assert.h"
 #include "smarm/base/sync.h"
+#include "valgrind.h"
 
 #ifndef MADV_GUARD_INSTALL
 #define MADV_GUARD_INSTALL 102
@@ -97,12 +98,14 @@ struct StackPool::Impl {
     const StackPoolOptions options;
     std::array<SizeClass, kClasses> classes;
     std::vector<Slab> slabs;
+    std::vector<unsigned> valgrind_stacks;  // under valgrind: what it calls our stacks
     Counter in_use{0}, warm{0}, cold{0}, carved{0}, reserved_bytes{0}, trims{0};
     atomic<bool> guard_costs_mapping{false};
 };
 
 StackPool::Impl::~Impl() {
     SMARM_ASSERT(in_use.load(memory_order_relaxed) == 0, "a stack pool died while a stack was in use");
+    for (const unsigned stack : valgrind_stacks) VALGRIND_STACK_DEREGISTER(stack);
     for (const Slab& slab : slabs) munmap(slab.start, slab.bytes);
 }
 
@@ -138,6 +141,10 @@ std::byte* StackPool::Impl::carve(SizeClass& sizes, std::size_t slot_bytes) {
     if (sizes.uncarved == sizes.slab_end && !reserve_slab(sizes, slot_bytes)) return nullptr;
     std::byte* slot = sizes.uncarved;
     if (!install_guard(slot)) return nullptr;
+    if (RUNNING_ON_VALGRIND) {
+        const Stack stack(slot, slot_bytes);
+        valgrind_stacks.push_back(VALGRIND_STACK_REGISTER(stack.low(), stack.top()));
+    }
     sizes.uncarved += slot_bytes;
     ++sizes.carved;
     increment(carved);
