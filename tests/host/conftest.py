@@ -24,7 +24,7 @@ class Result(NamedTuple):
 
 
 def environment(**changes: str) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not re.match(r"PYTHON|SMARM_|COLUMNS", name)}
+    kept = {name: value for name, value in os.environ.items() if not re.match(r"PYTHON(?!MALLOC)|SMARM_|COLUMNS", name)}
     return kept | changes
 
 

@@ -169,7 +169,7 @@ def environment(**changes: str) -> dict[str, str]:
 
     The watchdog is off: the machine that runs the tests may be busy, and would be taken for a stalling actor.
     """
-    kept = {name: value for name, value in os.environ.items() if not re.match(r"PYTHON|SMARM_", name)}
+    kept = {name: value for name, value in os.environ.items() if not re.match(r"PYTHON(?!MALLOC)|SMARM_", name)}
     return kept | {"SMARM_STALL_THRESHOLD": "0"} | changes
 
 

@@ -9,6 +9,8 @@ import subprocess
 
 import pytest
 
+pytestmark = pytest.mark.unsanitized(reason="the preloaded library stands before the sanitizers' allocator")
+
 KINDS = [
     "mmap",
     "madvise",

@@ -15,6 +15,7 @@ SLACK = 2 << 20  # bytes that glibc and CPython may keep more of for reasons of 
 
 
 @pytest.mark.parametrize("rounds", [20, pytest.param(200, marks=pytest.mark.soak)])
+@pytest.mark.unsanitized(reason="measures resident memory")
 def test_runtimes_one_after_another_leave_nothing(rounds):
     result = subprocess.run([sys.executable, PROGRAM, str(rounds)], capture_output=True, text=True)
     assert (result.returncode, result.stderr) == (0, ""), result

@@ -55,6 +55,7 @@ def test_a_ring_across_workers_goes_round(succeed):
     assert out == "round\n"
 
 
+@pytest.mark.unsanitized(reason="measures resident memory")
 def test_a_hundred_thousand_parked_actors_cost_what_the_design_says(succeed):
     out = succeed("""
         import sys, smarm
@@ -91,6 +92,7 @@ def test_a_hundred_thousand_parked_actors_cost_what_the_design_says(succeed):
     assert out == "within\n101000\n"
 
 
+@pytest.mark.unsanitized(reason="so many actors take minutes there")
 def test_a_hundred_thousand_parked_actors_are_unwound_at_the_end(succeed):
     out = succeed("""
         import smarm
@@ -111,6 +113,7 @@ def test_a_hundred_thousand_parked_actors_are_unwound_at_the_end(succeed):
     assert out == "100000\n"
 
 
+@pytest.mark.unsanitized(reason="so many actors take minutes there")
 def test_a_million_actors_in_a_row_leave_nothing_behind(succeed):
     out = succeed("""
         import ctypes, gc, os, smarm
@@ -151,6 +154,7 @@ def test_a_million_actors_in_a_row_leave_nothing_behind(succeed):
     assert out == "True\nTrue\n1000001\n"
 
 
+@pytest.mark.unsanitized(reason="measures resident memory")
 def test_actors_that_come_and_go_on_other_workers_leave_nothing_behind(succeed):
     out = succeed("""
         import gc, os, smarm
@@ -177,6 +181,7 @@ def test_actors_that_come_and_go_on_other_workers_leave_nothing_behind(succeed):
     assert out == "True\nTrue\n"
 
 
+@pytest.mark.unsanitized(reason="measures resident memory")
 def test_failures_in_a_row_leave_nothing_behind(succeed):
     out = succeed("""
         import gc, smarm
