@@ -201,15 +201,19 @@ def garbage(chance):
         gc.collect()
 
 
+loading = threading.Lock()  # of each interpreter: a module that is forgotten while it loads cannot find itself
+
+
 def imports(chance):
     """Import a module anew, by several actors at once."""
     name = chance.choice(["colorsys", "bisect", "calendar", "fractions", "html.entities", "shlex", "textwrap"])
-    sys.modules.pop(name, None)
 
     def load():
         importlib.import_module(name)
 
-    smarm.join_all([smarm.spawn(load) for _ in range(3)], PATIENCE)
+    with loading:
+        sys.modules.pop(name, None)
+        smarm.join_all([smarm.spawn(load, on="local") for _ in range(3)], PATIENCE)
 
 
 variable: contextvars.ContextVar[int] = contextvars.ContextVar("variable")
