@@ -3,6 +3,7 @@
 #include "bind/arguments.h"
 #include "smarm/interp/pid_type.h"
 #include "smarm/interp/py_rider.h"
+#include "smarm/interp/stdlib_locks.h"
 
 namespace smarm::bind {
 
@@ -39,7 +40,7 @@ bool acquire_mutex(Mutex& mutex, Worker& worker, Instant deadline, bool repair) 
         return false;
     }
     const Status status = mutex.acquire(deadline, repair);
-    if (status == Status::ok) return true;
+    if (status == Status::ok) return note_acquired(), true;
     if (status == Status::closed) raise_poisoned(mutex);
     else if (status == Status::timed_out) raise_error("LockTimeout", "the Mutex was not free before the timeout");
     else raise_status(status, "", "");
@@ -48,7 +49,7 @@ bool acquire_mutex(Mutex& mutex, Worker& worker, Instant deadline, bool repair) 
 
 bool acquire_permit(Semaphore& semaphore, Instant deadline) {
     const Status status = semaphore.acquire(deadline);
-    if (status == Status::ok) return true;
+    if (status == Status::ok) return note_acquired(), true;
     if (status == Status::timed_out) raise_error("LockTimeout", "the Semaphore had no permit before the timeout");
     else raise_status(status, "", "");
     return false;

@@ -5,6 +5,7 @@
 #include "internal/pycore_frame.h"
 #include "internal/pycore_interp.h"
 #include "internal/pycore_pystate.h"
+#include "opcode_ids.h"
 #if PY_VERSION_HEX >= 0x030e0000
 #include "internal/pycore_interpframe.h"
 #endif
@@ -52,6 +53,16 @@ int smarm_current_code(PyThreadState* state, PyCodeObject** code, int* instructi
     *code = (PyCodeObject*)PyUnstable_InterpreterFrame_GetCode(frame);
     *instruction = PyUnstable_InterpreterFrame_GetLasti(frame);
     return 1;
+}
+
+int smarm_enters_with(PyCodeObject* code, int instruction) {
+#if PY_VERSION_HEX >= 0x030e0000
+    const size_t index = (size_t)instruction / sizeof(_Py_CODEUNIT);
+    return index > 0 && _PyCode_CODE(code)[index - 1].op.code == LOAD_SPECIAL; /* codegen_with: LOAD_SPECIAL __enter__, CALL */
+#else
+    (void)code, (void)instruction;
+    return 0; /* BEFORE_WITH */
+#endif
 }
 
 _Static_assert(sizeof(struct _PyInterpreterFrame) >= SMARM_FRAME_BYTES, "a frame is shorter than what is copied of it");

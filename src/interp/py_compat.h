@@ -33,6 +33,10 @@ static inline PyInterpreterState* smarm_interpreter_of(const PyThreadState* stat
  * object as PyThreadState_GetFrame does. Returns 0 when there is no Python frame. */
 int smarm_current_code(PyThreadState* state, PyCodeObject** code, int* instruction);
 
+/* Whether the instruction at that byte offset calls the __enter__ of a `with` statement. Since 3.14 a safe point may come at the end
+ * of that call, where the block does not count as entered: what is raised there passes its __exit__ by. */
+int smarm_enters_with(PyCodeObject* code, int instruction);
+
 /* What of an interpreter frame (private struct) a traceback needs, from a copy of its first SMARM_FRAME_BYTES bytes: the frame
  * itself may be another thread's. code is borrowed and may be no code object: look before use. */
 typedef struct {

@@ -1,5 +1,5 @@
-// Where an exception from outside would leave a lock behind: after the instruction that took one and before the next, which
-// starts the `try` block, and in the modules of the standard library that keep locks and counts by hand.
+// Where an exception from outside would leave a lock behind: after the instruction that took one, or entered a `with` block, and
+// before the next, where the `try` or `with` block starts, and in the modules of the standard library that keep locks and counts by hand.
 #include <algorithm>
 #include <array>
 #include <string>
@@ -7,6 +7,7 @@
 
 #include "interp/py_compat.h"
 #include "interp/stdlib_locks_wait.h"
+#include "smarm/interp/stdlib_locks.h"
 
 namespace smarm {
 namespace stdlib_locks {
@@ -65,16 +66,16 @@ bool find_library() {
     return !PyErr_Occurred();
 }
 
+}  // namespace stdlib_locks
+
 void note_acquired() noexcept {
     PyThreadState* state = PyThreadState_GetUnchecked();
     PyCodeObject* code = nullptr;
-    acquired.state = state;
-    if (!smarm_current_code(state, &code, &acquired.instruction)) return;
-    acquired.code = code;
+    stdlib_locks::acquired.state = state;
+    if (!smarm_current_code(state, &code, &stdlib_locks::acquired.instruction)) return;
+    stdlib_locks::acquired.code = code;
     Py_DECREF(code);
 }
-
-}  // namespace stdlib_locks
 
 bool is_in_lock_code(PyThreadState* state) noexcept {
     PyCodeObject* code = nullptr;
@@ -82,7 +83,7 @@ bool is_in_lock_code(PyThreadState* state) noexcept {
     if (!smarm_current_code(state, &code, &instruction)) return false;
     using stdlib_locks::acquired;
     const bool just_acquired = acquired.state == state && acquired.code == code && acquired.instruction == instruction;
-    const bool result = just_acquired || stdlib_locks::is_lock_module(code);
+    const bool result = just_acquired || smarm_enters_with(code, instruction) || stdlib_locks::is_lock_module(code);
     Py_DECREF(code);
     return result;
 }

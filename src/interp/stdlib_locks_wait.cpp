@@ -1,4 +1,5 @@
 #include "interp/stdlib_locks_wait.h"
+#include "smarm/interp/stdlib_locks.h"
 
 #include <algorithm>
 #include <optional>

@@ -41,9 +41,6 @@ using TryTake = int (*)(LockEntry& entry, Actor& actor);
 // Parks until the calling actor has the lock. Ends the entry if nothing is left in it. `patience.waits` must be set.
 Taken wait_for_lock(LockTable& table, LockEntry& entry, Actor& actor, const Patience& patience, TryTake try_take);
 
-// Remembers that the running instruction of the calling actor took a lock: see is_in_lock_code().
-void note_acquired() noexcept;
-
 // The result of an actor's acquire: True, False, or nullptr with an exception set (ActorExit when asked to exit).
 PyObject* as_result(Taken taken);
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import functools
 import os
 import threading
 from dataclasses import dataclass
@@ -157,3 +159,22 @@ def fail_with_lock(message: str) -> None:
 
 def unsendable() -> object:
     return {"rows": [1, threading.Lock()]}
+
+
+class SlowToEnter:
+    """A block whose __enter__ is C code that keeps its worker; it says when it is left."""
+
+    def __init__(self, sender):
+        self.sender = sender
+
+    __enter__ = staticmethod(functools.partial(ctypes.PyDLL(None).usleep, 200_000))
+
+    def __exit__(self, *_):
+        self.sender.send("left")
+
+
+def enter_slowly(sender):
+    sender.send("enters")
+    with SlowToEnter(sender):
+        while True:
+            pass

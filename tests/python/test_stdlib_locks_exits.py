@@ -9,6 +9,7 @@ import random
 import sys
 import threading
 
+import in_workers
 import pytest
 from locks_helpers import PATIENCE
 
@@ -53,6 +54,20 @@ def test_an_exit_between_two_instructions_leaves_no_lock_behind(make, loop):
             lock.release()
 
     smarm.run(main, workers=1)
+
+
+def test_an_exit_at_the_end_of_enter_leaves_the_block():
+    def main():
+        sender, receiver = smarm.channel()
+        handle = smarm.spawn(in_workers.enter_slowly, sender, on=1)
+        assert receiver.recv(timeout=PATIENCE) == "enters"
+        smarm.sleep(0.05)
+        smarm.exit(handle.pid, "enough")
+        assert receiver.recv(timeout=PATIENCE) == "left"
+        with pytest.raises(smarm.ActorFailed):
+            handle.join(timeout=PATIENCE)
+
+    smarm.run(main, workers=2)
 
 
 def test_an_exit_in_an_import_leaves_no_module_lock_behind(tmp_path, monkeypatch):
