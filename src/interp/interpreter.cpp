@@ -2,6 +2,8 @@
 
 #include <marshal.h>
 
+#include <new>
+
 namespace smarm {
 namespace {
 
@@ -39,9 +41,15 @@ bool snapshot_main(MainSnapshot& snapshot) {
     PyObject* bytes = taken ? PyMarshal_WriteObjectToString(taken, Py_MARSHAL_VERSION) : nullptr;
     Py_XDECREF(taken);
     if (!bytes) return false;
-    snapshot.encoded.assign(PyBytes_AS_STRING(bytes), static_cast<std::size_t>(PyBytes_GET_SIZE(bytes)));
+    bool copied = true;
+    try {
+        snapshot.encoded.assign(PyBytes_AS_STRING(bytes), static_cast<std::size_t>(PyBytes_GET_SIZE(bytes)));
+    } catch (const std::bad_alloc&) {
+        PyErr_NoMemory();
+        copied = false;
+    }
     Py_DECREF(bytes);
-    return true;
+    return copied;
 }
 
 bool prepare_interpreter(const MainSnapshot& snapshot, unsigned worker_index) {
