@@ -56,9 +56,6 @@ void run(Job& job) {
         job.exception = PyErr_GetRaisedException();
     }
     job.done = true;
-    // The actor cannot end while it is in here: it waits for `done` or takes itself out, with the GIL that we hold.
-    if (Actor* actor = job.actor) actor->worker->wake_remote(*actor);
-    else job.drop_objects();
 }
 
 }  // namespace
@@ -69,6 +66,7 @@ struct BlockingPool::Impl {
     bool start_thread(const std::shared_ptr<Impl>& self);
     static void thread_main(std::shared_ptr<Impl> self, PyThreadState* state);
     JobRef next_job();
+    void note_idle();
 
     BlockingCounters* counters = nullptr;  // of the worker that runs this interpreter
     std::mutex mutex;
@@ -76,16 +74,20 @@ struct BlockingPool::Impl {
     std::condition_variable ended;
     std::deque<JobRef> queue;
     unsigned threads = 0;  // that have not ended, in `handles` unless left behind
-    unsigned idle = 0;
+    unsigned idle = 0;     // that wait for a job, or are about to
     std::list<std::thread> handles;
     std::list<std::thread> finished;  // to be joined: they are past their last lock
     bool stopping = false;
 };
 
-// Waits for a job, detached. nullptr: the thread is to end, and is no longer counted.
+void BlockingPool::Impl::note_idle() {
+    std::lock_guard guard(mutex);
+    ++idle;
+}
+
+// Waits for a job, detached; note_idle() comes before it. nullptr: the thread is to end, and is no longer counted.
 JobRef BlockingPool::Impl::next_job() {
     std::unique_lock guard(mutex);
-    ++idle;
     work.wait_for(guard, std::chrono::seconds(kIdleSeconds), [this] { return stopping || !queue.empty(); });
     --idle;
     if (queue.empty()) return nullptr;
@@ -100,10 +102,14 @@ JobRef BlockingPool::Impl::next_job() {
 // interpreter with pthread_exit, which unwinds.
 void BlockingPool::Impl::thread_main(std::shared_ptr<Impl> self, PyThreadState* state) {
     pthread_setname_np(pthread_self(), "smarm-blocking");
+    self->note_idle();
     while (JobRef job = self->next_job()) {
         PyEval_RestoreThread(state);
         if (job->actor) run(*job);
-        else job->drop_objects();  // given up on the way here
+        if (!job->actor) job->drop_objects();  // given up on the way here, or meanwhile
+        self->note_idle();                     // first: the actor may call again at once, which needs no other thread
+        // The actor cannot end while it is in here: it waits for `done` or takes itself out, with the GIL that we hold.
+        if (Actor* actor = job->actor) actor->worker->wake_remote(*actor);
         job = nullptr;
         add(self->counters->running, -1);
         PyEval_SaveThread();
