@@ -502,12 +502,15 @@ void Worker::trim_stacks() noexcept {
 void Worker::idle() noexcept {
     if (trim_requested_.load(memory_order_relaxed)) trim_stacks();
     const Duration longest = scheduler_.options().spin_limit;
-    const auto spin_more = [&] { spin_limit_ = std::min(longest, std::max(2 * spin_limit_, longest / 64)); };
-    if (spin()) return spin_more();
+    const auto spin_more = [&](int factor) {
+        spin_limit_ = std::min(longest, std::max(factor * spin_limit_, longest / 64));
+    };
+    if (spin()) return spin_more(2);
     // Spun in vain: spin less next time, so that an idle worker that only serves timers costs nothing.
     spin_limit_ /= 2;
     scheduler_.note_idle(true);
     sleeping_.store(true, memory_order_seq_cst);
+    const Instant asleep = driver_->now();
     if (!has_outside_work()) {
         Instant until = timers_.next_deadline();
         if (stop_requested_.load(memory_order_relaxed) && stop_deadline_ < until) until = stop_deadline_;
@@ -520,7 +523,8 @@ void Worker::idle() noexcept {
     sleeping_.store(false, memory_order_seq_cst);
     scheduler_.note_idle(false);
     scheduler_.monitor().note_busy();
-    if (!inbox_.empty()) spin_more();  // posts come: the next one may come while we spin
+    // A post came so soon that a longer spin would have met it. By more than was taken off above: or one hole would be the end of it.
+    if (!inbox_.empty() && driver_->now() - asleep < 2 * longest) spin_more(8);
 }
 
 // Asks this worker's actors to exit, again after a part of the stop timeout. Returns whether the worker may end.
