@@ -148,3 +148,9 @@ class DynamicSupervisorProcess(SupervisorProcess):
             raise SupervisorError(f"no child runs as {key!r}")
         self.shut_down(child)
         del self.running[key]
+
+    def restart_child(self, key: Any) -> Pid:
+        raise SupervisorError("a DynamicSupervisor forgets children that do not run: start another")
+
+    def delete_child(self, key: Any) -> None:
+        raise SupervisorError("a DynamicSupervisor forgets children that do not run: there is nothing to delete")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from collections import deque
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -24,7 +25,7 @@ class TryAgain(NamedTuple):
     child: Any
 
 
-class SupervisorProcess:
+class SupervisorProcess(ABC):
     """A supervisor's actor."""
 
     def __init__(self, spec: BaseSupervisor) -> None:
@@ -39,38 +40,51 @@ class SupervisorProcess:
 
     # ---- what the two kinds do differently ---------------------------------------------------------------------------
 
-    def start_all(self) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def start_all(self) -> None: ...
 
-    def stop_all(self) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def stop_all(self) -> None: ...
 
+    @abstractmethod
     def find(self, pid: Pid) -> RunningChild | None:
-        """Return the child that runs as ``pid``."""
-        raise NotImplementedError
+        """Return the child that runs as ``pid``, which is no longer found then."""
 
+    @abstractmethod
     def forget(self, child: RunningChild) -> None:
         """Drop the specification of a child that has ended."""
-        raise NotImplementedError
 
+    @abstractmethod
     def restart(self, child: RunningChild) -> None:
         """Restart a child that has ended or whose start has failed, and what the strategy says.  Raises StartFailed."""
-        raise NotImplementedError
 
+    @abstractmethod
     def find_restarting(self, key: Any) -> RunningChild | None:
         """Return the child of a TryAgain, if it still waits for that."""
-        raise NotImplementedError
 
+    @abstractmethod
     def restart_key(self, child: RunningChild) -> Any:
-        raise NotImplementedError
+        """Return what a TryAgain names the child by."""
+
+    @abstractmethod
+    def all_children(self) -> list[RunningChild]: ...
+
+    @abstractmethod
+    def start_child(self, child: Any, args: tuple[Any, ...]) -> Pid: ...
+
+    @abstractmethod
+    def terminate_child(self, key: Any) -> None: ...
+
+    @abstractmethod
+    def restart_child(self, key: Any) -> Pid: ...
+
+    @abstractmethod
+    def delete_child(self, key: Any) -> None: ...
 
     def describe_restart(self, child: RunningChild) -> str:
         return "restarting it"
 
-    def all_children(self) -> list[RunningChild]:
-        raise NotImplementedError
-
-    def ended_for_good(self, child: RunningChild) -> None:
+    def ended_for_good(self, child: RunningChild) -> None:  # noqa: B027 - nothing is right for most
         """A child has ended and is not restarted."""
 
     # ---- the loop ----------------------------------------------------------------------------------------------------
@@ -205,18 +219,6 @@ class SupervisorProcess:
         supervisors = sum(child.kind == "supervisor" for child in children)
         active = sum(child.state == "running" for child in children)
         return ChildCount(len(children), active, supervisors, len(children) - supervisors)
-
-    def start_child(self, child: Any, args: tuple[Any, ...]) -> Pid:
-        raise NotImplementedError
-
-    def terminate_child(self, key: Any) -> None:
-        raise NotImplementedError
-
-    def restart_child(self, key: Any) -> Pid:
-        raise SupervisorError("a DynamicSupervisor forgets children that do not run: start another")
-
-    def delete_child(self, key: Any) -> None:
-        raise SupervisorError("a DynamicSupervisor forgets children that do not run: there is nothing to delete")
 
     # ---- reports -----------------------------------------------------------------------------------------------------
 

@@ -9,8 +9,6 @@
 namespace smarm {
 namespace {
 
-bool budget_left() noexcept { return --detail::allocation_budget > 0; }
-
 // Written so that the usual case is a decrement and two jumps, with no stack frame: Python's integers come through here. What is
 // rare has its own functions for that.
 template <PyMemAllocatorDomain domain>
@@ -18,17 +16,17 @@ struct Counted {
     static inline PyMemAllocatorEx previous;
 
     static void* malloc(void* context, std::size_t size) {
-        if (budget_left()) [[likely]]
+        if (detail::budget_left()) [[likely]]
             return previous.malloc(context, size);
         return look_first(previous.malloc, context, size);
     }
     static void* calloc(void* context, std::size_t count, std::size_t size) {
-        if (budget_left()) [[likely]]
+        if (detail::budget_left()) [[likely]]
             return previous.calloc(context, count, size);
         return look_first(previous.calloc, context, count, size);
     }
     static void* realloc(void* context, void* memory, std::size_t size) {
-        if (budget_left()) [[likely]]
+        if (detail::budget_left()) [[likely]]
             return previous.realloc(context, memory, size);
         return look_first(previous.realloc, context, memory, size);
     }

@@ -285,7 +285,8 @@ PyObject* Runtime::run_main(PyObject* main, PyObject* arguments) {
     }
     Py_BEGIN_ALLOW_THREADS  // a visitor may need the GIL to leave
     close_to_visitors();
-    Py_END_ALLOW_THREADS forget_stuck_workers();
+    Py_END_ALLOW_THREADS;
+    forget_stuck_workers();
     signals.restore();
     for (int number : {SIGINT, SIGTERM}) put_back_default_handler(number, handler);
     Py_XDECREF(handler);

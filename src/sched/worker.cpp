@@ -171,9 +171,11 @@ void Worker::look_at_slice() noexcept {
     if (slice <= Duration::zero()) return;
     const Instant now = driver_->now();
     note_time(now);
-    if (!slice_start(turn())) begin_slice(turn(), now);
-    if (!timer_due(now) && (now - *slice_start(turn()) < slice || !has_waiting_work())) return;
-    preempt_turn_.store(turn(), memory_order_relaxed);
+    const std::uint64_t number = turn();
+    const std::optional<Instant> start = slice_start(number);
+    if (!start) begin_slice(number, now);
+    if (!timer_due(now) && (now - start.value_or(now) < slice || !has_waiting_work())) return;
+    preempt_turn_.store(number, memory_order_relaxed);
     if (rider_) rider_->try_request_attention();
 }
 

@@ -1,4 +1,4 @@
-"""Long stress: ./dev soak."""
+"""Long stress: ./dev test -m soak."""
 
 import pathlib
 import re

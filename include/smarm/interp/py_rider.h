@@ -57,8 +57,8 @@ private:
     PyThreadState* attached_;             // what switch_to made current last
     PyThreadState* collector_ = nullptr;  // switched away while it was collecting garbage (from a finaliser)
     atomic<bool> signalled_{false};       // check_signals is to be called
-    atomic<Instant::rep> asked_at_{
-        0};  // when the pending call was queued or signalled again; relaxed: a pause, not an order
+    // When the pending call was queued or signalled again; relaxed: a pause, not an order.
+    atomic<Instant::rep> asked_at_{0};
     atomic<bool> attention_{false};  // a pending call is queued
     atomic<bool> ending_{false};     // the destructor waits for the last one
 };

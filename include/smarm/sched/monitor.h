@@ -1,6 +1,6 @@
 // monitor.h: one thread that notices actors that keep their worker too long.
 //
-// What:    it looks at each busy worker: every half time slice while an actor there needs that, else seldom. When the same turn has
+// What:    it looks at each busy worker: at the end of each time slice while an actor there needs that, else seldom. When the same turn has
 //          lasted a slice and another actor could run, or a timer is due, it asks the worker's rider to bring the actor to a safe
 //          point, where it is preempted. When the actor does not get there within `stall_threshold` (C code that keeps the
 //          interpreter), although its thread computes or is blocked, it calls on_stall once for that turn. When all workers sleep

@@ -18,6 +18,8 @@
 namespace smarm {
 
 namespace detail {
+// Counts an allocation of the calling thread. False: the clock is to be looked at.
+inline bool budget_left() noexcept { return --allocation_budget > 0; }
 // The budget of the calling thread is used up.
 void budget_used_up() noexcept;
 Wake check_slice() noexcept;
@@ -25,12 +27,14 @@ Wake check_slice() noexcept;
 
 // An allocation. A few instructions.
 inline void count_allocation() noexcept {
-    if (__builtin_expect(--detail::allocation_budget <= 0, 0)) detail::budget_used_up();
+    if (!detail::budget_left()) [[unlikely]]
+        detail::budget_used_up();
 }
 
 // A safe point of the running native actor, which counts as an allocation. exit_requested: the actor is to return.
 inline Wake check() noexcept {
-    if (__builtin_expect(--detail::allocation_budget > 0, 1)) return Wake::woken;
+    if (detail::budget_left()) [[likely]]
+        return Wake::woken;
     return detail::check_slice();
 }
 

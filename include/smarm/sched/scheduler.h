@@ -103,6 +103,7 @@ public:
     // ---- for workers ---------------------------------------------------------------------------------------------
     // Whether the shared queue has actors.
     bool has_unstarted() const noexcept { return unstarted_count_.load(memory_order_seq_cst) != 0; }
+    // Whether a started worker has fewer actors that compute, as of when it last looked for new ones.
     bool has_worker_computing_less_than(std::size_t actors) const noexcept;
     // Takes the oldest actor of the shared queue and settles it on `worker`. False: there was none.
     bool take_unstarted(Worker& worker) noexcept;

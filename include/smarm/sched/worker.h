@@ -174,7 +174,8 @@ public:
     bool is_running_actor() const noexcept { return current() != nullptr; }
     // When that turn began, if it is the present one and somebody has looked at the clock.
     std::optional<Instant> slice_start(std::uint64_t turn) const noexcept {
-        if (slice_turn_.load(memory_order_relaxed) != turn) return std::nullopt;
+        // Acquire: pairs with begin_slice, so that the start is that turn's, or a later one's.
+        if (slice_turn_.load(memory_order_acquire) != turn) return std::nullopt;
         return Instant{Instant::duration{slice_start_.load(memory_order_relaxed)}};
     }
     // Whether somebody else could run, or something else must be looked at.
@@ -234,7 +235,7 @@ private:
     bool wants_new_actor(bool look_around) noexcept;
     void begin_slice(std::uint64_t turn, Instant now) noexcept {
         slice_start_.store(now.time_since_epoch().count(), memory_order_relaxed);
-        slice_turn_.store(turn, memory_order_relaxed);
+        slice_turn_.store(turn, memory_order_release);
     }
     void publish_next_timer() noexcept;
     void trim_stacks() noexcept;
@@ -275,8 +276,7 @@ private:
     // Of timers_; relaxed: the monitor may see an old one for one look.
     atomic<Instant::rep> next_timer_{kNever.time_since_epoch().count()};
     atomic<std::uint64_t> preempt_turn_{0};  // the turn that is to end; 0: none
-    // Relaxed, as next_timer_.
-    atomic<std::uint64_t> slice_turn_{0};  // the turn that slice_start_ is about
+    atomic<std::uint64_t> slice_turn_{0};    // the turn that slice_start_ is about
     atomic<Instant::rep> slice_start_{0};
     // A time not long ago: an actor that parks is stamped with it, as a look at the clock would cost more than the park.
     atomic<Instant::rep> recent_{0};
