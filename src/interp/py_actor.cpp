@@ -8,6 +8,7 @@
 #include "smarm/interp/forked_child.h"
 #include "smarm/interp/interpreter_state.h"
 #include "smarm/interp/pid_type.h"
+#include "smarm/interp/py_swap.h"
 
 namespace smarm {
 namespace {
@@ -98,9 +99,11 @@ bool PyActor::attach() noexcept {
 }
 
 void PyActor::detach() noexcept {
+    auto* state = static_cast<PyThreadState*>(rider_state);
+    smarm_release_state(state);
     // SAFETY: cleared at the end of body(), not current, and nothing runs on its stack any more; this frees the data-stack
     // chunk inside the stack slot, which the worker gives back after this.
-    PyThreadState_Delete(static_cast<PyThreadState*>(rider_state));
+    PyThreadState_Delete(state);
 }
 
 PyObject* PyActor::call() {

@@ -1,5 +1,7 @@
 #include "smarm/interp/py_rider.h"
 
+#include <utility>
+
 #include <sched.h>
 
 #include "interp/py_compat.h"
@@ -26,6 +28,7 @@ PyRider::PyRider(Worker& worker, PyThreadState* own) noexcept
       pending_handler_(smarm_pending_handler(interpreter_)),
       collecting_(smarm_collecting_flag(interpreter_)),
       forks_(fork_count()),
+      swap_(smarm_find_swap(own)),
       attached_(own) {}
 
 PyRider::~PyRider() {
@@ -48,8 +51,8 @@ void PyRider::switch_to(void* state) noexcept {
     // A switch inside a pending call would end all pending calls of the interpreter: see Trap 1.
     if (__builtin_expect(*pending_handler_ != nullptr, 0)) *pending_handler_ = nullptr;
     if (__builtin_expect(*collecting_, 0)) note_collector();
-    attached_ = next;
-    PyThreadState_Swap(next);
+    PyThreadState* from = std::exchange(attached_, next);
+    if (!smarm_swap(&swap_, from, next)) PyThreadState_Swap(next);
 }
 
 // A finaliser that parks leaves the collection under way, on its actor's behalf: that actor must get to the end of it.

@@ -1,9 +1,11 @@
 #include "smarm/msg/parcel.h"
 
+#include <cstring>
 #include <new>
 
 #include "smarm/base/assert.h"
 #include "smarm/msg/cargo.h"
+#include "smarm/msg/parcel_memory.h"
 
 namespace smarm {
 namespace {
@@ -11,7 +13,13 @@ namespace {
 // A parcel's way from the inbox is decided by who posts it; it must be set before the post.
 void not_addressed(Post&) noexcept { SMARM_ASSERT(false, "a parcel was posted without saying how to deliver it"); }
 
-constexpr std::size_t kFirstCapacity = 112;
+// Of a block from parcel_memory.h; a larger one is malloc's.
+constexpr std::size_t kFirstCapacity = kParcelBlockBytes - sizeof(Parcel);
+
+void free_block(void* block, std::size_t capacity) noexcept {
+    if (capacity == kFirstCapacity) give_parcel_block(block);
+    else std::free(block);
+}
 
 void give_back_all_of(const std::vector<Ref<Shared>>& attachments) noexcept {
     for (const Ref<Shared>& attachment : attachments) {
@@ -32,19 +40,30 @@ std::size_t Parcel::bytes() const noexcept {
 void Parcel::give_back() const noexcept { give_back_all_of(attachments_); }
 
 void Parcel::Destroy::operator()(Parcel* parcel) const noexcept {
+    const std::size_t capacity = parcel->capacity_;
     parcel->~Parcel();
-    std::free(parcel);
+    free_block(parcel, capacity);
 }
 
-ParcelBuilder::~ParcelBuilder() { std::free(block_); }
+ParcelBuilder::~ParcelBuilder() {
+    if (block_) free_block(block_, capacity_);
+}
 
 void ParcelBuilder::grow(std::size_t bytes) {
     std::size_t wanted = size_ + bytes;
     if (wanted < size_ || wanted > PTRDIFF_MAX / 2) throw std::bad_alloc();
     std::size_t capacity = capacity_ ? capacity_ * 2 : kFirstCapacity;
     if (capacity < wanted) capacity = wanted;
-    // SAFETY: the block holds plain bytes until finish() constructs the header in it, so realloc may move it.
-    void* block = std::realloc(block_, sizeof(Parcel) + capacity);
+    // SAFETY: the block holds plain bytes until finish() constructs the header in it, so it may be moved.
+    void* block = nullptr;
+    if (capacity == kFirstCapacity) {
+        block = take_parcel_block();
+    } else if (capacity_ != kFirstCapacity) {
+        block = std::realloc(block_, sizeof(Parcel) + capacity);
+    } else if ((block = std::malloc(sizeof(Parcel) + capacity))) {
+        std::memcpy(block, block_, sizeof(Parcel) + size_);
+        give_parcel_block(block_);
+    }
     if (!block) throw std::bad_alloc();
     block_ = static_cast<std::byte*>(block);
     capacity_ = capacity;
@@ -62,6 +81,7 @@ OwnedParcel ParcelBuilder::finish() {
     // SAFETY: malloc aligns for any type; the header's room at the start of the block was never written.
     Parcel* parcel = new (block_) Parcel;
     parcel->size_ = size_;
+    parcel->capacity_ = capacity_;
     parcel->attachments_ = std::move(attachments_);
     block_ = nullptr;
     size_ = capacity_ = 0;

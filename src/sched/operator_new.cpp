@@ -25,8 +25,16 @@ void* allocate_or_throw(std::size_t size, std::size_t alignment) {
 
 }  // namespace
 
-// The array and nothrow forms of the standard library end up in these.
+// The array forms of the standard library end up in these, and so do its nothrow forms; but those of the address sanitizer do not,
+// and a delete expression cannot tell which new made an object: so the nothrow form is here too.
 void* operator new(std::size_t size) { return allocate_or_throw(size, 0); }
+void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
+    try {
+        return allocate_or_throw(size, 0);
+    } catch (...) {
+        return nullptr;
+    }
+}
 void* operator new(std::size_t size, std::align_val_t alignment) {
     return allocate_or_throw(size, static_cast<std::size_t>(alignment));
 }

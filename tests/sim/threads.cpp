@@ -75,12 +75,11 @@ void switch_away() noexcept {
     from.worker = std::exchange(detail::this_worker, next ? next->worker : nullptr);
     if (!next) {
         for (const auto& fiber : fibers) deadlocked |= !fiber->ended;
-        running = nullptr;
-        switch_context(from.context, explorer);
-    } else {
-        running = next;
-        switch_context(from.context, next->context);
     }
+    running = next;
+    Context& to = next ? next->context : explorer;
+    if (from.ended) leave_context(from.context, to);
+    switch_context(from.context, to);
 }
 
 void enter(void* argument) {
@@ -88,7 +87,6 @@ void enter(void* argument) {
     fiber.body();
     fiber.ended = true;
     switch_away();
-    std::abort();
 }
 
 std::size_t add(std::function<void()> body) {

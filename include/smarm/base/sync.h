@@ -58,6 +58,7 @@ public:
             }
         }
     }
+    bool try_lock() noexcept { return !taken_.exchange(true, memory_order_acquire); }
     void unlock() noexcept { taken_.store(false, memory_order_release); }
 
 private:

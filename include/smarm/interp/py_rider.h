@@ -12,6 +12,7 @@
 #include <Python.h>
 
 #include "smarm/base/sync.h"
+#include "smarm/interp/py_swap.h"
 #include "smarm/sched/rider.h"
 #include "smarm/sched/worker.h"
 
@@ -54,6 +55,7 @@ private:
     const int* collecting_;               // likewise
     const unsigned forks_;                // fork_count() of its process
     Instant others_since_ = kNever;       // since when threads wait for the GIL; kNever: none does
+    const SmarmSwap swap_;
     PyThreadState* attached_;             // what switch_to made current last
     PyThreadState* collector_ = nullptr;  // switched away while it was collecting garbage (from a finaliser)
     atomic<bool> signalled_{false};       // check_signals is to be called

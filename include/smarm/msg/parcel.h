@@ -43,6 +43,7 @@ private:
     Parcel() noexcept;
     ~Parcel() = default;
     std::size_t size_ = 0;
+    std::size_t capacity_ = 0;  // of its block, after the header
     std::vector<Ref<Shared>> attachments_;
 };
 
@@ -72,7 +73,7 @@ public:
 
 private:
     void grow(std::size_t bytes);
-    std::byte* block_ = nullptr;  // malloc'd: room for the header, then the bytes
+    std::byte* block_ = nullptr;  // room for the header, then the bytes
     std::size_t size_ = 0;
     std::size_t capacity_ = 0;
     std::vector<Ref<Shared>> attachments_;

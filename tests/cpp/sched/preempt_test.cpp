@@ -196,12 +196,12 @@ TEST_CASE("a parked stack that ran deep gives its pages back when the worker has
     TestScheduler<> real;
     real.run([] {
         const auto run_deep = [](auto& self, int levels) -> int {
-            volatile char room[4096];
+            volatile char room[256];  // much less than a page: each page has a return address
             room[0] = static_cast<char>(levels);
             return levels ? self(self, levels - 1) + room[0] : room[0];
         };
         const Pid deep = spawn_here([&] {
-            run_deep(run_deep, 40);
+            run_deep(run_deep, 300);
             park();
         });
         const Pid shallow = spawn_here([] { park(); });
