@@ -32,8 +32,9 @@ struct PingPong {
         for (int i = 0; i < rounds; ++i) {
             while (turns % 2 != me) park();
             ++turns;
-            this_worker()->wake(*players[1 - me]);
+            if (players[1 - me]) this_worker()->wake(*players[1 - me]);
         }
+        players[me] = nullptr;
     }
 };
 
