@@ -150,6 +150,12 @@ void ActorTable::release(const Actor& actor) noexcept {
     free_.push_back(actor.pid.index);
 }
 
+Actor* ActorTable::own(Pid pid, int worker_index) const noexcept {
+    const Slot* it = slot(pid.index);
+    if (!it || !pid || it->generation.load(memory_order_acquire) != pid.generation) return nullptr;
+    return it->home.load(memory_order_acquire) == worker_index ? it->actor : nullptr;
+}
+
 Actor* ActorTable::own(Pid pid) const noexcept {
     const Slot* it = slot(pid.index);
     return it && pid && it->generation.load(memory_order_acquire) == pid.generation ? it->actor : nullptr;

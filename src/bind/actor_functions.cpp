@@ -59,21 +59,23 @@ PyObject* sleep_for(PyObject*, PyObject* seconds) {
 }
 
 // Sends to an actor whose home is the calling worker.
-PyObject* send_here(Worker& worker, Pid pid, PyObject* value) {
-    Message message;
-    if (!make_message(value, true, message)) return nullptr;
-    // Looked up after encoding, which can run code: the actor may have ended meanwhile.
-    Actor* actor = worker.scheduler().table().own(pid);
-    if (__builtin_expect(!actor, 0)) {
-        worker.scheduler().count_dead_letters(pid, DeadLetter::nobody);
-        Py_RETURN_NONE;
-    }
-    const Delivery delivery = worker.deliver_sent(*actor, std::move(message));
+PyObject* deliver_here(Worker& worker, Actor& actor, Message&& message) {
+    const Delivery delivery = worker.deliver_sent(actor, std::move(message));
     if (__builtin_expect(delivery == Delivery::done, 1)) Py_RETURN_NONE;
-    if (delivery == Delivery::full) raise_mailbox_full(worker.scheduler(), pid, message.bytes());
+    if (delivery == Delivery::full) raise_mailbox_full(worker.scheduler(), actor.pid, message.bytes());
     else PyErr_NoMemory();
     message.give_back();
     return nullptr;
+}
+
+// The same for a value that has to be encoded.
+PyObject* encode_here(Worker& worker, Pid pid, PyObject* value) {
+    Message message;
+    if (!encode_message(value, true, message)) return nullptr;
+    // Looked up after encoding, which can run code: the actor may have ended meanwhile.
+    if (Actor* actor = worker.scheduler().table().own(pid)) return deliver_here(worker, *actor, std::move(message));
+    worker.scheduler().count_dead_letters(pid, DeadLetter::nobody);
+    Py_RETURN_NONE;
 }
 
 PyObject* send_message(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
@@ -88,10 +90,13 @@ PyObject* send_message(PyObject*, PyObject* const* arguments, Py_ssize_t count) 
     Pid pid;
     if (!read_address(state, scheduler, arguments[0], pid)) return nullptr;
     WorkerCounters::add(worker->own_counters().messages);
-    const bool here =
-        !worker->simulation() || pid == worker->current()->pid;  // a simulation has every message under way
-    if (here && scheduler.table().find_home(pid) == static_cast<int>(worker->index()))
-        return send_here(*worker, pid, arguments[1]);
+    // A simulation has every message under way.
+    if (!worker->simulation() || pid == worker->current()->pid) {
+        if (Actor* actor = scheduler.table().own(pid, static_cast<int>(worker->index()))) {
+            if (!Codec::is_plain(arguments[1])) return encode_here(*worker, pid, arguments[1]);
+            return deliver_here(*worker, *actor, Message::local(Py_NewRef(arguments[1])));
+        }
+    }
     OwnedParcel parcel = state.codec.encode(arguments[1], "message");
     if (!parcel) return nullptr;
     const Sent sent = scheduler.send(pid, parcel);

@@ -3,8 +3,6 @@
 #include <mutex>
 #include <unordered_map>
 
-#include "interp/py_compat.h"
-#include "smarm/base/sync.h"
 #include "smarm/interp/blocking_pool.h"
 #include "smarm/interp/stdlib_locks.h"
 
@@ -18,18 +16,10 @@ std::unordered_map<std::int64_t, InterpreterState*>& states() {
     return map;
 }
 
-// What this thread found last. The epoch makes it stale when any state is forgotten: the address of an ended interpreter can
-// become another's.
-struct Cache {
-    const PyInterpreterState* interpreter = nullptr;
-    InterpreterState* state = nullptr;
-    std::uint64_t epoch = 0;
-};
-thread_local Cache cache __attribute__((tls_model("initial-exec")));
-// Relaxed: a thread that is attached to the interpreter whose state was forgotten did it itself, or got the GIL after that.
-atomic<std::uint64_t> epoch{1};
-
 }  // namespace
+
+constinit thread_local detail::InterpreterCache detail::interpreter_cache __attribute__((tls_model("initial-exec")));
+atomic<std::uint64_t> detail::interpreter_epoch{1};
 
 InterpreterState::InterpreterState()
     : locks(std::make_unique<StdlibLocks>()), blocking(std::make_unique<BlockingPool>()) {}
@@ -48,21 +38,24 @@ InterpreterState::~InterpreterState() {
     for (PyObject* name : {threading_name, trace_hook_name, profile_hook_name}) Py_XDECREF(name);
 }
 
-InterpreterState* interpreter_state() noexcept {
-    const PyInterpreterState* interpreter = smarm_interpreter_of(PyThreadState_GetUnchecked());
-    const std::uint64_t now = epoch.load(memory_order_relaxed);
-    if (__builtin_expect(cache.interpreter == interpreter && cache.epoch == now, 1)) return cache.state;
+InterpreterState* detail::find_interpreter_state() noexcept {
+    PyInterpreterState* interpreter = PyInterpreterState_Get();
+    InterpreterCache& cache = interpreter_cache;
+    const std::uint64_t now = interpreter_epoch.load(memory_order_relaxed);
+    if (cache.interpreter == interpreter && cache.epoch == now) return cache.state;
     std::lock_guard guard(states_mutex);
-    auto found = states().find(PyInterpreterState_GetID(PyInterpreterState_Get()));
+    auto found = states().find(PyInterpreterState_GetID(interpreter));
     if (found == states().end()) return nullptr;
-    cache = {interpreter, found->second, now};
+    cache.interpreter = interpreter;
+    cache.state = found->second;
+    cache.epoch = now;
     return found->second;
 }
 
 void set_interpreter_state(InterpreterState* state) {
     const std::int64_t id = PyInterpreterState_GetID(PyInterpreterState_Get());
     std::lock_guard guard(states_mutex);
-    epoch.fetch_add(1, memory_order_relaxed);
+    detail::interpreter_epoch.fetch_add(1, memory_order_relaxed);
     if (state) states()[id] = state;
     else states().erase(id);
 }

@@ -3,12 +3,6 @@
 namespace smarm {
 namespace {
 
-struct PidObject {
-    PyObject_HEAD Pid pid;
-};
-
-PidObject& as_pid(PyObject* self) { return *reinterpret_cast<PidObject*>(self); }
-
 void pid_dealloc(PyObject* self) {
     PyTypeObject* type = Py_TYPE(self);
     type->tp_free(self);
@@ -67,7 +61,5 @@ PyObject* make_pid(Pid pid) {
     if (self) self->pid = pid;
     return reinterpret_cast<PyObject*>(self);
 }
-
-Pid pid_value(PyObject* pid) noexcept { return as_pid(pid).pid; }
 
 }  // namespace smarm

@@ -1,6 +1,6 @@
 /* py_compat.h: every place where smarm depends on the version of CPython or looks behind its public API.
  *
- * All version tests of the project are here and in py_compat.c. Each function says which private thing it touches and why
+ * All version tests of the project are here, in py_compat.c and in py_swap.c. Each function says which private thing it touches and why
  * no public API does the same. C linkage: CPython's internal headers are C.
  */
 #ifndef SMARM_INTERP_PY_COMPAT_H
@@ -25,9 +25,6 @@ void smarm_limit_recursion(PyThreadState* state, void* low, size_t bytes);
 
 /* Whether `state` has its first data-stack chunk. Private field of a public struct: there is no accessor. */
 static inline int smarm_has_data_stack(const PyThreadState* state) { return state->datastack_chunk != NULL; }
-
-/* The interpreter of a thread state: PyThreadState_GetInterpreter without the call, for the hot path. */
-static inline PyInterpreterState* smarm_interpreter_of(const PyThreadState* state) { return state->interp; }
 
 /* The code object (new reference) and byte offset of the instruction of the innermost Python frame, without making a frame
  * object as PyThreadState_GetFrame does. Returns 0 when there is no Python frame. */

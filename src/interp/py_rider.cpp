@@ -29,7 +29,9 @@ PyRider::PyRider(Worker& worker, PyThreadState* own) noexcept
       collecting_(smarm_collecting_flag(interpreter_)),
       forks_(fork_count()),
       swap_(smarm_find_swap(own)),
-      attached_(own) {}
+      attached_(own) {
+    detail::interpreter_cache.attached = swap_.current;
+}
 
 PyRider::~PyRider() {
     // A pending call that still names this rider must run before it is gone; the thread state is attached.

@@ -59,6 +59,8 @@ public:
     bool reserve(Pid pid, const Parcel& parcel) const noexcept;
     // Returns the actor, or nullptr when the pid is stale. For its own worker only.
     Actor* own(Pid pid) const noexcept;
+    // The same for any worker: nullptr also when another one is the actor's home.
+    Actor* own(Pid pid, int worker_index) const noexcept;
 
     // Calls visit(actor, home) while the actor cannot be freed. visit must be short and must not park.
     // Returns false when the pid is stale.

@@ -11,6 +11,7 @@
 #include <memory>
 
 #include "smarm/actor/pid.h"
+#include "smarm/base/sync.h"
 #include "smarm/interp/codec.h"
 
 namespace smarm {
@@ -58,8 +59,31 @@ struct InterpreterState {
     PyObject* profile_hook_name = nullptr;
 };
 
+namespace detail {
+// What this thread found last. The epoch makes it stale when any state is forgotten: the address of an ended interpreter can
+// become another's.
+struct InterpreterCache {
+    const PyInterpreterState* interpreter = nullptr;
+    InterpreterState* state = nullptr;
+    std::uint64_t epoch = 0;
+    PyThreadState** attached =
+        nullptr;  // CPython's variable of this thread, once it is a worker: see smarm/interp/py_swap.h
+};
+extern constinit thread_local InterpreterCache interpreter_cache __attribute__((tls_model("initial-exec")));
+// Relaxed: a thread that is attached to the interpreter whose state was forgotten did it itself, or got the GIL after that.
+extern atomic<std::uint64_t> interpreter_epoch;
+InterpreterState* find_interpreter_state() noexcept;
+}  // namespace detail
+
 // The attached interpreter's state, or nullptr when smarm._core has not been imported into it.
-InterpreterState* interpreter_state() noexcept;
+inline InterpreterState* interpreter_state() noexcept {
+    const detail::InterpreterCache& cache = detail::interpreter_cache;
+    if (__builtin_expect(cache.attached && (*cache.attached)->interp == cache.interpreter &&
+                             cache.epoch == detail::interpreter_epoch.load(memory_order_relaxed),
+                         1))
+        return cache.state;
+    return detail::find_interpreter_state();
+}
 
 // Makes `state` the attached interpreter's; throws bad_alloc. nullptr: forgets it, and does not throw.
 void set_interpreter_state(InterpreterState* state);

@@ -18,7 +18,10 @@ PyObject* make_pid(Pid pid);
 inline bool is_pid(const InterpreterState& state, PyObject* object) noexcept {
     return Py_IS_TYPE(object, state.pid_type);
 }
+struct PidObject {
+    PyObject_HEAD Pid pid;
+};
 // The value of a smarm.Pid.
-Pid pid_value(PyObject* pid) noexcept;
+inline Pid pid_value(PyObject* pid) noexcept { return reinterpret_cast<PidObject*>(pid)->pid; }
 
 }  // namespace smarm

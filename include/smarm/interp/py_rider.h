@@ -1,7 +1,7 @@
 // py_rider.h: the CPython side of a worker: thread states ride its switches, pending calls reach its actors.
 //
-// What:    one per worker, between the creation and the end of its interpreter. switch_to swaps thread states (public
-//          PyThreadState_Swap; nullptr: the worker's own state). request_attention makes the running actor call
+// What:    one per worker, between the creation and the end of its interpreter. switch_to swaps thread states (smarm_swap, or
+//          PyThreadState_Swap when it does not; nullptr: the worker's own state). request_attention makes the running actor call
 //          safe_point() at its next eval-breaker check, where an exit request becomes an exception.
 // Guards:  safe_point does nothing (and asks again) unless it runs on the worker's OS thread, for the current actor, in an
 //          outermost pending-call loop, with the import lock free and no collection under way. See DESIGN, Traps 1 and 2.
@@ -36,6 +36,8 @@ public:
     bool preempt_here();
 
     PyInterpreterState* interpreter() const noexcept { return interpreter_; }
+    // Whether switch_to may keep the GIL (smarm_swap).
+    bool keeps_gil() const noexcept { return swap_.current != nullptr; }
 
     // Runs Python's signal handlers: after each wait, and in the running actor after notice_signals. False: it set an exception
     // for that actor. Set on the main lane only.
@@ -51,10 +53,10 @@ private:
     Worker& worker_;
     PyThreadState* own_;
     PyInterpreterState* interpreter_;
-    PyThreadState** pending_handler_;     // in interpreter_, see py_compat.h
-    const int* collecting_;               // likewise
-    const unsigned forks_;                // fork_count() of its process
-    Instant others_since_ = kNever;       // since when threads wait for the GIL; kNever: none does
+    PyThreadState** pending_handler_;  // in interpreter_, see py_compat.h
+    const int* collecting_;            // likewise
+    const unsigned forks_;             // fork_count() of its process
+    Instant others_since_ = kNever;    // since when threads wait for the GIL; kNever: none does
     const SmarmSwap swap_;
     PyThreadState* attached_;             // what switch_to made current last
     PyThreadState* collector_ = nullptr;  // switched away while it was collecting garbage (from a finaliser)
