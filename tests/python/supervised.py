@@ -23,8 +23,8 @@ def obey():
 
 def child(boss, id):
     """Tell `boss` of each start and end.  Start it with ack=True: then what it tells comes in the order of events."""
-    smarm.send(boss, ("up", id, smarm.self()))
     try:
+        smarm.send(boss, ("up", id, smarm.self()))
         smarm.started()
         obey()
     finally:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+pytestmark = pytest.mark.unsanitized(reason="the address sanitizer's allocator may be locked by another thread when a process forks")
+
 PROLOGUE = """
 import os, sys, threading, time, warnings
 import smarm
