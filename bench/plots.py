@@ -21,6 +21,7 @@ def draw_one(benchmark, path):
 
     matplotlib.use("svg")
     matplotlib.rcParams["svg.hashsalt"] = "smarm"  # the same picture is the same file
+    matplotlib.rcParams["svg.fonttype"] = "none"  # text as text: small files
     from matplotlib import pyplot
 
     rows = [row for row in benchmark["rows"] if row["median"]][::-1]
