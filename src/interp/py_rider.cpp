@@ -117,6 +117,7 @@ void PyRider::request_attention() noexcept {
     }
     asked_at_.store(now, memory_order_relaxed);
     if (smarm_add_pending_call(interpreter_, safe_point, this) != 0) attention_.store(false, memory_order_release);
+    else if (keeps_gil() && this_worker() != &worker_) smarm_signal_again(interpreter_);
 }
 
 void PyRider::try_request_attention() noexcept {

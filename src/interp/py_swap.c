@@ -6,6 +6,10 @@
 #include <pthread.h>
 #include <stdint.h>
 
+#include <linux/membarrier.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
 #include "internal/pycore_ceval.h"
 #include "internal/pycore_interp.h"
 #include "internal/pycore_pystate.h"
@@ -68,9 +72,19 @@ static PyThreadState** find_variable(const Variables* variables, const PyThreadS
 
 /* ---- whether everything is as expected -------------------------------------------------------------------------------------- */
 
+static int has_gilstate(const PyThreadState* state) {
+#if HAS_GILSTATE_VARIABLE
+    (void)state;
+    return 1; /* it was found */
+#else
+    return _PyRuntime.autoTSSkey._is_initialized && pthread_getspecific(_PyRuntime.autoTSSkey._key) == state;
+#endif
+}
+
 static int is_attached(const PyThreadState* state) {
     const struct _gil_runtime_state* gil = state->interp->ceval.gil;
-    return LOOK(gil->locked) == 1 && LOOK(gil->last_holder) == state && state->state == _Py_THREAD_ATTACHED &&
+    const uintptr_t versions = LOOK(state->eval_breaker) ^ LOOK(state->interp->ceval.instrumentation_version);
+    return LOOK(gil->locked) == 1 && !(versions & ~(uintptr_t)_PY_EVAL_EVENTS_MASK) && has_gilstate(state) && LOOK(gil->last_holder) == state && state->state == _Py_THREAD_ATTACHED &&
            state->_status.active && state->_status.bound_gilstate && HOLDS_GIL(state) && PyThreadState_GetUnchecked() == state &&
            PyGILState_GetThisThreadState() == state;
 }
@@ -110,6 +124,8 @@ SmarmSwap smarm_find_swap(PyThreadState* own) {
         if (!swap.gilstate) return swap;
     }
     swap.current = find_variable(&variables, own, swap.gilstate);
+    /* What smarm_signal_again() needs. */
+    if (swap.current && syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) != 0) swap.current = NULL;
     if (swap.current && !can_hand_over(&swap, own)) swap.current = NULL;
     return swap;
 }
@@ -149,7 +165,21 @@ int smarm_swap(const SmarmSwap* swap, PyThreadState* from, PyThreadState* to) {
     HOLDS_GIL(to) = 1;
     to->_status.bound_gilstate = 1;
     to->_status.active = 1;
+    /* A call that was added since nothing_to_do() looked may have told `from`. The compiler keeps this after the store to last_holder,
+     * smarm_signal_again() makes the CPU do so. */
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    if (__builtin_expect(LOOK(to->interp->ceval.pending.npending), 0))
+        __atomic_fetch_or(&to->eval_breaker, _PY_CALLS_TO_DO_BIT, __ATOMIC_RELAXED);
     return 1;
+}
+
+void smarm_signal_again(PyInterpreterState* interpreter) {
+    struct _gil_runtime_state* gil = interpreter->ceval.gil;
+    syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
+    pthread_mutex_lock(&gil->mutex);
+    /* SAFETY: see smarm_release_state(). A GIL that nobody holds is taken by take_gil, which looks for pending calls. */
+    if (LOOK(gil->locked) == 1) __atomic_fetch_or(&LOOK(gil->last_holder)->eval_breaker, _PY_CALLS_TO_DO_BIT, __ATOMIC_RELAXED);
+    pthread_mutex_unlock(&gil->mutex);
 }
 
 void smarm_release_state(PyThreadState* state) {

@@ -1,5 +1,6 @@
 #include "smarm/msg/parcel_memory.h"
 
+#include <cstdint>
 #include <cstdlib>
 #include <new>
 #include <utility>
@@ -58,36 +59,47 @@ private:
     std::size_t count_ = 0;
 };
 
-Store& store() noexcept {
-    static Store& it = *new Store;  // never destroyed: threads may end after it would be
-    return it;
-}
+Store store;  // without a destructor: threads may end after it would have run
+
+enum class Keeping : std::uint8_t { not_yet, yes, ended };
 
 struct Kept {
     Block* open;        // a batch that is taken from and added to
     std::size_t count;  // of open
     Block* full;        // a batch in reserve, or nullptr
+    Keeping keeping;
 };
 
-// SAFETY: initial-exec saves a call on each access; 24 bytes fit the surplus of static TLS that the loader keeps.
+// SAFETY: initial-exec saves a call on each access; it fits the surplus of static TLS that the loader keeps.
 constinit thread_local Kept kept __attribute__((tls_model("initial-exec"))) = {};
 
 // Frees what a thread keeps when it ends: by its destructor, which kept itself cannot have.
 struct AtEnd {
+    AtEnd() noexcept { kept.keeping = Keeping::yes; }
     ~AtEnd() {
+        kept.keeping = Keeping::ended;
         free_all(std::exchange(kept.open, nullptr));
         free_all(std::exchange(kept.full, nullptr));
         kept.count = 0;
     }
-    void arm() const noexcept {}
 };
-thread_local AtEnd at_end;
+
+// Whether this thread may keep blocks: from the first time on, until it ends.
+[[gnu::noinline]] bool begin_keeping() noexcept {
+    if (kept.keeping == Keeping::not_yet) {
+        [[maybe_unused]] thread_local const AtEnd at_end;
+    }
+    return kept.keeping == Keeping::yes;
+}
+
+bool may_keep() noexcept { return __builtin_expect(kept.keeping == Keeping::yes, 1) || begin_keeping(); }
 
 // open is used up.
 [[gnu::noinline]] void* take_from_reserve() noexcept {
-    Block* batch = kept.full ? std::exchange(kept.full, nullptr) : store().get();
+    Block* batch = nullptr;
+    if (kept.full) batch = std::exchange(kept.full, nullptr);
+    else if (may_keep()) batch = store.get();
     if (!batch) return std::malloc(kParcelBlockBytes);
-    at_end.arm();
     kept.open = batch->next;
     kept.count = kParcelBatch - 1;
     return batch;
@@ -95,10 +107,9 @@ thread_local AtEnd at_end;
 
 // open is a batch.
 [[gnu::noinline]] void put_open_aside() noexcept {
-    at_end.arm();
     Block* batch = std::exchange(kept.open, nullptr);
     kept.count = 0;
-    if (kept.full && !store().put(kept.full)) free_all(kept.full);
+    if (kept.full && !store.put(kept.full)) free_all(kept.full);
     kept.full = batch;
 }
 
@@ -113,6 +124,7 @@ void* take_parcel_block() noexcept {
 }
 
 void give_parcel_block(void* block) noexcept {
+    if (!may_keep()) return std::free(block);
     kept.open = new (block) Block{kept.open, nullptr};
     if (++kept.count == kParcelBatch) put_open_aside();
 }

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-pytestmark = pytest.mark.unsanitized(reason="the address sanitizer's allocator may be locked by another thread when a process forks")
+pytestmark = pytest.mark.unsanitized(
+    reason="the address sanitizer's allocator may be locked by another thread when a process forks"
+)
 
 PROLOGUE = """
 import os, sys, threading, time, warnings

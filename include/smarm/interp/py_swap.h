@@ -34,6 +34,10 @@ int smarm_swap(const SmarmSwap* swap, PyThreadState* from, PyThreadState* to);
  * another state of that interpreter attached. */
 void smarm_release_state(PyThreadState* state);
 
+/* After smarm_add_pending_call() on another thread than the interpreter's worker: CPython tells the thread state that holds the GIL,
+ * and smarm_swap() may have handed over from that one meanwhile. Costs a system call. */
+void smarm_signal_again(PyInterpreterState* interpreter);
+
 #ifdef __cplusplus
 }
 #endif

@@ -1,10 +1,13 @@
 #include "smarm/msg/parcel_memory.h"
 
 #include <atomic>
+#include <cstdlib>
 #include <cstring>
 #include <set>
 #include <thread>
 #include <vector>
+
+#include <malloc.h>
 
 #include <doctest/doctest.h>
 
@@ -57,6 +60,18 @@ TEST_CASE("what one thread frees another one gets") {
     for (void* block : next) seen += known.contains(block);
     CHECK(seen >= 3 * kParcelBatch);
     give(next);
+}
+
+TEST_CASE("what a thread keeps is freed when it ends, however little it is") {
+    void* block = take_parcel_block();
+    const auto in_use = [] { return mallinfo2().uordblks; };
+    on_thread([&] { give_parcel_block(block); });
+    const std::size_t before = in_use();
+    for (int i = 0; i < 100; ++i) {
+        block = std::malloc(kParcelBlockBytes);
+        on_thread([&] { give_parcel_block(block); });
+    }
+    CHECK(in_use() < before + 50 * kParcelBlockBytes);
 }
 
 TEST_CASE("a block that was just given back is the next one") {
