@@ -166,13 +166,13 @@ TEST_CASE("closing an fd ends the waits of every worker, and the next file of th
     run.run([] {
         for (int round = 0; round < 50; ++round) {
             Pair pair;
+            const int number = pair.mine();
             std::array<FdStatus, 3> ends{};
             std::vector<Pid> pids;
             for (unsigned i = 0; i < 3; ++i)
                 pids.push_back(
-                    spawn_on(i, [&ends, &pair, i] { ends[i] = wait_fd(pair.mine(), Interest::read, kNever).status; }));
+                    spawn_on(i, [&ends, number, i] { ends[i] = wait_fd(number, Interest::read, kNever).status; }));
             for (Pid pid : pids) wait_until([&] { return waits(pid); });
-            const int number = pair.mine();
             CHECK(close_fd(number, &scheduler()) == 0);
             CHECK(close_fd(number, &scheduler()) == EBADF);
             pair.ends[0] = -1;
