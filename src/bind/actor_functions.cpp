@@ -40,6 +40,12 @@ PyObject* no_preempt(PyObject*, PyObject* enter) {
     Py_RETURN_NONE;
 }
 
+// For tests: whether this worker may switch without giving the GIL up, see smarm/interp/py_swap.h.
+PyObject* keeps_gil(PyObject*, PyObject*) {
+    Worker* worker = require_actor("_keeps_gil");
+    return worker ? PyBool_FromLong(static_cast<PyRider*>(worker->rider())->keeps_gil()) : nullptr;
+}
+
 PyObject* sleep_for(PyObject*, PyObject* seconds) {
     Worker* worker = require_actor("sleep");
     if (!worker) return nullptr;
@@ -58,7 +64,7 @@ PyObject* sleep_for(PyObject*, PyObject* seconds) {
     }
 }
 
-// Sends to an actor whose home is the calling worker.
+// Delivers to an actor whose home is the calling worker.
 PyObject* deliver_here(Worker& worker, Actor& actor, Message&& message) {
     const Delivery delivery = worker.deliver_sent(actor, std::move(message));
     if (__builtin_expect(delivery == Delivery::done, 1)) Py_RETURN_NONE;
@@ -69,7 +75,7 @@ PyObject* deliver_here(Worker& worker, Actor& actor, Message&& message) {
 }
 
 // The same for a value that has to be encoded.
-PyObject* encode_here(Worker& worker, Pid pid, PyObject* value) {
+PyObject* encode_and_deliver_here(Worker& worker, Pid pid, PyObject* value) {
     Message message;
     if (!encode_message(value, true, message)) return nullptr;
     // Looked up after encoding, which can run code: the actor may have ended meanwhile.
@@ -93,7 +99,7 @@ PyObject* send_message(PyObject*, PyObject* const* arguments, Py_ssize_t count) 
     // A simulation has every message under way.
     if (!worker->simulation() || pid == worker->current()->pid) {
         if (Actor* actor = scheduler.table().own(pid, static_cast<int>(worker->index()))) {
-            if (!Codec::is_plain(arguments[1])) return encode_here(*worker, pid, arguments[1]);
+            if (!Codec::is_plain(arguments[1])) return encode_and_deliver_here(*worker, pid, arguments[1]);
             return deliver_here(*worker, *actor, Message::local(Py_NewRef(arguments[1])));
         }
     }
@@ -134,6 +140,7 @@ PyMethodDef actor_functions[] = {
      "under "
      "no_preempt()."},
     {"_no_preempt", no_preempt, METH_O, nullptr},
+    {"_keeps_gil", keeps_gil, METH_NOARGS, nullptr},
     {"sleep", sleep_for, METH_O,
      "sleep(seconds, /)\n--\n\nPark the actor for that long; 0 lets due timers run.\n\nRaises ValueError for a "
      "negative number or NaN."},

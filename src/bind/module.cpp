@@ -30,7 +30,6 @@
 #include "smarm/interp/errors.h"
 #include "smarm/interp/interpreter_state.h"
 #include "smarm/interp/pid_type.h"
-#include "smarm/interp/py_rider.h"
 #include "smarm/msg/buffer.h"
 #include "smarm/runtime/dump.h"
 #include "smarm/runtime/runtime.h"
@@ -109,19 +108,16 @@ PyObject* end_load(PyObject*, PyObject*) {
     Py_RETURN_NONE;
 }
 
-// ---- for tests: whether this worker may switch without giving the GIL up, see smarm/interp/py_swap.h -------------------
-
-PyObject* keeps_gil(PyObject*, PyObject*) {
-    Worker* worker = this_worker();
-    return PyBool_FromLong(worker && static_cast<PyRider*>(worker->rider())->keeps_gil());
-}
-
 PyMethodDef module_functions[] = {
-    {"_keeps_gil", keeps_gil, METH_NOARGS, nullptr},         {"_run", run, METH_VARARGS, nullptr},
-    {"_is_main_actor", is_main_actor, METH_NOARGS, nullptr}, {"_reconfigure", reconfigure, METH_VARARGS, nullptr},
-    {"_request_exit", request_exit, METH_O, nullptr},        {"_request_dump", request_dump, METH_VARARGS, nullptr},
-    {"_begin_load", begin_load, METH_NOARGS, nullptr},       {"_loading", is_loading, METH_NOARGS, nullptr},
-    {"_end_load", end_load, METH_NOARGS, nullptr},           {nullptr, nullptr, 0, nullptr},
+    {"_run", run, METH_VARARGS, nullptr},
+    {"_is_main_actor", is_main_actor, METH_NOARGS, nullptr},
+    {"_reconfigure", reconfigure, METH_VARARGS, nullptr},
+    {"_request_exit", request_exit, METH_O, nullptr},
+    {"_request_dump", request_dump, METH_VARARGS, nullptr},
+    {"_begin_load", begin_load, METH_NOARGS, nullptr},
+    {"_loading", is_loading, METH_NOARGS, nullptr},
+    {"_end_load", end_load, METH_NOARGS, nullptr},
+    {nullptr, nullptr, 0, nullptr},
 };
 
 // ---- looking at the runtime: nothing here runs Python code of the user or parks ---------------------------------------

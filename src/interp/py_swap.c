@@ -145,7 +145,7 @@ static inline int nothing_to_do(const PyThreadState* from, const PyThreadState* 
 }
 
 /* SAFETY: the calling thread holds the GIL, and this thread only looks at or writes to the fields of its thread states, but for
- * eval_breaker, which is not written here. last_holder is also read by threads that wait for the GIL, to ask its holder for it: one
+ * eval_breaker, which everybody changes atomically. last_holder is also read by threads that wait for the GIL, to ask its holder for it: one
  * that asks `from` asks once more after the switch interval, and finds `to`. The stale request makes the next swap to or from
  * `from` one of CPython's, which takes it back: drop_gil, which waits for whoever asked, never sees it. */
 int smarm_swap(const SmarmSwap* swap, PyThreadState* from, PyThreadState* to) {

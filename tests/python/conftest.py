@@ -127,6 +127,27 @@ def alone() -> Callable[..., Any]:
     return lambda main, *arguments, **options: smarm.run(main, *arguments, **{"workers": 1} | options)
 
 
+@pytest.fixture(params=[1, 2], ids=["one worker", "two workers"])
+def workers(request: pytest.FixtureRequest) -> int:
+    return request.param
+
+
+@pytest.fixture
+def run_cleanly(workers: int) -> Callable[..., None]:
+    """Run main(*arguments) in a runtime; it must leave neither actors nor messages behind."""
+
+    def run(main: Callable[..., object], *arguments: object) -> None:
+        def checked() -> None:
+            main(*arguments)
+            assert smarm.processes() == [smarm.self()]
+            with pytest.raises(smarm.Timeout):
+                raise AssertionError(f"left in the mailbox: {smarm.receive(timeout=0)!r}")
+
+        smarm.run(checked, workers=workers)
+
+    return run
+
+
 def wait_until(condition: Callable[[], object]) -> None:
     """Yield until the condition holds."""
     deadline = time.monotonic() + LONG_ENOUGH

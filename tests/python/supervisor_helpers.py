@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import supervised
 
 import smarm
@@ -12,6 +14,13 @@ PATIENCE = 30  # seconds; a test that needs more hangs
 
 def expect(match=None):
     return smarm.receive(match, timeout=PATIENCE)
+
+
+def drop_messages():
+    """Empty the running actor's mailbox."""
+    with contextlib.suppress(smarm.Timeout):
+        while True:
+            smarm.receive(timeout=0)
 
 
 def expect_up(*ids):

@@ -66,8 +66,8 @@ struct InterpreterCache {
     const PyInterpreterState* interpreter = nullptr;
     InterpreterState* state = nullptr;
     std::uint64_t epoch = 0;
-    PyThreadState** attached =
-        nullptr;  // CPython's variable of this thread, once it is a worker: see smarm/interp/py_swap.h
+    // CPython's variable of this thread, once it is a worker's: see smarm/interp/py_swap.h.
+    PyThreadState** attached = nullptr;
 };
 extern constinit thread_local InterpreterCache interpreter_cache __attribute__((tls_model("initial-exec")));
 // Relaxed: a thread that is attached to the interpreter whose state was forgotten did it itself, or got the GIL after that.

@@ -1,7 +1,7 @@
 /* py_swap.h: from one thread state of an interpreter to another on the same thread, with the GIL kept in between.
  *
- * What:    PyThreadState_Swap gives the GIL up and takes it again: two mutexes, two condition variables, four fifths of what a switch
- *          of actors costs in CPython. Nobody wants that GIL most of the time; then smarm_swap() writes the few private fields that
+ * What:    PyThreadState_Swap gives the GIL up and takes it again: two mutexes, two condition variables, two fifths of the
+ *          instructions of a round trip between two actors. Nobody wants that GIL most of the time; then smarm_swap() writes the few private fields that
  *          such a hand-over changes (see tstate_deactivate, tstate_activate, take_gil and drop_gil in CPython's pystate.c and
  *          ceval_gil.c). Whenever something is to be done in between, it does nothing and says so: PyThreadState_Swap must do it.
  * Checked: each thread finds CPython's thread-local variables and tries the hand-over before it relies on it (smarm_find_swap); on
@@ -24,7 +24,7 @@ typedef struct {
     PyThreadState** gilstate; /* what PyGILState_Ensure uses; NULL: it is in pthread-specific storage (before 3.15) */
 } SmarmSwap;
 
-/* Finds them, with `own` attached, and tries a hand-over to another new thread state and back. */
+/* Finds them, with `own` attached, and tries a hand-over to a new thread state and back. The thread is the one that will switch. */
 SmarmSwap smarm_find_swap(PyThreadState* own);
 
 /* Attaches `to` in place of `from`, which must be of the same interpreter. 0: nothing was done. */

@@ -6,28 +6,10 @@ import logging
 
 import pytest
 
-import smarm
-
-
-@pytest.fixture(params=[1, 2], ids=["one worker", "two workers"])
-def workers(request):
-    return request.param
-
 
 @pytest.fixture
-def run(workers):
-    """Run main in a runtime; it must leave neither actors nor messages behind."""
-
-    def run(main):
-        def checked():
-            main()
-            assert smarm.processes() == [smarm.self()]
-            with pytest.raises(smarm.Timeout):
-                raise AssertionError(f"left in the mailbox: {smarm.receive(timeout=0)!r}")
-
-        smarm.run(checked, workers=workers)
-
-    return run
+def run(run_cleanly):
+    return run_cleanly
 
 
 @pytest.fixture
