@@ -49,10 +49,14 @@ TEST_CASE("blocks that are out at the same time are different ones") {
 
 #if !defined(SMARM_ADDRESS_SANITIZER)
 
+// Bytes of malloc's main arena, where blocks come from that the first thread took.
+static std::size_t in_use() { return mallinfo2().uordblks; }
+
 TEST_CASE("what one thread frees another one gets") {
-    std::vector<void*> made;
-    on_thread([&] { made = take(8 * kParcelBatch); });
+    const auto made = take(8 * kParcelBatch);
+    const std::size_t before = in_use();
     on_thread([&] { give(made); });
+    CHECK(in_use() + 3 * kParcelBatch * kParcelBlockBytes > before);  // what it kept itself was freed, not what is stored
     std::vector<void*> next;
     on_thread([&] { next = take(4 * kParcelBatch); });
     const std::set known(made.begin(), made.end());
@@ -64,7 +68,6 @@ TEST_CASE("what one thread frees another one gets") {
 
 TEST_CASE("what a thread keeps is freed when it ends, however little it is") {
     void* block = take_parcel_block();
-    const auto in_use = [] { return mallinfo2().uordblks; };
     on_thread([&] { give_parcel_block(block); });
     const std::size_t before = in_use();
     for (int i = 0; i < 100; ++i) {
