@@ -139,3 +139,31 @@ def test_monitoring_that_is_switched_on_reaches_actors_that_are_parked(alone):
         return count[0]
 
     assert alone(main) == 30
+
+
+def test_a_request_for_the_gil_that_came_too_late_holds_nobody_up(succeed):
+    """A thread may ask a state that has just handed over, and get the GIL from another: CPython would wait for it for ever."""
+    out = succeed("""
+import ctypes
+
+import smarm
+
+get = ctypes.pythonapi.PyThreadState_GetUnchecked
+get.restype = ctypes.c_void_p
+EVAL_BREAKER = 3 * ctypes.sizeof(ctypes.c_void_p)  # after prev, next and interp; bit 0: somebody wants the GIL
+
+def work():
+    smarm.send(smarm.receive(), get())
+    smarm.receive()
+    return sum(number % 7 for number in range(10_000))
+
+def main():
+    worker = smarm.spawn(work, on="local")
+    smarm.send(worker.pid, smarm.self())
+    ctypes.c_size_t.from_address(smarm.receive() + EVAL_BREAKER).value |= 1
+    smarm.send(worker.pid, "go on")
+    print(worker.join())
+
+smarm.run(main, workers=1)
+""")
+    assert out == "29994\n"

@@ -56,7 +56,8 @@ TEST_CASE("what one thread frees another one gets") {
     const auto made = take(8 * kParcelBatch);
     const std::size_t before = in_use();
     on_thread([&] { give(made); });
-    CHECK(in_use() + 3 * kParcelBatch * kParcelBlockBytes > before);  // what it kept itself was freed, not what is stored
+    CHECK(in_use() + 3 * kParcelBatch * kParcelBlockBytes >
+          before);  // what it kept itself was freed, not what is stored
     std::vector<void*> next;
     on_thread([&] { next = take(4 * kParcelBatch); });
     const std::set known(made.begin(), made.end());
