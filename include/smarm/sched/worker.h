@@ -115,6 +115,7 @@ public:
         if (actor.state.load(memory_order_relaxed) == ActorState::parked) {
             actor.state.store(ActorState::ready, memory_order_relaxed);
             ready_.push(actor);
+            fetch_ahead(actor);
         }
     }
     // Takes over an actor that was settled here.
@@ -210,6 +211,7 @@ public:
 private:
     struct ParkTimer;
     static void actor_entry(void* actor);
+    static void fetch_ahead(const Actor& actor) noexcept;
     void switch_away(Actor& from) noexcept;
     Wake park_until(Actor& actor, Instant deadline) noexcept;
     bool push(Actor& actor, Message&& message) noexcept {
@@ -297,6 +299,21 @@ private:
     std::uint32_t random_;  // never 0
     Duration spin_limit_;
 };
+
+// Begins to load what the switch to a parked actor will touch: of many actors it is in no cache, and the pages of its stack and of
+// its rider state are looked up at the same time now, not one after the other.
+// asm: gcc takes a function of nothing but __builtin_prefetch for one without effects, and leaves its calls out.
+// SAFETY: a prefetch of any address, also of nullptr (a native actor's rider state), does nothing worse than nothing.
+[[gnu::no_sanitize("undefined")]] inline void Worker::fetch_ahead(const Actor& actor) noexcept {
+    constexpr int kLine = 64, kStackLines = 6, kRiderStateLines = 3, kRiderAreaLines = 2;
+    const auto fetch = [](const void* start, int lines) {
+        for (int i = 0; i < lines; ++i)
+            asm volatile("prefetcht0 %0" : : "m"(static_cast<const char*>(start)[i * kLine]));
+    };
+    fetch(actor.context.stack_pointer, kStackLines);
+    fetch(actor.rider_state, kRiderStateLines);
+    fetch(actor.stack.rider_area(), kRiderAreaLines);
+}
 
 namespace detail {
 // SAFETY: initial-exec saves the call into the dynamic loader on each access; one pointer fits the static TLS surplus
