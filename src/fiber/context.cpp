@@ -40,6 +40,7 @@ static_assert(offsetof(Frame, rbx) == SMARM_FRAME_RBX);
 static_assert(offsetof(Frame, rbp) == SMARM_FRAME_RBP);
 static_assert(offsetof(Frame, return_address) == SMARM_FRAME_RETURN);
 static_assert(sizeof(Frame) == SMARM_FRAME_BYTES);
+static_assert(SMARM_FRAME_REACH == SMARM_FRAME_BYTES + 128);
 
 static_assert(offsetof(Context, stack_pointer) == SMARM_CONTEXT_STACK_POINTER);
 static_assert(offsetof(Context, caught_exceptions) == SMARM_CONTEXT_CAUGHT);
@@ -122,9 +123,9 @@ void prepare(Context& context, const Stack& stack, ContextEntry entry, void* arg
     frame.r12_entry = entry;
     frame.r13_argument = argument;
     frame.return_address = smarm_start;
-    // SAFETY: top() is 64-byte aligned, so the frame fills one cache line below it, and smarm_start begins with the
-    // stack pointer at top(): aligned to 16 as its call instruction needs.
-    std::byte* low = stack.top() - sizeof(Frame);
+    // SAFETY: top() is 64-byte aligned, so the frame fills one cache line, and smarm_start begins with the stack pointer
+    // at top(): aligned to 16 as its call instruction needs.
+    std::byte* low = stack.top() - SMARM_FRAME_REACH;
     SMARM_ASSERT(reinterpret_cast<std::uintptr_t>(low) % sizeof(Frame) == 0, "a stack must be aligned");
     std::memcpy(low, &frame, sizeof frame);
     context.stack_pointer = low;

@@ -12,6 +12,8 @@
 #define SMARM_FRAME_RBP 48
 #define SMARM_FRAME_RETURN 56
 #define SMARM_FRAME_BYTES 64
+// From there to the stack pointer of the function that switched: its red zone, which the ABI lets it use, lies between.
+#define SMARM_FRAME_REACH 192
 
 // struct Context (include/smarm/fiber/context.h).
 #define SMARM_CONTEXT_STACK_POINTER 0

@@ -5,24 +5,28 @@
 //    +0        +4      +6       +8    +16   +24   +32   +40   +48   +56
 //    | MXCSR   | x87CW | unused | r12 | r13 | r14 | r15 | rbx | rbp | return address |
 //
-// All other registers belong to the caller of a function, so the compiler has saved what it needs of them.
-// The x87 register stack and the MMX state are empty at every call (ABI 3.2.1); the signal mask is not saved.
+// Above it the red zone of the function that switched. All other registers are its compiler's to save: see switch_unannounced().
+// The x87 register stack and the MMX state are empty; the signal mask is not saved.
 
 #include "context_frame.h"
 
         .text
 
-// void smarm_switch(Context* from, Context* to, __cxa_eh_globals* globals)
-//                   rdi            rsi          rdx
+// Is jumped to, with the address to continue at in rax; arguments as for a call:
+// smarm_switch(Context* from, Context* to, __cxa_eh_globals* globals)
+//              rdi            rsi          rdx
         .globl  smarm_switch
         .hidden smarm_switch
         .type   smarm_switch, @function
         .p2align 6
 smarm_switch:
         .cfi_startproc
-        endbr64
-        leaq    -SMARM_FRAME_RETURN(%rsp), %rsp
-        .cfi_adjust_cfa_offset SMARM_FRAME_RETURN
+        .cfi_def_cfa rsp, 0
+        .cfi_register rip, rax
+        leaq    -SMARM_FRAME_REACH(%rsp), %rsp
+        .cfi_adjust_cfa_offset SMARM_FRAME_REACH
+        movq    %rax, SMARM_FRAME_RETURN(%rsp)
+        .cfi_rel_offset rip, SMARM_FRAME_RETURN
         stmxcsr SMARM_FRAME_MXCSR(%rsp)
         fnstcw  SMARM_FRAME_X87(%rsp)
         movq    %r12, SMARM_FRAME_R12(%rsp)
@@ -62,17 +66,18 @@ smarm_switch:
         ldmxcsr SMARM_FRAME_MXCSR(%rsp)
         fldcw   SMARM_FRAME_X87(%rsp)
 
-        // `ret`, not a pop and `jmp` as in Boost.Context: a call here is matched by a return there, so the CPU's return
-        // predictor stays in step with the callers of the switch, which are the same code in most flows. Measured
-        // (EPYC) between two flows that switch from one place three calls deep: 11 ns, with `jmp` 29 ns. The price:
-        // between two different places the `ret` is mispredicted, 13 ns against 7 ns.
-        leaq    SMARM_FRAME_RETURN(%rsp), %rsp
-        .cfi_adjust_cfa_offset -SMARM_FRAME_RETURN
-        ret
+        // No call and no `ret`: the CPU's return predictor stays in step with the callers of the switch, which are the same
+        // code in most flows, and the jump is predicted from where it went before. Measured (EPYC), there and back:
+        // see the tuning log in docs/benchmarks.md.
+        movq    SMARM_FRAME_RETURN(%rsp), %rax
+        .cfi_register rip, rax
+        leaq    SMARM_FRAME_REACH(%rsp), %rsp
+        .cfi_adjust_cfa_offset -SMARM_FRAME_REACH
+        notrack jmp *%rax
         .cfi_endproc
         .size   smarm_switch, . - smarm_switch
 
-// Where the first switch to a prepared flow returns to. prepare() left entry in r12 and its argument in r13.
+// Where the first switch to a prepared flow continues. prepare() left entry in r12 and its argument in r13.
         .globl  smarm_start
         .hidden smarm_start
         .type   smarm_start, @function

@@ -56,14 +56,25 @@ void switch_context(Context& from, Context& to) noexcept;
 
 namespace detail {
 
-// context_x86_64.S. Only switch_context calls it.
-extern "C" [[gnu::visibility("hidden")]] void smarm_switch(Context* from, Context* to,
-                                                           abi::__cxa_eh_globals* globals) noexcept;
-
+// Jumps to smarm_switch (context_x86_64.S), which continues behind the jump when somebody switches back. No call: it would put the
+// CPU's return predictor out of step, as what comes back is another flow.
+// SAFETY: every register that a call may change is named here, or kept by smarm_switch; it stays clear of the red zone.
 inline void switch_unannounced(Context& from, Context& to) noexcept {
     if (__builtin_expect(!from.exception_globals, 0)) from.exception_globals = abi::__cxa_get_globals();
     to.exception_globals = from.exception_globals;
-    smarm_switch(&from, &to, from.exception_globals);
+    Context* from_in_rdi = &from;
+    Context* to_in_rsi = &to;
+    abi::__cxa_eh_globals* globals_in_rdx = from.exception_globals;
+    asm volatile("leaq 1f(%%rip), %%rax\n\tjmp smarm_switch\n1:"
+                 : "+D"(from_in_rdi), "+S"(to_in_rsi), "+d"(globals_in_rdx)
+                 :
+                 : "rax", "rcx", "r8", "r9", "r10", "r11", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6",
+                   "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15",
+#if defined(__AVX512F__)
+                   "xmm16", "xmm17", "xmm18", "xmm19", "xmm20", "xmm21", "xmm22", "xmm23", "xmm24", "xmm25", "xmm26",
+                   "xmm27", "xmm28", "xmm29", "xmm30", "xmm31", "k0", "k1", "k2", "k3", "k4", "k5", "k6", "k7",
+#endif
+                   "st", "st(1)", "st(2)", "st(3)", "st(4)", "st(5)", "st(6)", "st(7)", "cc", "memory");
 }
 
 }  // namespace detail
