@@ -5,10 +5,12 @@ from __future__ import annotations
 import pathlib
 import re
 import shutil
+import socket
 import subprocess
 import sys
 
 import pytest
+from debug_client import DebugClient
 
 BIN = pathlib.Path(sys.executable).parent
 
@@ -131,6 +133,46 @@ def test_pdb_steps_through_an_actor(on, start, write):
     assert "(41, 42)" in result.out
     assert "-> return result" in result.out
     assert result.out.endswith("returned 42\n")
+
+
+LISTENING = """
+import sys, debugpy
+import smarm
+
+def work(number):
+    result = number
+    result += 1
+    smarm.sleep(0.01)
+    return result
+
+def main():
+    debugpy.configure(subProcess=False)
+    debugpy.listen(("127.0.0.1", int(sys.argv[1])))
+    print("ready", flush=True)
+    debugpy.wait_for_client()
+    print([smarm.spawn(work, number, on=on).join() for on in ("local", 1) for number in (1, 2)], flush=True)
+
+smarm.run(main, workers=2)
+"""
+
+
+def test_debugpy_stops_in_the_actors_of_the_main_lane(start, write, tmp_path):
+    name = write(LISTENING)
+    with socket.create_server(("127.0.0.1", 0)) as unused:
+        port = unused.getsockname()[1]
+    program = start("-X", "frozen_modules=off", name, str(port))
+    program.wait_for("ready")
+    with DebugClient(port) as client:
+        client.attach(str(tmp_path / name), line=7)
+        for number in (1, 2):
+            thread, frame = client.stopped()
+            assert (frame["name"], frame["line"], client.value("number", frame)) == ("work", 7, str(number))
+            client.send("next", threadId=thread)
+            thread, frame = client.stopped()
+            assert (frame["line"], client.value("result", frame)) == (8, str(number + 1))
+            client.send("continue", threadId=thread)
+        program.wait_for("[2, 3, 2, 3]")  # the actors on the other worker do not stop
+    assert program.finish().code == 0
 
 
 PROFILED = """
