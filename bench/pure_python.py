@@ -8,7 +8,7 @@ import time
 from bench.common import report
 
 
-def calls(n=27):
+def calls(n=30):
     def fib(n):
         return n if n < 2 else fib(n - 1) + fib(n - 2)
 
@@ -51,7 +51,7 @@ def objects(n=500_000):
     return point.x
 
 
-def library(n=1500):
+def library(n=6000):
     total = 0
     pattern = re.compile(r"(\w+)=(\d+)")
     for i in range(n):
