@@ -71,6 +71,12 @@ smarm_switch:
         // see the tuning log in docs/benchmarks.md.
         movq    SMARM_FRAME_RETURN(%rsp), %rax
         .cfi_register rip, rax
+        .cfi_same_value r12
+        .cfi_same_value r13
+        .cfi_same_value r14
+        .cfi_same_value r15
+        .cfi_same_value rbx
+        .cfi_same_value rbp
         leaq    SMARM_FRAME_REACH(%rsp), %rsp
         .cfi_adjust_cfa_offset -SMARM_FRAME_REACH
         notrack jmp *%rax
@@ -82,9 +88,10 @@ smarm_switch:
         .hidden smarm_start
         .type   smarm_start, @function
         .p2align 4
-smarm_start:
         .cfi_startproc
         .cfi_undefined rip              // the outermost frame: backtraces end here
+        nop                             // an unwinder that comes from the switch looks up the byte before smarm_start
+smarm_start:
         endbr64
         movq    %r12, %rdi
         movq    %r13, %rsi
@@ -92,5 +99,17 @@ smarm_start:
         ud2
         .cfi_endproc
         .size   smarm_start, . - smarm_start
+
+// abi::__cxa_get_globals, as a function that the compiler knows nothing of: see switch_unannounced().
+        .globl  smarm_exception_globals
+        .hidden smarm_exception_globals
+        .type   smarm_exception_globals, @function
+        .p2align 4
+smarm_exception_globals:
+        .cfi_startproc
+        endbr64
+        jmp     __cxa_get_globals@PLT
+        .cfi_endproc
+        .size   smarm_exception_globals, . - smarm_exception_globals
 
         .section .note.GNU-stack, "", @progbits

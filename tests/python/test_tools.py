@@ -5,7 +5,6 @@ from __future__ import annotations
 import pathlib
 import re
 import shutil
-import socket
 import subprocess
 import sys
 
@@ -136,7 +135,7 @@ def test_pdb_steps_through_an_actor(on, start, write):
 
 
 LISTENING = """
-import sys, debugpy
+import debugpy
 import smarm
 
 def work(number):
@@ -147,7 +146,8 @@ def work(number):
 
 def main():
     debugpy.configure(subProcess=False)
-    debugpy.listen(("127.0.0.1", int(sys.argv[1])))
+    with open("port", "w") as file:
+        print(debugpy.listen(("127.0.0.1", 0))[1], file=file)
     print("ready", flush=True)
     debugpy.wait_for_client()
     print([smarm.spawn(work, number, on=on).join() for on in ("local", 1) for number in (1, 2)], flush=True)
@@ -158,11 +158,9 @@ smarm.run(main, workers=2)
 
 def test_debugpy_stops_in_the_actors_of_the_main_lane(start, write, tmp_path):
     name = write(LISTENING)
-    with socket.create_server(("127.0.0.1", 0)) as unused:
-        port = unused.getsockname()[1]
-    program = start("-X", "frozen_modules=off", name, str(port))
+    program = start("-X", "frozen_modules=off", name)
     program.wait_for("ready")
-    with DebugClient(port) as client:
+    with DebugClient(int((tmp_path / "port").read_text())) as client:
         client.attach(str(tmp_path / name), line=7)
         for number in (1, 2):
             thread, frame = client.stopped()

@@ -303,16 +303,17 @@ private:
 // Begins to load what the switch to a parked actor will touch: of many actors it is in no cache, and the pages of its stack and of
 // its rider state are looked up at the same time now, not one after the other.
 // asm: gcc takes a function of nothing but __builtin_prefetch for one without effects, and leaves its calls out.
-// SAFETY: a prefetch of any address, also of nullptr (a native actor's rider state), does nothing worse than nothing.
-[[gnu::no_sanitize("undefined")]] inline void Worker::fetch_ahead(const Actor& actor) noexcept {
-    constexpr int kLine = 64, kStackLines = 6, kRiderStateLines = 3, kRiderAreaLines = 2;
-    const auto fetch = [](const void* start, int lines) {
-        for (int i = 0; i < lines; ++i)
-            asm volatile("prefetcht0 %0" : : "m"(static_cast<const char*>(start)[i * kLine]));
+// SAFETY: a prefetch of any address, also near that of a native actor's rider state, nullptr, does nothing worse than nothing.
+inline void Worker::fetch_ahead(const Actor& actor) noexcept {
+    constexpr std::uintptr_t kLine = 64;
+    const auto fetch = [](const void* start, std::uintptr_t lines) {
+        const auto first = reinterpret_cast<std::uintptr_t>(start);
+        for (std::uintptr_t line = 0; line < lines; ++line)
+            asm volatile("prefetcht0 (%0)" : : "r"(first + line * kLine));
     };
-    fetch(actor.context.stack_pointer, kStackLines);
-    fetch(actor.rider_state, kRiderStateLines);
-    fetch(actor.stack.rider_area(), kRiderAreaLines);
+    fetch(actor.context.stack_pointer, 6);
+    fetch(actor.rider_state, 3);
+    fetch(actor.stack.rider_area(), 2);
 }
 
 namespace detail {
