@@ -191,4 +191,4 @@ def test_a_worker_whose_interpreter_cannot_be_made_fails_its_actors_alone(run_ap
         errors += "error" in result.out
     print(total, "allocations,", errors, "errors,", crashes, "crashes in CPython")
     assert errors > samples // 2
-    assert crashes <= samples // 10
+    assert crashes < samples // 4
