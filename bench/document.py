@@ -1,8 +1,10 @@
 """Puts results into the two documents, between their markers; nothing else in them is touched.
 
 docs/benchmarks.md gets every table, docs/BENCHMARKS_AND_TUNING.md the scoreboard: whom ours is ahead of, and behind.
+docs/benchmarks/results.json keeps what they are made of: new results take the place of those of the same benchmark.
 """
 
+import json
 import re
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from bench.suite import BY_NAME
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 CHARTS = DOCS / "benchmarks"
+RESULTS = CHARTS / "results.json"
 BEGIN, END = "<!-- generated: begin, by ./dev bench --write-docs -->", "<!-- generated: end -->"
 TIE = 1.1  # differences below that are no differences
 
@@ -40,6 +43,10 @@ def tables(outcomes):
     return "\n".join(parts)
 
 
+def times(ratio):
+    return f"{ratio:.3g} x" if ratio < 1000 else f"{ratio:.0f} x"
+
+
 def scoreboard(outcomes):
     """One line per benchmark that has peers: ours, and the peers by how far they are behind or ahead."""
     lines = ["| | ours | ahead of | about equal | behind | command |", "|---|---|---|---|---|---|"]
@@ -54,9 +61,9 @@ def scoreboard(outcomes):
         cells = [
             name,
             f"{report.number(rows[0].median)} ({benchmark['title']})",
-            ", ".join(f"{row.label} {row.ratio:.3g} x" for row in ahead),
+            ", ".join(f"{row.label} {times(row.ratio)}" for row in ahead),
             ", ".join(equal),
-            ", ".join(f"{row.label} {1 / row.ratio:.3g} x" for row in behind),
+            ", ".join(f"{row.label} {times(1 / row.ratio)}" for row in behind),
             f"`./dev bench {name}`",
         ]
         lines.append("| " + " | ".join(cells) + " |")
@@ -70,6 +77,24 @@ def replaced(page, generated):
     return pattern.sub(lambda _: f"{BEGIN}\n\n{generated}\n{END}", page)
 
 
-def write(outcomes):
+def merged(outcomes):
+    """The outcomes with what of each is the latest of its benchmark, and without the single runs."""
+    latest = latest_of(outcomes)
+    kept = []
+    for outcome in outcomes:
+        benchmarks = [
+            {key: value for key, value in benchmark.items() if key != "runs"}
+            for benchmark, source in latest.values()
+            if source is outcome
+        ]
+        if benchmarks:
+            kept.append(outcome | {"benchmarks": benchmarks})
+    return kept
+
+
+def write(new):
+    """Put new results, the oldest first, over those that the documents show."""
+    outcomes = merged([*json.loads(RESULTS.read_text()), *new] if RESULTS.exists() else new)
+    RESULTS.write_text(json.dumps(outcomes, indent=1) + "\n")
     for page, generated in ((DOCS / "benchmarks.md", tables), (DOCS / "BENCHMARKS_AND_TUNING.md", scoreboard)):
         page.write_text(replaced(page.read_text(), generated(outcomes)))

@@ -93,7 +93,10 @@ def run_server(command, load_generator, seconds, cwd):
             raise Failed("the server printed no port")
         cpu, busy, start = cpu_of(server.pid), busy_seconds(), time.monotonic()
         load = [*load_generator, f"port={port}", f"seconds={seconds}"]
-        done = subprocess.run(load, capture_output=True, text=True, timeout=seconds + 30, start_new_session=True)
+        try:
+            done = subprocess.run(load, capture_output=True, text=True, timeout=seconds + 30, start_new_session=True)
+        except subprocess.TimeoutExpired:
+            raise Failed(f"the load generator took over {seconds + 30} s") from None
         if done.returncode != 0:
             raise Failed(f"load generator: {done.stderr[-200:]}")
         used, wall = cpu_of(server.pid) - cpu, time.monotonic() - start
@@ -116,7 +119,7 @@ def rounds(programs, count, run, note):
                 continue
             try:
                 result = run(program)
-            except Failed as why:
+            except (Failed, OSError) as why:
                 result = {"error": str(why)}
             results[program.label].append(result)
             note(number, program, result)

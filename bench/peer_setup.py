@@ -89,16 +89,13 @@ def prepare_tokio():
     return f"{crates[0].name}, {run('rustc', '--version')}"
 
 
-def in_the_build(*programs):
-    def prepare(build):
-        for program in programs:
-            target = f"bench/{program}"
-            if target not in run("ninja", "-C", build, "-t", "targets", "all"):
-                raise Missing(f"the build has no {target} (Debian: apt-get install libboost-fiber-dev)")
-            run("ninja", "-C", build, target)
-        return "of this build"
-
-    return prepare
+def compile_in(build, programs):
+    for program in programs:
+        target = f"bench/{program}"
+        if target not in run("ninja", "-C", build, "-t", "targets", "all"):
+            raise Missing(f"the build has no {target} (Debian: apt-get install libboost-fiber-dev)")
+        run("ninja", "-C", build, target)
+    return "of this build"
 
 
 PEERS = {
@@ -108,11 +105,11 @@ PEERS = {
     **{name: distribution(name) for name in ("uvloop", "gevent", "greenlet", "trio", "pykka", "runloom")},
     **{name: Peer(with_python) for name in ("asyncio", "threads", "multiprocessing", "interpreters")},
 }
-# Compiled by meson: the function gets the build directory.
+# Compiled by meson.
 BUILT = {
-    "native": in_the_build("fiber_switch", "native"),
-    "boost": in_the_build("boost_switch", "boost_fiber"),
-    "load generator": in_the_build("load_generator"),
+    "native": ("fiber_switch", "native", "stack_visit"),
+    "boost": ("boost_switch", "boost_fiber"),
+    "load generator": ("load_generator",),
 }
 
 
@@ -122,7 +119,7 @@ def prepare(wanted, build):
     versions, missing = {}, {}
     for name in sorted(wanted):
         try:
-            versions[name] = BUILT[name](build) if name in BUILT else PEERS[name].prepare()
+            versions[name] = compile_in(build, BUILT[name]) if name in BUILT else PEERS[name].prepare()
         except Missing as why:
             missing[name] = str(why)
     return versions, missing

@@ -4,6 +4,8 @@ import shlex
 import statistics
 from dataclasses import dataclass
 
+BUSY = 0.3  # CPUs of others: above that, a result says little
+
 
 @dataclass(frozen=True)
 class Row:
@@ -89,7 +91,8 @@ def table(benchmark, rows):
         else:
             ratio = "" if row is rows[0] or row.ratio is None else f"{row.ratio:.2f} x"
             cells = [row.label, number(row.median), f"{number(row.least)} - {number(row.most)}", ratio]
-            cells += [number(row.extra.get(key)) for key in keys] + [f"{row.others:.2f}"]
+            others = f"{row.others:.2f}" if row.others <= BUSY else f"**{row.others:.2f}**"
+            cells += [number(row.extra.get(key)) for key in keys] + [others]
         lines.append("| " + " | ".join(cells) + " |")
     lines += ["", "<details><summary>commands</summary>", "", "```"]
     lines += [f"{row.command}   # {row.label}" for row in rows]

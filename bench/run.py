@@ -7,7 +7,7 @@
   ./dev bench --list                          every benchmark with its commands
   ./dev bench --write-docs results.json ...   put such results into docs/benchmarks.md and its scoreboard
 
-Each round runs every program of a benchmark once; the table has the medians of the rounds.
+Each round runs every program of a benchmark once; the table has the medians of the rounds. Paths are relative to the checkout.
 """
 
 import argparse
@@ -49,7 +49,31 @@ def arguments():
     for name in options.names:
         if name not in BY_NAME:
             parser.error(f"there is no benchmark {name!r}; --list names them")
+    peers = {program.peer for benchmark in BENCHMARKS for program in benchmark.programs} - OURS
+    for name in (options.peers or "none").split(","):
+        if name not in peers | {"none"}:
+            parser.error(f"there is no peer {name!r}: {', '.join(sorted(peers))}, or none")
+    if options.rounds < 1:
+        parser.error(f"--rounds is 1 or more, not {options.rounds}")
+    if options.plots and not options.json:
+        parser.error("--plots draws what --json keeps: give both")
+    if options.json:
+        options.json.parent.mkdir(parents=True, exist_ok=True)
     return options
+
+
+def results_in(path):
+    """What --json wrote there."""
+    try:
+        outcome = json.loads(path.read_text())
+        unknown = {benchmark["name"] for benchmark in outcome["benchmarks"]} - BY_NAME.keys()
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        sys.exit(f"{path} does not hold results of --json: {error!r}")
+    if unknown or not outcome["benchmarks"]:
+        sys.exit(
+            f"{path} has {'no results' if not unknown else 'results of unknown benchmarks: ' + ', '.join(unknown)}"
+        )
+    return outcome
 
 
 def from_root(path):
@@ -114,7 +138,7 @@ def main():
                 print(f"    {program.label}: {shlex.join(filled(program, options.build_dir))}")
         return
     if options.write_docs:
-        document.write([json.loads(path.read_text()) for path in options.write_docs])
+        document.write([results_in(path) for path in options.write_docs])
         return
 
     build = (ROOT / options.build_dir).resolve()

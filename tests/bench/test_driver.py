@@ -128,6 +128,59 @@ def test_names_and_labels_are_unique_and_every_peer_is_known():
         assert {program.peer for program in thing.programs} <= {"smarm", *PEERS, *BUILT}
 
 
+def test_what_is_compiled_for_the_benchmarks_is_compiled_before():
+    for thing in BENCHMARKS:
+        for program in thing.programs:
+            folder, _, name = program.command[0].rpartition("/")
+            if folder == "{build}/bench":
+                assert name in BUILT[program.peer], name
+
+
+def test_new_results_take_the_place_of_those_of_the_same_benchmark_only(monkeypatch, tmp_path):
+    for page in ("benchmarks.md", "BENCHMARKS_AND_TUNING.md"):
+        (tmp_path / page).write_text(f"above\n{document.BEGIN}\n{document.END}\nbelow\n")
+    monkeypatch.setattr(document, "DOCS", tmp_path)
+    monkeypatch.setattr(document, "RESULTS", tmp_path / "results.json")
+    document.write([outcome(["ring", "spawn"], 111)])
+    document.write([outcome(["spawn"], 222)])
+    text = (tmp_path / "benchmarks.md").read_text()
+    assert (text.count("### ring"), text.count("### spawn")) == (1, 1)
+    assert ("| smarm | 111 |" in text, "| smarm | 222 |" in text) == (True, True)
+    kept = json.loads((tmp_path / "results.json").read_text())
+    assert [[thing["name"] for thing in run["benchmarks"]] for run in kept] == [["ring"], ["spawn"]]
+
+
+def test_a_result_beside_much_else_stands_out():
+    row = report.Row("smarm", "x", 10.0, 10.0, 10.0, 1, extra={}, others=0.31)
+    assert "| **0.31** |" in report.table(benchmark(), [row])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nosuch"], "there is no benchmark 'nosuch'"),
+        (["ring", "--peers", "go,nosuch"], "there is no peer 'nosuch'"),
+        (["ring", "--rounds", "0"], "--rounds is 1 or more, not 0"),
+        (["ring", "--plots", "somewhere"], "--plots draws what --json keeps: give both"),
+        (["--write-docs", "pyproject.toml"], "pyproject.toml does not hold results of --json"),
+        (["--write-docs", "no.json"], "no.json does not hold results of --json"),
+    ],
+)
+def test_what_cannot_be_run_is_said_before_anything_runs(arguments, message):
+    done = drive(*arguments)
+    assert done.returncode != 0
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_program_that_is_not_there_is_a_failed_row():
+    def run(program):
+        raise FileNotFoundError(program.label)
+
+    outcome = measuring.rounds([FIRST, SECOND], 2, run, lambda *_: None)
+    assert outcome == {"smarm": [{"error": "smarm"}], "other": [{"error": "other"}]}
+
+
 def test_a_missing_peer_is_a_sentence_not_an_error(monkeypatch, tmp_path):
     monkeypatch.setattr("bench.peer_setup.OUT", tmp_path)
     monkeypatch.setenv("PATH", str(tmp_path))
