@@ -67,8 +67,7 @@ smarm_switch:
         fldcw   SMARM_FRAME_X87(%rsp)
 
         // No call and no `ret`: the CPU's return predictor stays in step with the callers of the switch, which are the same
-        // code in most flows, and the jump is predicted from where it went before. Measured (EPYC), there and back:
-        // see the tuning log in docs/benchmarks.md.
+        // code in most flows, and the jump is predicted from where it went before. See docs/explanation/adr/0011.
         movq    SMARM_FRAME_RETURN(%rsp), %rax
         .cfi_register rip, rax
         .cfi_same_value r12
