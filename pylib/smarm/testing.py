@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from typing import Any
 
+# What smarm loads late it would load in the first run that asks for it, which would then differ from the others.
+for _name in dir(smarm):
+    getattr(smarm, _name)
+
 _MOST_SEED = _MOST_STEPS = 2**64 - 1
 _STEPS = 10_000_000  # some seconds
 _TOOL_IDS = (3, 4)  # of sys.monitoring: those without a meaning of their own

@@ -310,7 +310,7 @@ Ref<BufferMemory> allocate_buffer(std::size_t bytes, std::size_t alignment, Buff
     bool over_limit = false;
     auto memory = BufferMemory::allocate(bytes, alignment, contents, &over_limit);
     if (over_limit) raise_buffer_limit(bytes);
-    else if (!memory) PyErr_NoMemory();
+    else if (!memory) PyErr_Format(PyExc_MemoryError, "there is no memory for a smarm.Buffer of %zu bytes", bytes);
     return memory;
 }
 

@@ -47,6 +47,11 @@ bool is_ref(PyObject* object) {
 
 // Searches from *position on, leaving it where the search ended. 1: found at *position, 0: not (yet), -1: exception.
 int find_match(Actor& self, PyObject* match, std::size_t* position) {
+    struct Search {
+        explicit Search(Actor& actor) : self(actor) { self.searches_mailbox = true; }
+        ~Search() { self.searches_mailbox = false; }
+        Actor& self;
+    } const search(self);
     for (; *position < self.mailbox.size(); ++*position) {
         PyObject* object = Py_XNewRef(look_at(self, *position));
         if (!object) return -1;
@@ -109,6 +114,7 @@ PyObject* receive(PyObject*, PyObject* const* arguments, Py_ssize_t count, PyObj
         if (!read_timeout_keyword("receive", arguments, count, names, positional, &timeout)) return nullptr;
         if (timeout != Py_None && !read_timeout(timeout, *worker, deadline)) return nullptr;
     }
+    if (!may_take_messages(*worker->current())) return nullptr;
     if (match == Py_None) {
         if (!wait_for_message(*worker, 0, deadline)) return nullptr;
         return open_message(worker->current()->take_message(0));
@@ -227,6 +233,14 @@ bool check_match(PyObject* match) {
     if (is_ref(match)) return PyLong_AsUnsignedLongLong(match) != static_cast<MonitorRef>(-1) || !PyErr_Occurred();
     PyErr_Format(PyExc_TypeError, "receive() matches by a type, a predicate or a Ref, not by %.100s",
                  Py_TYPE(match)->tp_name);
+    return false;
+}
+
+bool may_take_messages(const Actor& self) {
+    if (!self.searches_mailbox) return true;
+    PyErr_SetString(
+        PyExc_RuntimeError,
+        "the mailbox is being searched: a predicate, or what decodes a message, must not take messages out of it");
     return false;
 }
 

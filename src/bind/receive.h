@@ -17,8 +17,11 @@ namespace smarm::bind {
 bool check_match(PyObject* match);
 // Where a search in the actor's mailbox for what matches begins.
 std::size_t first_position(const Actor& self, PyObject* match);
+// Whether the actor may take messages: not in a predicate, nor in what decodes a message that is being looked at. False with
+// RuntimeError set.
+bool may_take_messages(const Actor& self);
 // Searches from `position` on. 1: the message there matches; 0: none does, and `position` is where to go on; -1: an exception
-// is set. May run any code, in which messages come and actors switch.
+// is set. May run any code, in which messages come and actors switch; none are taken (may_take_messages).
 int find_message(Actor& self, PyObject* match, std::size_t& position);
 
 extern PyMethodDef receive_functions[];

@@ -135,7 +135,7 @@ SelectSource* fill(const InterpreterState& state, Actor& self, PyObject* object,
     }
     const SourceObject& source = as_source(object);
     switch (source.kind) {
-        case Kind::mailbox: return &slot.emplace<MatchSource>(self, source.object);
+        case Kind::mailbox: return may_take_messages(self) ? &slot.emplace<MatchSource>(self, source.object) : nullptr;
         case Kind::after: return &slot.emplace<TimeSource>(source.due);
         case Kind::readable: return fd_slot(source.object, Interest::read, slot);
         case Kind::writable: return fd_slot(source.object, Interest::write, slot);

@@ -1,5 +1,6 @@
 #include "bind/signal_functions.h"
 #include "bind/arguments.h"
+#include "bind/receive.h"
 
 #include <new>
 
@@ -79,6 +80,7 @@ PyObject* demonitor_ref(PyObject*, PyObject* arguments, PyObject* keywords) {
     Worker* worker = require_actor("demonitor");
     if (!worker) return nullptr;
     Actor& self = *worker->current();
+    if (flush && !may_take_messages(self)) return nullptr;
     const bool was_there = demonitor(self, ref);
     if (flush && !was_there) {
         for (std::size_t i = 0; i < self.mailbox.size(); ++i) {

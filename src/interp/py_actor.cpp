@@ -29,20 +29,25 @@ PyObject* text_or_none(const std::string* text) {
     return PyUnicode_FromStringAndSize(text->data(), static_cast<Py_ssize_t>(text->size()));
 }
 
-// Describes the exception for other interpreters, with the exception itself where it can travel. Steals `exception`.
+// What is said of a failure without asking the exception: for very small stacks, without memory, or when more would be too long.
+PyObject* describe_briefly(const Actor& actor, PyObject* exception, const char* text, PyObject* enclosed) {
+    const SpawnSite* site = actor.spawn_site;
+    return Py_BuildValue("(NNNissO)", make_pid(actor.pid), text_or_none(actor.name.get()),
+                         text_or_none(site ? &site->file : nullptr), site ? site->line : 0, Py_TYPE(exception)->tp_name,
+                         text, enclosed);
+}
+
+// Describes the exception for other interpreters, with the exception itself where it can travel.
 OwnedParcel encode_failure(PyObject* exception, const Actor& actor) {
     const SpawnSite* site = actor.spawn_site;
     PyObject* description = call_failure_helper(
         "describe", Py_BuildValue("(ONNNi)", exception, make_pid(actor.pid), text_or_none(actor.name.get()),
                                   text_or_none(site ? &site->file : nullptr), site ? site->line : 0));
     if (!description) {
-        // No room for the traceback, on a very small stack or without memory: the exception itself may still travel.
+        // No room for the traceback: the exception itself may still travel.
         PyErr_Clear();
-        description = Py_BuildValue("(NNNissO)", make_pid(actor.pid), text_or_none(actor.name.get()),
-                                    text_or_none(site ? &site->file : nullptr), site ? site->line : 0,
-                                    Py_TYPE(exception)->tp_name, Py_TYPE(exception)->tp_name, exception);
+        description = describe_briefly(actor, exception, Py_TYPE(exception)->tp_name, exception);
     }
-    Py_DECREF(exception);
     if (!description) return nullptr;
     InterpreterState* state = interpreter_state();
     OwnedParcel parcel = state->codec.encode(description, "exception");
@@ -57,7 +62,13 @@ OwnedParcel encode_failure(PyObject* exception, const Actor& actor) {
         if (without) parcel = state->codec.encode(without, "exception");
         Py_XDECREF(without);
     }
-    Py_DECREF(description);
+    if (!parcel) {
+        PyErr_Clear();
+        Py_SETREF(description,
+                  describe_briefly(actor, exception, "its description is longer than message_size allows\n", Py_None));
+        if (description) parcel = state->codec.encode(description, "exception");
+    }
+    Py_XDECREF(description);
     return parcel;
 }
 
@@ -168,6 +179,7 @@ void PyActor::finish_with_error() {
         return;
     }
     OwnedParcel parcel = encode_failure(exception, *this);
+    Py_DECREF(exception);
     if (!parcel) PyErr_Clear();
     Ref<JoinState> join = join_;
     exit_reason = ExitReason::with(ExitKind::failed, std::move(parcel));
@@ -210,9 +222,11 @@ void PyActor::cancelled(bool out_of_memory) noexcept {
 
 void report_failure(const ExitReason& reason) {
     PyObject* raised = PyErr_GetRaisedException();
-    PyObject* description = reason.parcel() ? interpreter_state()->codec.decode(*reason.parcel()) : Py_NewRef(Py_None);
+    PyObject* description = nullptr;
+    if (!reason.parcel()) description = Py_NewRef(Py_None);
+    else if (InterpreterState* state = interpreter_state()) description = state->codec.decode(*reason.parcel());
     PyObject* done = description ? call_failure_helper("report", Py_BuildValue("(N)", description)) : nullptr;
-    if (!done) {  // the interpreter is ending: its modules are gone
+    if (!done) {  // the interpreter is ending: its modules are gone, maybe ours too
         PyErr_Clear();
         std::fputs("smarm: an actor failed, and nobody joined it\n", stderr);
     }

@@ -436,3 +436,14 @@ def test_a_deep_chain_of_causes_does_not_crash(alone):
             smarm.spawn(fail).join()
 
     alone(main)
+
+
+def test_an_exception_that_is_longer_than_a_message_may_be_still_says_its_type():
+    def fail():
+        raise KeyError("x" * 5000)
+
+    def main():
+        with pytest.raises(smarm.ActorFailed, match="failed: KeyError"):
+            smarm.spawn(fail).join()
+
+    smarm.run(main, workers=1, message_size=1024)

@@ -187,3 +187,46 @@ def test_reply_takes_a_call():
                 smarm.reply(wrong, 1)
 
     run(main)
+
+
+@pytest.mark.parametrize(
+    "take",
+    [
+        lambda: smarm.receive(timeout=0),
+        lambda: smarm.receive(int, timeout=0),
+        lambda: smarm.select(smarm.mailbox(), timeout=0),
+        lambda: smarm.demonitor(smarm.monitor(smarm.self()), flush=True),
+    ],
+    ids=["receive", "receive a type", "select", "demonitor"],
+)
+def test_a_predicate_does_not_take_messages_and_loses_none(take):
+    def main():
+        post(1, 2)
+        with pytest.raises(RuntimeError, match="the mailbox is being searched"):
+            smarm.receive(lambda message: take() == 1)
+        with pytest.raises(RuntimeError, match="the mailbox is being searched"):
+            smarm.select(smarm.mailbox(lambda message: take() == 1))
+        return smarm.receive(), smarm.receive(), smarm.message_count()
+
+    assert run(main) == (1, 2, 0)
+
+
+class Receives:
+    def __reduce__(self):
+        return smarm.receive, ()
+
+
+def receive_an_int():
+    with pytest.raises(RuntimeError, match="the mailbox is being searched"):
+        smarm.receive(int)
+    return smarm.receive(int)
+
+
+def test_what_decodes_a_message_does_not_take_others():
+    def main():
+        handle = smarm.spawn(receive_an_int, on=1)
+        smarm.send(handle.pid, Receives())
+        smarm.send(handle.pid, 7)
+        return handle.join()
+
+    assert run(main) == 7

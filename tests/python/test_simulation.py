@@ -153,6 +153,40 @@ def test_the_same_seed_gives_the_same_trace_in_another_process(succeed) -> None:
     assert first[:half] == first[half:]
 
 
+def test_what_is_loaded_late_is_no_part_of_the_first_run(succeed) -> None:
+    program = """
+        import smarm, smarm.testing
+
+        def main():
+            with smarm.Supervisor([smarm.Child("one", smarm.receive)]).start():
+                smarm.sleep(1)
+
+        for _ in range(3):
+            trace = []
+            smarm.testing.simulate(main, seed=7, trace=trace)
+            print(hash(tuple(trace)))
+    """
+    assert len(set(succeed(program).split())) == 1
+
+
+def test_a_failure_that_outlives_the_interpreter_is_reported(run_app) -> None:
+    program = """
+        import smarm, smarm.testing
+
+        def fail(): 1 / 0
+
+        def main():
+            handle = smarm.spawn(fail)
+            smarm.sleep(0.05)
+            raise ValueError  # its traceback keeps the handle
+
+        smarm.testing.simulate(main, seed=1)
+    """
+    result = run_app(program)
+    assert result.code == 1
+    assert "smarm: an actor failed, and nobody joined it" in result.err
+
+
 def test_a_trace_says_who_ran_and_where_it_stopped() -> None:
     def main() -> None:
         smarm.spawn(smarm.sleep, 2.0, name="sleeper").join()

@@ -124,6 +124,7 @@ public:
     MonitorRef marked_ref = 0;             // what the mailbox's mark was set for
     HeldResource* held = nullptr;          // locks and scopes, see held_resource.h
     std::unique_ptr<Relations> relations;  // links and monitors, made at the first one
+    bool searches_mailbox = false;         // code of its program looks at a message that is still in the mailbox
     atomic<bool> registered{false};        // has a name in the Registry
     bool keeps_thread_ident = false;       // the main actor: threading takes it for its OS thread
     std::unique_ptr<std::string> name;     // given by the user, or nullptr
