@@ -94,7 +94,7 @@ def test_a_negative_or_impossible_size_is_refused() -> None:
         Buffer(-1)
     with pytest.raises(OverflowError):
         Buffer(1 << 70)
-    with pytest.raises(MemoryError, match="there is no memory for a smarm.Buffer of"):
+    with pytest.raises(MemoryError, match=r"there is no memory for a smarm\.Buffer of"):
         Buffer(1 << 60)
 
 
