@@ -85,6 +85,10 @@ class Child:
                 raise ValueError(
                     f'child {self.id!r}: shutdown is seconds, "brutal_kill" or "inf", not {self.shutdown!r}'
                 )
+        elif self.shutdown is not None and not isinstance(self.shutdown, (int, float)):
+            raise TypeError(
+                f'child {self.id!r}: shutdown is seconds, "brutal_kill" or "inf", not {type(self.shutdown).__name__}'
+            )
         elif self.shutdown is not None and not self.shutdown >= 0:  # NaN included
             raise ValueError(f"child {self.id!r}: shutdown must not be negative, it is {self.shutdown!r}")
 

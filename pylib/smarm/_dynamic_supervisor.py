@@ -35,6 +35,8 @@ class DynamicSupervisor(BaseSupervisor):
         name: str | None = None,
     ) -> None:
         super().__init__(max_restarts=max_restarts, max_seconds=max_seconds, name=name)
+        if not isinstance(max_children, (int, float)):
+            raise TypeError(f"max_children is a number, or math.inf, not {type(max_children).__name__}")
         if not max_children >= 0:
             raise ValueError(f"max_children must not be negative, it is {max_children!r}")
         self.max_children = max_children

@@ -100,6 +100,8 @@ class BaseSupervisor:
     def __init__(self, *, max_restarts: int, max_seconds: float, name: str | None) -> None:
         if isinstance(max_restarts, bool) or not isinstance(max_restarts, int) or max_restarts < 0:
             raise ValueError(f"max_restarts must be a whole number from 0, not {max_restarts!r}")
+        if not isinstance(max_seconds, (int, float)):
+            raise TypeError(f"max_seconds is a number of seconds, not {type(max_seconds).__name__}")
         if not max_seconds > 0:  # NaN included
             raise ValueError(f"max_seconds must be positive, not {max_seconds!r}")
         if name is not None and not isinstance(name, str):

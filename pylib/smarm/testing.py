@@ -92,6 +92,8 @@ def _run[Result](
         raise ValueError(f"a seed is a whole number from 0 to 2**64 - 1, not {seed!r}")
     if max_steps is not None and (not isinstance(max_steps, int) or not 0 < max_steps <= _MOST_STEPS):
         raise ValueError(f"max_steps is a whole number from 1 to 2**64 - 1, or None, not {max_steps!r}")
+    if trace is not None and not hasattr(trace, "append"):
+        raise TypeError(f"trace is the list that gets the lines, or None, not {type(trace).__name__}")
     again = f"rerun: {_line(main, args, seed, max_steps)}"
     real = {"workers": 1, "spin": 0.0, "time_slice": 0.0, "stall_threshold": 0.0}  # nothing that depends on real time
     options = tuple(_config.resolve(real).values())

@@ -50,6 +50,8 @@ def test_what_cannot_be_called_is_refused() -> None:
         simulate(3)
     with pytest.raises(TypeError, match="not int"):
         explore(3)
+    with pytest.raises(TypeError, match="trace is the list that gets the lines, or None, not int"):
+        simulate(print, trace=5)
 
 
 def test_there_is_one_runtime_at_a_time(alone) -> None:

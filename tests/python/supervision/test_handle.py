@@ -199,6 +199,7 @@ def test_a_dynamic_child_that_fails_to_start_leaves_nothing(run):
         (lambda: Child("x", print, shutdown=-1), ValueError, "must not be negative"),
         (lambda: Child("x", print, shutdown=math.nan), ValueError, "must not be negative"),
         (lambda: Child("x", print, shutdown="soon"), ValueError, "shutdown is"),
+        (lambda: Child("x", print, shutdown=[]), TypeError, "shutdown is seconds"),
         (lambda: Child("x", print, significant=True), ValueError, "cannot be significant"),
         (lambda: Supervisor([print]), TypeError, r"smarm\.Child objects"),
         (lambda: Supervisor([Child("x", print), Child("x", print)]), ValueError, "two children have the id 'x'"),
@@ -207,9 +208,15 @@ def test_a_dynamic_child_that_fails_to_start_leaves_nothing(run):
         (lambda: Supervisor([], max_restarts=-1), ValueError, "max_restarts"),
         (lambda: Supervisor([], max_restarts=1.5), ValueError, "max_restarts"),
         (lambda: Supervisor([], max_seconds=0), ValueError, "max_seconds"),
+        (lambda: Supervisor([], max_seconds=None), TypeError, "max_seconds is a number of seconds, not NoneType"),
         (lambda: Supervisor([], max_seconds=math.nan), ValueError, "max_seconds"),
         (lambda: Supervisor([], name=3), TypeError, "name must be a str"),
         (lambda: DynamicSupervisor(max_children=-1), ValueError, "max_children"),
+        (
+            lambda: DynamicSupervisor(max_children=None),
+            TypeError,
+            "max_children is a number, or math.inf, not NoneType",
+        ),
     ],
 )
 def test_what_does_not_fit_together_is_refused(make, error, message):
