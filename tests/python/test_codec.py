@@ -195,6 +195,8 @@ BY_NAME = [
 
 def same(left: object, right: object) -> bool:
     """Whether two values are equal, including types, NaN, signs of zero and order of keys."""
+    if isinstance(left, (set, frozenset)):  # the order of its elements depends on how it was made
+        return type(left) is type(right) and left == right and sorted(map(repr, left)) == sorted(map(repr, right))
     return type(left) is type(right) and repr(left) == repr(right) and (left == right or repr(left).find("nan") >= 0)
 
 
