@@ -115,7 +115,7 @@ public:
         if (actor.state.load(memory_order_relaxed) == ActorState::parked) {
             actor.state.store(ActorState::ready, memory_order_relaxed);
             ready_.push(actor);
-            fetch_ahead(actor);
+            if (live_count() >= kTooManyForCaches) fetch_ahead(actor);
         }
     }
     // Takes over an actor that was settled here.
@@ -211,6 +211,7 @@ public:
 private:
     struct ParkTimer;
     static void actor_entry(void* actor);
+    static constexpr std::size_t kTooManyForCaches = 500;  // actors; with fewer there is nothing to gain
     static void fetch_ahead(const Actor& actor) noexcept;
     void switch_away(Actor& from) noexcept;
     Wake park_until(Actor& actor, Instant deadline) noexcept;
