@@ -95,6 +95,8 @@ if TYPE_CHECKING:
     from smarm._child import ChildCount as ChildCount
     from smarm._child import ChildInfo as ChildInfo
     from smarm._dynamic_supervisor import DynamicSupervisor as DynamicSupervisor
+    from smarm._pool import spawn_pool as spawn_pool
+    from smarm._pool import worker_count as worker_count
     from smarm._portal import Portal as Portal
     from smarm._portal import PortalTask as PortalTask
     from smarm._portal import portal as portal
@@ -130,6 +132,8 @@ else:
         "SupervisorRef": "_supervisor",
         "WorkerStatistics": "_statistics",
         "portal": "_portal",
+        "spawn_pool": "_pool",
+        "worker_count": "_pool",
         "process_info": "_statistics",
         "started": "_starting",
         "statistics": "_statistics",

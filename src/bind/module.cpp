@@ -299,6 +299,11 @@ py::object worker_index() {
     return worker ? py::object(py::int_(worker->index())) : py::none();
 }
 
+py::object worker_count() {
+    Worker* worker = this_worker();
+    return worker ? py::object(py::int_(worker->scheduler().options().workers)) : py::none();
+}
+
 PyMethodDef looking_functions[] = {
     {"_statistics", without_arguments<statistics>, METH_NOARGS, nullptr},
     {"_process_info", process_info, METH_O, nullptr},
@@ -306,6 +311,7 @@ PyMethodDef looking_functions[] = {
      "processes()\n--\n\nReturn the Pids of all living actors, of every worker."},
     {"worker_index", without_arguments<worker_index>, METH_NOARGS,
      "worker_index()\n--\n\nReturn the index of the worker that the caller runs on, or None outside of the runtime."},
+    {"_worker_count", without_arguments<worker_count>, METH_NOARGS, nullptr},
     {nullptr, nullptr, 0, nullptr},
 };
 

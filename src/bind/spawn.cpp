@@ -86,6 +86,10 @@ bool read_placement(unsigned workers, int own, bool simulated, PyObject* callabl
     }
     if (PyUnicode_Check(on)) {
         if (PyUnicode_EqualToUTF8(on, "local") && own != kOutside) return true;
+        if (PyUnicode_EqualToUTF8(on, "spread")) {
+            if (!simulated) placement.place = Scheduler::Place::spread;
+            return true;
+        }
         if (PyUnicode_EqualToUTF8(on, "main")) {
             placement = {own == 0 ? Scheduler::Place::local : Scheduler::Place::on_worker, 0};
             return true;
@@ -99,7 +103,7 @@ bool read_placement(unsigned workers, int own, bool simulated, PyObject* callabl
             return true;
         }
     }
-    raise_error("ConfigError", "on= is %s\"main\", a worker's index from 0 to %u, or None; not %R",
+    raise_error("ConfigError", "on= is %s\"main\", \"spread\", a worker's index from 0 to %u, or None; not %R",
                 own == kOutside ? "" : "\"local\", ", workers - 1, on);
     return false;
 }

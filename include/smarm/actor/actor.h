@@ -106,7 +106,8 @@ public:
     atomic<bool> wake_posted{false};      // this Post is in the inbox of `worker`: further wakes need not post it again
     Worker* worker = nullptr;             // set when started, never changed
     atomic<std::uint64_t> reductions{0};  // its allocations up to its last turn; written by its worker
-    atomic<std::int64_t> parked_since{0};  // when parked: about when that began, as a count of Instant
+    // When parked: about when that began; in the shared queue: when it was spawned. A count of Instant.
+    atomic<std::int64_t> parked_since{0};
     // When parked: where the Pid (or its bits()) of the actor is that it waits for (a joined actor, the holder of a lock), or
     // nullptr. What it points to may be gone when another thread looks: read it with safe_read.
     atomic<const void*> awaited{nullptr};
@@ -127,6 +128,7 @@ public:
     bool searches_mailbox = false;         // code of its program looks at a message that is still in the mailbox
     atomic<bool> registered{false};        // has a name in the Registry
     bool keeps_thread_ident = false;       // the main actor: threading takes it for its OS thread
+    bool shared_start = false;             // any worker could start it: counts in Worker::taken_live
     std::unique_ptr<std::string> name;     // given by the user, or nullptr
 
     // Takes the message at `position` out of the mailbox; must exist.
