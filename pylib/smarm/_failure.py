@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from contextlib import contextmanager, suppress
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 
 MOST_FRAMES = 200  # of one traceback, the innermost: a runaway recursion has a million
+_OWN = os.path.join(os.path.dirname(__file__), "")
+_shows_own = os.environ.get("SMARM_INTERNAL_FRAMES", "0") not in ("", "0")
 
 
 class Failure(NamedTuple):
@@ -71,13 +74,26 @@ def _short_tracebacks(exception: BaseException) -> Iterator[None]:
             each.__traceback__ = trace
 
 
+def _format(exception: BaseException) -> str:
+    """Return the traceback, smarm's own frames left out: they say nothing about the program."""
+    described = traceback.TracebackException.from_exception(exception)
+    waiting: list[traceback.TracebackException] = [] if _shows_own else [described]
+    while waiting:
+        one = waiting.pop()
+        frames = [frame for frame in one.stack if not frame.filename.startswith(_OWN)]
+        if frames:
+            one.stack = traceback.StackSummary.from_list(frames)
+        waiting.extend(other for other in (one.__cause__, one.__context__, *(one.exceptions or ())) if other is not None)
+    return "".join(described.format())
+
+
 def describe(exception: BaseException, pid: Pid, name: str | None, file: str | None, line: int) -> tuple[object, ...]:
     """Return the fields of a Failure, as a plain tuple."""
     if isinstance(exception, ImportError):
         _add_hint(exception)
     try:
         with _short_tracebacks(exception):
-            text = "".join(traceback.format_exception(exception))
+            text = _format(exception)
     except Exception:  # formatting runs user code (__str__, __repr__), which may fail in any way
         text = f"{type(exception).__qualname__}: <its description could not be made>\n"
     try:
@@ -112,9 +128,11 @@ def to_exception(fields: tuple[object, ...] | str | None) -> ActorFailed:
     return error
 
 
-def raise_outcome(pid: Pid, reason: object) -> NoReturn:
-    """Raise, in the joining actor, how the joined one ended."""
+def raise_outcome(pid: Pid, reason: object, reported: bool) -> NoReturn:
+    """Raise, in the joining actor, how the joined one ended; ``reported``: on stderr, as nobody had joined it."""
     if isinstance(reason, ActorFailed) and reason.pid in (pid, None):
+        if reported:
+            reason.add_note("(This failure was reported on stderr before, as nobody had joined the actor.)")
         raise reason
     raise ActorKilled(f"actor {pid} was stopped: {reason!r}", pid, reason)
 

@@ -213,6 +213,16 @@ bool read_order(PyObject* const* arguments, Py_ssize_t count, PyObject* names, M
         PyErr_Format(PyExc_TypeError, "spawn() needs something callable, not %.100s", Py_TYPE(order.callable)->tp_name);
         return false;
     }
+    if (PyFunction_Check(order.callable)) {
+        auto* code = reinterpret_cast<PyCodeObject*>(PyFunction_GET_CODE(order.callable));
+        if (code->co_flags & (CO_COROUTINE | CO_ASYNC_GENERATOR)) {
+            PyErr_Format(PyExc_TypeError,
+                         "spawn() takes a plain function, whose calls park by themselves; %R is an `async def`: leave "
+                         "async and await out, or run it with asyncio.run() in an actor of its own",
+                         order.callable);
+            return false;
+        }
+    }
     if (!read_options(arguments + count, names, order.options) ||
         !read_stack_size(order.options.stack_size, order.stack_bytes))
         return false;

@@ -9,6 +9,7 @@
 #include "smarm/interp/forked_child.h"
 #include "smarm/interp/interpreter_state.h"
 #include "smarm/interp/pid_type.h"
+#include "smarm/interp/unjoined_failures.h"
 
 namespace smarm {
 namespace {
@@ -185,6 +186,7 @@ void PyActor::finish_with_error() {
     exit_reason = ExitReason::with(ExitKind::failed, std::move(parcel));
     finish(OutcomeKind::failed, Message());
     if (join->mark_failed()) report_failure(*join->reason());
+    else if (!join->settled()) note_unjoined_failure(join);
 }
 
 // The actor was unwound by ActorExit, with the reason that it carries. Steals `exit`.

@@ -15,6 +15,7 @@
 #include "smarm/base/safe_read.h"
 #include "smarm/cpython/frame_walk.h"
 #include "smarm/interp/blocking_pool.h"
+#include "smarm/interp/own_code.h"
 
 namespace smarm {
 
@@ -59,12 +60,19 @@ std::string describe(const Actor& actor, int home, Instant now) {
         text += ", spawned at " + actor.spawn_site->file + ":" + std::to_string(actor.spawn_site->line);
     text += "\n";
     if (state == ActorState::unstarted || state == ActorState::dead) return text;
-    walk_frames(static_cast<const PyThreadState*>(actor.rider_state), kMostFrames, [&text](const FrameLine& frame) {
-        text += "  File \"";
-        text += frame.file;
-        text += "\", line " + std::to_string(frame.line) + ", in " + frame.function + "\n";
+    std::string own;  // shown when there is nothing else
+    std::string users;
+    struct {
+        std::string& own;
+        std::string& users;
+    } lines{own, users};
+    walk_frames(static_cast<const PyThreadState*>(actor.rider_state), kMostFrames, [&lines](const FrameLine& frame) {
+        std::string& where = is_own_file(frame.file) ? lines.own : lines.users;
+        where += "  File \"";
+        where += frame.file;
+        where += "\", line " + std::to_string(frame.line) + ", in " + frame.function + "\n";
     });
-    return text;
+    return text + (users.empty() ? own : users);
 }
 
 // False: nobody reads it (any more).

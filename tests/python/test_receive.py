@@ -79,7 +79,7 @@ def test_a_predicate_may_park_and_receive_itself():
 
 def test_what_cannot_match_is_named():
     def main():
-        with pytest.raises(TypeError, match="type, a predicate or a Ref"):
+        with pytest.raises(TypeError, match="type, a tuple of types, a predicate or a Ref"):
             smarm.receive("text")
         with pytest.raises(TypeError):
             smarm.receive(int, 1, 2)
