@@ -99,7 +99,7 @@ class Server:
     _continuation: tuple[Any] | None = None
 
     # With options mypy cannot check args against an init that has defaults.
-    @overload
+    @overload  # type: ignore[misc]  # the implementation's cls is any server
     @classmethod
     def start[**Init](cls: type[_HasInit[Init]], *args: Init.args, **named: Init.kwargs) -> ServerRef: ...
     @overload
@@ -120,7 +120,7 @@ class Server:
     @classmethod
     def start(cls, *args: Any, mailbox_limit: int | None, mailbox_byte_limit: int | None = None, on_full: starting.OnFull = "error") -> ServerRef: ...
     @classmethod
-    def start(  # type: ignore[misc]  # its cls is that of the first overload
+    def start(
         cls,
         *args: Any,
         name: str | None = None,

@@ -10,6 +10,8 @@ from smarm._core import Pid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from smarm._core import _HasPid
 
 
@@ -148,7 +150,9 @@ def process_info(pid: Pid | str | _HasPid, /) -> ProcessInfo | None:
 
     Raises NoRuntime, TypeError.
     """
-    actor: Pid | None = _core.whereis(pid) if isinstance(pid, str) else getattr(pid, "pid", pid)
+    actor: Any = pid
+    if not isinstance(pid, Pid):
+        actor = _core.whereis(pid) if isinstance(pid, str) else getattr(pid, "pid", pid)
     if actor is None:
         return None
     values = _core._process_info(actor)
