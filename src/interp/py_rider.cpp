@@ -19,6 +19,20 @@ namespace {
 constexpr Duration kOthersPatience = std::chrono::milliseconds(1);  // of threads that wait for a busy worker's GIL
 constexpr Duration kRepeatPause = std::chrono::milliseconds(20);    // between two signals for one queued call
 constexpr Duration kHandOverLimit = std::chrono::milliseconds(1);   // for such a thread to wake up
+
+// A loop, whose backward jump looks for pending calls. Its builtins are none: those of a running frame are the program's.
+void run_some_bytecode() noexcept {
+    PyObject* names = PyDict_New();
+    PyObject* builtins = PyDict_New();
+    PyObject* done = nullptr;
+    if (names && builtins && PyDict_SetItemString(names, "__builtins__", builtins) == 0)
+        done = PyRun_String("for _ in (1, 2): pass", Py_file_input, names, names);
+    Py_XDECREF(done);
+    Py_XDECREF(builtins);
+    Py_XDECREF(names);
+    PyErr_Clear();
+}
+
 }  // namespace
 
 PyRider::PyRider(Worker& worker, PyThreadState* own) noexcept
@@ -34,13 +48,16 @@ PyRider::PyRider(Worker& worker, PyThreadState* own) noexcept
 }
 
 PyRider::~PyRider() {
-    // A pending call that still names this rider must run before it is gone; the thread state is attached.
+    // A pending call that still names this rider must run before it is gone; the thread state is attached. What main raised is
+    // set meanwhile: Python code must not run with it.
     ending_.store(true, memory_order_release);
+    PyObject* raised = PyErr_GetRaisedException();
     while (attention_.load(memory_order_acquire)) {
         if (Py_MakePendingCalls() < 0) PyErr_Clear();
         // Only the main interpreter's loop is reached by Py_MakePendingCalls; others run theirs in any bytecode.
-        if (attention_.load(memory_order_acquire)) PyRun_SimpleString("for _ in (1, 2): pass");
+        if (attention_.load(memory_order_acquire)) run_some_bytecode();
     }
+    PyErr_SetRaisedException(raised);
 }
 
 void PyRider::switch_to(void* state) noexcept {
