@@ -19,20 +19,6 @@ namespace {
 constexpr Duration kOthersPatience = std::chrono::milliseconds(1);  // of threads that wait for a busy worker's GIL
 constexpr Duration kRepeatPause = std::chrono::milliseconds(20);    // between two signals for one queued call
 constexpr Duration kHandOverLimit = std::chrono::milliseconds(1);   // for such a thread to wake up
-
-// A loop, whose backward jump looks for pending calls. Its builtins are none: those of a running frame are the program's.
-void run_some_bytecode() noexcept {
-    PyObject* names = PyDict_New();
-    PyObject* builtins = PyDict_New();
-    PyObject* done = nullptr;
-    if (names && builtins && PyDict_SetItemString(names, "__builtins__", builtins) == 0)
-        done = PyRun_String("for _ in (1, 2): pass", Py_file_input, names, names);
-    Py_XDECREF(done);
-    Py_XDECREF(builtins);
-    Py_XDECREF(names);
-    PyErr_Clear();
-}
-
 }  // namespace
 
 PyRider::PyRider(Worker& worker, PyThreadState* own) noexcept
@@ -53,9 +39,7 @@ PyRider::~PyRider() {
     ending_.store(true, memory_order_release);
     PyObject* raised = PyErr_GetRaisedException();
     while (attention_.load(memory_order_acquire)) {
-        if (Py_MakePendingCalls() < 0) PyErr_Clear();
-        // Only the main interpreter's loop is reached by Py_MakePendingCalls; others run theirs in any bytecode.
-        if (attention_.load(memory_order_acquire)) run_some_bytecode();
+        if (smarm_make_pending_calls() != 0) PyErr_Clear();
     }
     PyErr_SetRaisedException(raised);
 }
@@ -122,24 +106,23 @@ void PyRider::notice_signals() noexcept {
     request_attention();
 }
 
-void PyRider::request_attention() noexcept {
+void PyRider::request_attention() noexcept { request_attention(true); }
+
+// Inside an allocator: sys._current_frames() allocates while it holds the lock that this takes.
+void PyRider::try_request_attention() noexcept { request_attention(false); }
+
+void PyRider::request_attention(bool may_wait) noexcept {
     // Acq_rel: pairs with the store in safe_point; at most one call is queued, so the queue cannot fill up with ours.
     const Instant::rep now = monotonic_now().time_since_epoch().count();
     if (attention_.exchange(true, memory_order_acq_rel)) {
         // A pending call of the program's own that computes makes CPython forget that others wait behind it.
         if (now - asked_at_.load(memory_order_relaxed) < kRepeatPause.count()) return;
-        asked_at_.store(now, memory_order_relaxed);
-        smarm_repeat_pending_signal(interpreter_);
+        if (smarm_repeat_pending_signal(interpreter_, may_wait)) asked_at_.store(now, memory_order_relaxed);
         return;
     }
     asked_at_.store(now, memory_order_relaxed);
-    if (smarm_add_pending_call(interpreter_, safe_point, this) != 0) attention_.store(false, memory_order_release);
+    if (!smarm_add_pending_call(interpreter_, safe_point, this, may_wait)) attention_.store(false, memory_order_release);
     else if (keeps_gil() && this_worker() != &worker_) smarm_signal_again(interpreter_);
-}
-
-void PyRider::try_request_attention() noexcept {
-    // sys._current_frames() allocates while it holds the lock that signalling a pending call needs.
-    if (smarm_may_signal()) request_attention();
 }
 
 // Whether something waits to be raised in the actor.

@@ -148,6 +148,11 @@ Runtime* Runtime::current() noexcept { return running.load(memory_order_acquire)
 
 PyObject* Runtime::run(const RuntimeConfig& config, PyObject* main, PyObject* arguments) {
     if (const char* reason = smarm_refuse_python()) return raise_error("NoRuntime", "%s", reason);
+    if (const int works = smarm_test_pending_calls(); works != 1)
+        return works < 0 ? nullptr
+                         : raise_error("NoRuntime",
+                                       "smarm cannot interrupt Python code of %s: it needs CPython 3.13 to 3.15.",
+                                       Py_GetVersion());
     if (PyThreadState_GetInterpreter(PyThreadState_Get()) != PyInterpreterState_Main())
         return raise_error("NoRuntime", "smarm.run() must be called from the main interpreter");
     auto* runtime = new (std::nothrow) Runtime(config);
