@@ -99,7 +99,7 @@ class Server:
     _continuation: tuple[Any] | None = None
 
     # With options mypy cannot check args against an init that has defaults.
-    @overload  # type: ignore[misc]  # the implementation's cls is any server
+    @overload
     @classmethod
     def start[**Init](cls: type[_HasInit[Init]], *args: Init.args, **named: Init.kwargs) -> ServerRef: ...
     @overload
@@ -119,7 +119,7 @@ class Server:
     @overload
     @classmethod
     def start(cls, *args: Any, mailbox_limit: int | None, mailbox_byte_limit: int | None = None, on_full: starting.OnFull = "error") -> ServerRef: ...
-    @classmethod
+    @classmethod  # type: ignore[misc]  # the cls of the first overload is narrower
     def start(
         cls,
         *args: Any,

@@ -36,7 +36,7 @@ void spawn_reporter(Worker& worker) {
     auto join = make_shared_ref<JoinState>(false);
     std::unique_ptr<Actor> actor =
         std::make_unique<PyActor>(PyActor::Start{Py_NewRef(function), arguments, nullptr, nullptr}, join);
-    actor->name = std::make_unique<std::string>("reporter of failures");
+    actor->name = std::make_shared<const std::string>("reporter of failures");
     if (!worker.scheduler().spawn(actor, Scheduler::Place::local)) actor->cancelled(false);
 }
 
