@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         max_buffer_bytes: int | None
         pickle: bool | None
 
+
 MAX_WORKERS = 256
 MAX_ACTORS = 4096 * 16384  # slots of the actor table
 _MIB = 1024 * 1024

@@ -83,7 +83,9 @@ def _format(exception: BaseException) -> str:
         frames = [frame for frame in one.stack if not frame.filename.startswith(_OWN)]
         if frames:
             one.stack = traceback.StackSummary.from_list(frames)
-        waiting.extend(other for other in (one.__cause__, one.__context__, *(one.exceptions or ())) if other is not None)
+        waiting.extend(
+            other for other in (one.__cause__, one.__context__, *(one.exceptions or ())) if other is not None
+        )
     return "".join(described.format())
 
 

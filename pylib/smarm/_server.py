@@ -118,7 +118,13 @@ class Server:
     def start(cls, *args: Any, timeout: float | None, **mailbox: Unpack[starting.Mailbox]) -> ServerRef: ...
     @overload
     @classmethod
-    def start(cls, *args: Any, mailbox_limit: int | None, mailbox_byte_limit: int | None = None, on_full: starting.OnFull = "error") -> ServerRef: ...
+    def start(
+        cls,
+        *args: Any,
+        mailbox_limit: int | None,
+        mailbox_byte_limit: int | None = None,
+        on_full: starting.OnFull = "error",
+    ) -> ServerRef: ...
     @classmethod  # type: ignore[misc]  # the cls of the first overload is narrower
     def start(
         cls,

@@ -37,7 +37,8 @@ PyObject* handle_repr(PyObject* self) {
 PyObject* raise_outcome(const ExitReason* reason, Pid pid, bool reported) {
     PyObject* value = reason ? reason_to_python(*reason) : PyUnicode_FromString("killed");
     if (value)
-        Py_XDECREF(call_imported("smarm._failure", "raise_outcome", Py_BuildValue("(NOO)", make_pid(pid), value, reported ? Py_True : Py_False)));
+        Py_XDECREF(call_imported("smarm._failure", "raise_outcome",
+                                 Py_BuildValue("(NOO)", make_pid(pid), value, reported ? Py_True : Py_False)));
     Py_XDECREF(value);
     return nullptr;
 }

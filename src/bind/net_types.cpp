@@ -306,7 +306,8 @@ PyObject* connection_recv_into(PyObject* self, PyObject* const* arguments, Py_ss
     FdEnd end;
     if (buffer.len > 0 && as_socket(self).unread) {
         PyObject* taken = take_unread(as_socket(self), buffer.len);
-        if (taken) std::memcpy(buffer.buf, PyBytes_AS_STRING(taken), got = static_cast<std::size_t>(PyBytes_GET_SIZE(taken)));
+        if (taken)
+            std::memcpy(buffer.buf, PyBytes_AS_STRING(taken), got = static_cast<std::size_t>(PyBytes_GET_SIZE(taken)));
         PyBuffer_Release(&buffer);
         if (!taken) return nullptr;
         Py_DECREF(taken);

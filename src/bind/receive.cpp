@@ -244,13 +244,14 @@ bool check_match(PyObject* match) {
     const bool is_alias = Py_IS_TYPE(match, &Py_GenericAliasType);  // list[int]: calling it makes a list
     if (PyCallable_Check(match) && !is_alias) return true;
     if (PyNumber_Check(match) && !PyTuple_Check(match))
-        PyErr_Format(PyExc_TypeError,
-                     "receive() matches by a type, a tuple of types, a predicate or a Ref, not by %R: a timeout is given "
-                     "as timeout=%R",
-                     match, match);
+        PyErr_Format(
+            PyExc_TypeError,
+            "receive() matches by a type, a tuple of types, a predicate or a Ref, not by %R: a timeout is given "
+            "as timeout=%R",
+            match, match);
     else
-        PyErr_Format(PyExc_TypeError, "receive() matches by a type, a tuple of types, a predicate or a Ref, not by %R%s",
-                     match,
+        PyErr_Format(PyExc_TypeError,
+                     "receive() matches by a type, a tuple of types, a predicate or a Ref, not by %R%s", match,
                      PyTuple_Check(match) ? ", which has something else in it or nothing: look at messages with a "
                                             "predicate, or with `match smarm.receive():`"
                                           : "");

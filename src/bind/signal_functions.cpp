@@ -261,7 +261,8 @@ static bool read_pid_attribute(const InterpreterState& state, PyObject* address,
     if (found) pid = pid_value(named);
     else if (named == Py_None) raise_error("NotRegistered", "nobody is there for %R now", address);
     else
-        PyErr_Format(PyExc_TypeError, "an actor is named by its Pid, its registered name or what has a .pid, not by %.100s",
+        PyErr_Format(PyExc_TypeError,
+                     "an actor is named by its Pid, its registered name or what has a .pid, not by %.100s",
                      Py_TYPE(address)->tp_name);
     Py_XDECREF(named);
     return found;

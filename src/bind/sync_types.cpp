@@ -270,7 +270,8 @@ PyObject* once_done(PyObject* self, void*) {
 }
 
 PyObject* once_repr(PyObject* self) {
-    return PyUnicode_FromFormat("<smarm.Once, %s>", static_cast<bool>(native_of<Once>(self).sealed_by()) ? "done" : "not done");
+    return PyUnicode_FromFormat("<smarm.Once, %s>",
+                                static_cast<bool>(native_of<Once>(self).sealed_by()) ? "done" : "not done");
 }
 
 PyMethodDef once_methods[] = {

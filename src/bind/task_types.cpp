@@ -391,7 +391,8 @@ PyObject* wait_all(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
         }
     }
     const auto states = [handles](auto&& visit) {
-        for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(handles); ++i) visit(join_handle_state(PyTuple_GET_ITEM(handles, i)));
+        for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(handles); ++i)
+            visit(join_handle_state(PyTuple_GET_ITEM(handles, i)));
     };
     states([](JoinState& state) { state.expect(); });
     Status status = Status::ok;

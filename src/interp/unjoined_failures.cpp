@@ -74,8 +74,7 @@ void note_unjoined_failure(const Ref<JoinState>& join) noexcept {
             in_grace.splice(in_grace.end(), one);
         }
         if (grace) worker->arm_timer(*grace.release(), deadline_after(worker->driver().now(), kGrace));
-    } catch (const std::bad_alloc&) {
-    }
+    } catch (const std::bad_alloc&) {}
 }
 
 void report_unjoined_failures(bool all) {

@@ -477,8 +477,7 @@ bool Worker::has_waiting_work() const noexcept {
 }
 
 bool Worker::has_outside_work() const noexcept {
-    return !inbox_.empty() || has_new_actors() ||
-           (stop_requested_.load(memory_order_seq_cst) && stop_tries_ == 0);
+    return !inbox_.empty() || has_new_actors() || (stop_requested_.load(memory_order_seq_cst) && stop_tries_ == 0);
 }
 
 // Spins while a message from another core is likely. Returns whether something came.

@@ -195,7 +195,9 @@ def test_outside_of_actors_there_is_no_number_of_workers():
 @pytest.mark.parametrize("on", ["worker", "", "Main", -1, 1, 256, 10**30, -(10**30), 0.0, True, b"main", [0], object()])
 def test_a_bad_on_is_refused_with_what_there_is(alone, on):
     def main():
-        with pytest.raises(smarm.ConfigError, match=r'on= is "local", "main", "spread", a worker\'s index from 0 to 0, or None'):
+        with pytest.raises(
+            smarm.ConfigError, match=r'on= is "local", "main", "spread", a worker\'s index from 0 to 0, or None'
+        ):
             smarm.spawn(print, on=on)
         return len(smarm.processes())
 

@@ -89,9 +89,9 @@ def test_internal_frames_are_shown_on_request(run_app):
             print("_server.py" in smarm.receive(ref).reason.remote_traceback)
         smarm.run(main)
         """,
-        SMARM_INTERNAL_FRAMES="1",
+        env={"SMARM_INTERNAL_FRAMES": "1"},
     )
-    assert done.stdout == "True\n"
+    assert done.out == "True\n"
 
 
 @pytest.mark.parametrize("name", ["Timeout", "NotRegistered", "ProcessDown", "ActorFailed", "SmarmError", "Cancelled"])

@@ -270,11 +270,11 @@ private:
     std::unique_ptr<Driver> driver_;
     StackPool stacks_;
     TimerQueue timers_;
-    SpinLock rider_lock_;               // held by other threads while they use rider_, and while it changes
-    Actor* finished_ = nullptr;         // ended on its stack, to be freed by the worker's own context
-    atomic<std::size_t> live_{0};       // actors settled here that have not ended
+    SpinLock rider_lock_;                // held by other threads while they use rider_, and while it changes
+    Actor* finished_ = nullptr;          // ended on its stack, to be freed by the worker's own context
+    atomic<std::size_t> live_{0};        // actors settled here that have not ended
     atomic<std::size_t> taken_live_{0};  // of live_, those of the shared queue
-    atomic<std::size_t> computing_{0};  // size of preempted_ when the worker last looked for new actors
+    atomic<std::size_t> computing_{0};   // size of preempted_ when the worker last looked for new actors
     atomic<bool> sleeping_{false};
     atomic<bool> refusing_{false};  // in refuse(): takes no actors
     atomic<Instant::rep> booted_at_{kNever.time_since_epoch().count()};

@@ -60,9 +60,7 @@ public:
     bool take_report() noexcept {
         return (flags_.fetch_or(kReported, memory_order_acq_rel) & (kObserved | kReported)) == 0;
     }
-    bool settled() const noexcept {
-        return (flags_.load(memory_order_acquire) & (kObserved | kReported)) != 0;
-    }
+    bool settled() const noexcept { return (flags_.load(memory_order_acquire) & (kObserved | kReported)) != 0; }
     // Somebody is going to look at its end, and may be late. Each expect() may be followed by an expect_no_more().
     void expect() noexcept { expected_.fetch_add(1, memory_order_relaxed); }
     void expect_no_more() noexcept { expected_.fetch_sub(1, memory_order_relaxed); }
