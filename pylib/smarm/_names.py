@@ -23,8 +23,8 @@ _NO_WAIT = float("-inf")
 @overload
 def whereis(name: str, /) -> Pid | None: ...
 @overload
-def whereis(name: str, /, *, timeout: float | None) -> Pid: ...
-def whereis(name: str, /, *, timeout: float | None = _NO_WAIT) -> Pid | None:
+def whereis(name: str, /, *, timeout: float | None) -> Pid: ...  # noqa: F811
+def whereis(name: str, /, *, timeout: float | None = _NO_WAIT) -> Pid | None:  # noqa: F811
     """Return the Pid of the actor with that name, or None.
 
     With ``timeout`` (seconds; None: any time) park until somebody has the name, which is looked for every 20 ms at

@@ -213,7 +213,8 @@ def serve(
     That actor is on the worker that accepted.  The connection is closed when the handler ends; an exception ends that
     actor only and is reported.  ``workers`` beyond 1 makes others accept on the same TCP port, too, by actors that are
     linked to this one: ``handler`` must then be a function of a module.  ``ready`` is called with the address when
-    connections are taken.  ``name`` is what the connections' actors are called in dumps and reports.  Raises OSError when the address cannot be had, ConfigError.
+    connections are taken.
+    ``name`` is what the connections' actors are called in dumps and reports.  Raises OSError when the address cannot be had, ConfigError.
     """
     most = _core._statistics()["max_workers"]
     if not isinstance(workers, int) or not 1 <= workers <= most:

@@ -70,7 +70,7 @@ def test_a_name_can_be_waited_for(alone):
 
         handle = smarm.spawn(come)
         assert smarm.whereis("late") is None
-        with pytest.raises(smarm.Timeout, match="nobody had the name 'late' after 0.01 s"):
+        with pytest.raises(smarm.Timeout, match=r"nobody had the name 'late' after 0.01 s"):
             smarm.whereis("late", timeout=0.01)
         smarm.send_after(0.005, handle, "register")
         assert smarm.whereis("late", timeout=None) == handle.pid

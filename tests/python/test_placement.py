@@ -188,7 +188,7 @@ def test_a_pool_that_cannot_start_leaves_nobody(succeed):
 
 
 def test_outside_of_actors_there_is_no_number_of_workers():
-    with pytest.raises(smarm.NoRuntime, match="smarm.run"):
+    with pytest.raises(smarm.NoRuntime, match=r"smarm\.run"):
         smarm.worker_count()
 
 
