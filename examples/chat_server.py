@@ -47,9 +47,10 @@ def write(connection: net.Connection, name: str) -> None:
     """Join the room, and write to the connection what it sends."""
     room = smarm.ServerRef("room")
     answer = room.call(("join", name), wait=1)
-    connection.sendall(f"{answer}\n".encode())
-    while answer == "welcome":
-        connection.sendall(f"{smarm.receive(str)}\n".encode())
+    with suppress(ConnectionError):  # talk sees it, too
+        connection.sendall(f"{answer}\n".encode())
+        while answer == "welcome":
+            connection.sendall(f"{smarm.receive(str)}\n".encode())
 
 
 def talk(connection: net.Connection) -> None:
