@@ -33,13 +33,15 @@ const char* smarm_refuse_python(void) {
 }
 
 void smarm_limit_recursion(PyThreadState* state, void* low, size_t bytes) {
+    /* Where the stack is large enough for native code, some is left for what the deepest Python function calls. */
+    const size_t native_reserve = bytes > 4 * 1024 * 1024 ? 1024 * 1024 : 0;
 #if PY_VERSION_HEX >= 0x030e0000
     /* Refused only below 48 KiB, which no slot of ours has. */
-    if (PyUnstable_ThreadState_SetStackProtection(state, low, bytes) != 0) Py_FatalError("smarm: an actor's stack is too small");
+    if (PyUnstable_ThreadState_SetStackProtection(state, (char*)low + native_reserve, bytes - native_reserve) != 0) Py_FatalError("smarm: an actor's stack is too small");
 #else
     const size_t bytes_per_count = 1792;
     const size_t reserve = 20 * 1024; /* for what runs below the last counted call: signal frames, error handling */
-    size_t counts = (bytes - reserve) / bytes_per_count;
+    size_t counts = (bytes - native_reserve - reserve) / bytes_per_count;
     if (counts > Py_C_RECURSION_LIMIT) counts = Py_C_RECURSION_LIMIT;
     state->c_recursion_remaining = (int)counts;
     (void)low;
@@ -127,13 +129,5 @@ int smarm_needs_datetime_preload(void) {
     return 1;
 #else
     return 0;
-#endif
-}
-
-size_t smarm_default_stack_bytes(void) {
-#if PY_VERSION_HEX >= 0x030e0000
-    return 256 * 1024; /* limits are addresses: all of the stack is usable */
-#else
-    return 1024 * 1024; /* limits are counts of the worst case, and the parser's 4000 levels take up to 900 KiB */
 #endif
 }

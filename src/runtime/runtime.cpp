@@ -14,10 +14,12 @@
 #include "smarm/interp/errors.h"
 #include "smarm/interp/forked_child.h"
 #include "smarm/interp/interpreter_state.h"
+#include "smarm/interp/native_threads.h"
 #include "smarm/interp/py_actor.h"
 #include "smarm/interp/py_rider.h"
 #include "smarm/interp/spawn_site.h"
 #include "smarm/interp/stdlib_fork.h"
+#include "smarm/interp/stdlib_import.h"
 #include "smarm/interp/stdlib_locks.h"
 #include "smarm/interp/stdlib_simulation.h"
 #include "smarm/interp/stdlib_sleep.h"
@@ -163,6 +165,7 @@ PyObject* Runtime::run(const RuntimeConfig& config, PyObject* main, PyObject* ar
     } catch (const std::bad_alloc&) {  // before any actor ran
         PyErr_NoMemory();
     }
+    limit_native_threads(false);
     running.store(nullptr, memory_order_release);
     // What was given up still has a stack and refers to its worker: left behind on purpose.
     if (runtime->scheduler_ && (runtime->scheduler_->stuck() || runtime->scheduler_->abandoned())) {
@@ -177,7 +180,6 @@ PyObject* Runtime::run(const RuntimeConfig& config, PyObject* main, PyObject* ar
 bool Runtime::left_behind() noexcept { return gave_up.load(memory_order_relaxed); }
 
 bool Runtime::prepare() {
-    if (config_.stack_bytes == 0) config_.stack_bytes = smarm_default_stack_bytes();
     configure_codec();
     set_buffer_pool_limit(config_.buffer_pool_bytes);
     set_buffer_limit(config_.max_buffer_bytes ? config_.max_buffer_bytes : SIZE_MAX);
@@ -188,7 +190,7 @@ bool Runtime::prepare() {
     install_data_stack_hook();
     install_allocation_hook();
     if (!install_stdlib_locks() || !install_stdlib_sleep() || !install_stdlib_sockets() || !install_stdlib_threads() ||
-        !install_stdlib_fork())
+        !install_stdlib_fork() || !install_stdlib_import())
         return false;
     if (config_.simulation && !install_stdlib_simulation()) return false;
     SchedulerOptions options;
@@ -206,6 +208,7 @@ bool Runtime::prepare() {
     options.enter_worker = [this](Worker& worker) { enter_worker(worker); };
     if (config_.simulation) simulate(*config_.simulation, options);
     scheduler_ = std::make_unique<Scheduler>(std::move(options));
+    limit_native_threads(config_.workers > 1);
     if (scheduler_->ensure_worker(0)) return true;
     PyErr_SetFromErrno(PyExc_OSError);
     return false;
@@ -238,6 +241,7 @@ bool Runtime::ready_for_workers() {
 bool Runtime::reconfigure(unsigned workers, Duration shutdown_timeout, Duration spin) {
     if (!scheduler_->reconfigure(workers, shutdown_timeout, spin)) return false;
     config_.workers = workers;
+    limit_native_threads(workers > 1);
     config_.shutdown_timeout = shutdown_timeout;
     config_.spin = spin;
     return true;
@@ -371,6 +375,7 @@ void Runtime::enter_worker(Worker& worker) {
         return;
     }
     configure_codec();
+    check_native_libraries();
     bool calls_ended = true;
     {
         PyRider rider(worker, own);

@@ -495,6 +495,7 @@ void Worker::trim_stacks() noexcept {
             ++trim_segment_;
             continue;
         }
+        if (stacks_.release_tables()) continue;
         trim_segment_ = 0;
         trim_requested_.store(false, memory_order_relaxed);
         return;
