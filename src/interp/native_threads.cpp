@@ -10,8 +10,8 @@
 #include <vector>
 
 #include <dlfcn.h>
-#include <link.h>
 
+#include "cpython/loaded_objects.h"
 #include "smarm/base/sync.h"
 
 namespace smarm {
@@ -64,17 +64,6 @@ thread_local std::size_t met_limit = 0;
 thread_local std::vector<int> threads_before;
 std::size_t limit_number = 0;
 
-unsigned long long count_loads() noexcept {
-    unsigned long long count = 0;
-    dl_iterate_phdr(
-        [](dl_phdr_info* object, std::size_t, void* argument) {
-            *static_cast<unsigned long long*>(argument) = object->dlpi_adds;
-            return 1;
-        },
-        &count);
-    return count;
-}
-
 const Family* family_of(std::string_view path) {
     const std::string_view name = path.substr(path.rfind('/') + 1);
     for (const Family& family : kFamilies)
@@ -125,15 +114,8 @@ void add_library(const std::string& path) {
 }
 
 void search_libraries() {
-    std::vector<std::string> paths;
-    dl_iterate_phdr(
-        [](dl_phdr_info* object, std::size_t, void* argument) {
-            if (object->dlpi_name && family_of(object->dlpi_name))
-                static_cast<std::vector<std::string>*>(argument)->emplace_back(object->dlpi_name);
-            return 0;
-        },
-        &paths);
-    for (const std::string& path : paths) add_library(path);
+    for (const std::string& path : loaded_objects())
+        if (family_of(path)) add_library(path);
 }
 
 // Tells the libraries that count for each thread.

@@ -1,6 +1,7 @@
-#include "smarm/stdlib/imports.h"
+#include "smarm/stdlib/extension_modules.h"
 
 #include "cpython/method_patch.h"
+#include "smarm/interp/imports.h"
 #include "smarm/interp/native_threads.h"
 
 namespace smarm {
@@ -16,7 +17,7 @@ PyObject* create_dynamic(const stdlib::Original& original, PyObject* self, PyObj
 }  // namespace
 
 bool install_stdlib_import() {
-    PyObject* module = PyImport_ImportModule("_imp");
+    PyObject* module = import_module("_imp");
     const bool installed = module && stdlib::Patch<create_dynamic>::install(module, nullptr, "create_dynamic");
     Py_XDECREF(module);
     return installed;
