@@ -58,10 +58,10 @@ class DynamicSupervisorProcess(SupervisorProcess):
     def start_all(self) -> None:
         pass
 
-    def start_one(self, child: RunningChild) -> Pid:
+    def start_one(self, child: RunningChild) -> Pid | None:
         child.start(self.parent, self.ancestors)
-        assert child.pid is not None
-        self.running[child.pid] = child
+        if child.pid is not None:
+            self.running[child.pid] = child
         return child.pid
 
     def stop_all(self) -> None:
@@ -133,7 +133,7 @@ class DynamicSupervisorProcess(SupervisorProcess):
 
     # ---- answers -----------------------------------------------------------------------------------------------------
 
-    def start_child(self, child: Any, args: tuple[Any, ...]) -> Pid:
+    def start_child(self, child: Any, args: tuple[Any, ...]) -> Pid | None:
         if not isinstance(child, Child):
             child = Child(getattr(child, "__qualname__", repr(child)), child, args)
         elif args:
@@ -151,7 +151,7 @@ class DynamicSupervisorProcess(SupervisorProcess):
         self.shut_down(child)
         del self.running[key]
 
-    def restart_child(self, key: Any) -> Pid:
+    def restart_child(self, key: Any) -> Pid | None:
         raise SupervisorError("a DynamicSupervisor forgets children that do not run: start another")
 
     def delete_child(self, key: Any) -> None:

@@ -46,13 +46,13 @@ class SupervisorRef(NamedTuple):
         count: ChildCount = self._ask(timeout, "count_children")
         return count
 
-    def start_child(self, child: Child | Callable[..., Any], /, *args: Any, timeout: float | None = None) -> Pid:
-        """Add a child and start it; return its Pid.
+    def start_child(self, child: Child | Callable[..., Any], /, *args: Any, timeout: float | None = None) -> Pid | None:
+        """Add a child and start it; return its Pid, None for a Server whose init returned IGNORE.
 
         A DynamicSupervisor also takes a function and its arguments.  Raises StartFailed, NotSendable, and
         SupervisorError when the id is in use or there are max_children.
         """
-        pid: Pid = self._ask(timeout, "start_child", child, args)
+        pid: Pid | None = self._ask(timeout, "start_child", child, args)
         return pid
 
     def terminate_child(self, child: Any, /, *, timeout: float | None = None) -> None:
@@ -62,9 +62,12 @@ class SupervisorRef(NamedTuple):
         """
         self._ask(timeout, "terminate_child", child)
 
-    def restart_child(self, child: Any, /, *, timeout: float | None = None) -> Pid:
-        """Start a child that has been stopped or has ended; return its Pid.  Raises SupervisorError, StartFailed."""
-        pid: Pid = self._ask(timeout, "restart_child", child)
+    def restart_child(self, child: Any, /, *, timeout: float | None = None) -> Pid | None:
+        """Start a child that has been stopped or has ended; return its Pid, None for a Server whose init returned IGNORE.
+
+        Raises SupervisorError, StartFailed.
+        """
+        pid: Pid | None = self._ask(timeout, "restart_child", child)
         return pid
 
     def delete_child(self, child: Any, /, *, timeout: float | None = None) -> None:
@@ -197,10 +200,12 @@ class StaticSupervisorProcess(SupervisorProcess):
         for child in children:
             self.start_one(child)
 
-    def start_one(self, child: RunningChild) -> Pid:
+    def start_one(self, child: RunningChild) -> Pid | None:
         child.start(self.parent, self.ancestors)
-        assert child.pid is not None
-        self.by_pid[child.pid] = child
+        if child.pid is not None:
+            self.by_pid[child.pid] = child
+        elif child.spec.restart == "temporary":
+            self.forget(child)
         return child.pid
 
     def stop_all(self) -> None:
@@ -269,7 +274,7 @@ class StaticSupervisorProcess(SupervisorProcess):
 
     # ---- answers -----------------------------------------------------------------------------------------------------
 
-    def start_child(self, child: Any, args: tuple[Any, ...]) -> Pid:
+    def start_child(self, child: Any, args: tuple[Any, ...]) -> Pid | None:
         if not isinstance(child, Child) or args:
             raise TypeError("start_child() takes a smarm.Child; a DynamicSupervisor also a function and its arguments")
         present = self.children.get(child.id)
@@ -278,7 +283,8 @@ class StaticSupervisorProcess(SupervisorProcess):
             raise SupervisorError(f"there is a child with the id {child.id!r} already, which is {state}")
         added = RunningChild(child)
         pid = self.start_one(added)
-        self.children[child.id] = added
+        if pid is not None or child.restart != "temporary":
+            self.children[child.id] = added
         return pid
 
     def named(self, key: Any) -> RunningChild:
@@ -298,7 +304,7 @@ class StaticSupervisorProcess(SupervisorProcess):
         child.restarting = False
         self.stop_one(child)
 
-    def restart_child(self, key: Any) -> Pid:
+    def restart_child(self, key: Any) -> Pid | None:
         return self.start_one(self.stopped(key))
 
     def delete_child(self, key: Any) -> None:

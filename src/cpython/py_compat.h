@@ -56,6 +56,14 @@ int smarm_may_signal(void);
  * 3.15: in make_pending_calls) forgets about it. Any thread, also without a thread state; takes the lock of all thread states. */
 void smarm_repeat_pending_signal(PyInterpreterState* interpreter);
 
+/* Calls visit for each thread state of `interpreter`, until one returns other than 0, which is returned. Holds the lock of all thread
+ * states meanwhile, which nothing that is called may take: creating objects does not. The public functions that walk the list do not lock
+ * it. Attached. */
+int smarm_visit_thread_states(PyInterpreterState* interpreter, int (*visit)(PyThreadState*, void*), void* argument);
+
+/* The exception that `state` is handling (borrowed), or NULL. Public fields; the function that does this is private. */
+PyObject* smarm_handled_exception(const PyThreadState* state);
+
 /* Where the interpreter keeps the thread state that is running pending calls: an actor that switches away inside one must
  * clear it, or no pending call ever runs again. */
 PyThreadState** smarm_pending_handler(PyInterpreterState* interpreter);

@@ -5,6 +5,7 @@
 #include "cpython/py_compat.h"
 #include "smarm/cpython/py_swap.h"
 #include "smarm/fiber/stack.h"
+#include "smarm/interp/calling_actor.h"
 #include "smarm/interp/errors.h"
 #include "smarm/interp/forked_child.h"
 #include "smarm/interp/interpreter_state.h"
@@ -105,6 +106,8 @@ bool PyActor::attach() noexcept {
     PyThreadState* state = PyThreadState_New(PyThreadState_GetInterpreter(own));
     if (!state) return false;
     smarm_limit_recursion(state, stack.low(), stack.usable_bytes());
+    // PyThreadState_SetAsyncExc and sys._current_frames() know a thread by this.
+    if (!keeps_thread_ident) state->thread_id = thread_ident(pid);
     rider_state = state;
     return true;
 }

@@ -25,6 +25,7 @@
 #include "smarm/runtime/signals.h"
 #include "smarm/sched/simulation.h"
 #include "smarm/stdlib/fork.h"
+#include "smarm/stdlib/frames.h"
 #include "smarm/stdlib/locks.h"
 #include "smarm/stdlib/simulation.h"
 #include "smarm/stdlib/sleep.h"
@@ -189,7 +190,7 @@ bool Runtime::prepare() {
     install_data_stack_hook();
     install_allocation_hook();
     if (!install_stdlib_locks() || !install_stdlib_sleep() || !install_stdlib_sockets() || !install_stdlib_threads() ||
-        !install_stdlib_fork())
+        !install_stdlib_fork() || !install_stdlib_frames())
         return false;
     if (config_.simulation && !install_stdlib_simulation()) return false;
     SchedulerOptions options;
