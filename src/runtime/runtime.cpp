@@ -193,6 +193,9 @@ bool Runtime::prepare() {
         !install_stdlib_fork() || !install_stdlib_frames())
         return false;
     if (config_.simulation && !install_stdlib_simulation()) return false;
+    PyObject* failures = PyImport_ImportModule("smarm._failure");  // before no file can be opened any more
+    Py_XDECREF(failures);
+    if (!failures) return false;
     SchedulerOptions options;
     options.workers = config_.workers;
     options.stacks.stack_bytes = config_.stack_bytes;
