@@ -8,6 +8,7 @@
 
 #include "smarm/actor/shield.h"
 #include "smarm/interp/calling_actor.h"
+#include "smarm/interp/imports.h"
 #include "smarm/interp/interpreter_state.h"
 #include "smarm/interp/pid_type.h"
 
@@ -89,13 +90,9 @@ PyObject* make_fields(const Actor& actor, const std::string& summary, const std:
 // The same by smarm._failure.describe. nullptr with an exception set.
 PyObject* describe_fully(PyObject* exception, const Actor& actor) {
     const SpawnSite* site = actor.spawn_site;
-    PyObject* module = PyImport_ImportModule("smarm._failure");
-    PyObject* fields = module ? PyObject_CallMethod(module, "describe", "(ONNNi)", exception, make_pid(actor.pid),
-                                                    text_or_none(actor.name.get()),
-                                                    text_or_none(site ? &site->file : nullptr), site ? site->line : 0)
-                              : nullptr;
-    Py_XDECREF(module);
-    return fields;
+    return call_imported("smarm._failure", "describe",
+                         Py_BuildValue("(ONNNi)", exception, make_pid(actor.pid), text_or_none(actor.name.get()),
+                                       text_or_none(site ? &site->file : nullptr), site ? site->line : 0));
 }
 
 // With the exception itself where it can travel, and with less where all of it is longer than a message may be. Takes `fields`.

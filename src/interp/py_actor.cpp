@@ -7,6 +7,7 @@
 #include "smarm/interp/errors.h"
 #include "smarm/interp/failure_report.h"
 #include "smarm/interp/forked_child.h"
+#include "smarm/interp/imports.h"
 #include "smarm/interp/interpreter_state.h"
 #include "smarm/interp/pid_type.h"
 
@@ -189,11 +190,7 @@ PyObject* reason_to_python(const ExitReason& reason) {
     }
     PyObject* fields = reason.parcel() ? interpreter_state()->codec->decode(*reason.parcel()) : Py_NewRef(Py_None);
     if (!fields && !(fields = undecodable("exception"))) return nullptr;
-    PyObject* module = PyImport_ImportModule("smarm._failure");
-    PyObject* error = module ? PyObject_CallMethod(module, "to_exception", "(O)", fields) : nullptr;
-    Py_XDECREF(module);
-    Py_DECREF(fields);
-    return error;
+    return call_imported("smarm._failure", "to_exception", Py_BuildValue("(N)", fields));
 }
 
 Ref<ExitReason> reason_from_python(PyObject* value) {

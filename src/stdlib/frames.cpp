@@ -2,6 +2,7 @@
 
 #include "cpython/method_patch.h"
 #include "cpython/py_compat.h"
+#include "smarm/interp/imports.h"
 
 namespace smarm {
 namespace {
@@ -40,10 +41,11 @@ PyObject* look_at_threads(const stdlib::Original& original, PyObject* self, PyOb
 }  // namespace
 
 bool install_stdlib_frames() {
-    PyObject* module = PyImport_ImportModule("sys");
-    const bool installed =
-        module && stdlib::Patch<look_at_threads<frame_of>>::install(module, nullptr, "_current_frames") &&
-        stdlib::Patch<look_at_threads<exception_of>>::install(module, nullptr, "_current_exceptions");
+    PyObject* module = import_module("sys");
+    const stdlib::Replacement both[] = {
+        stdlib::Patch<look_at_threads<frame_of>>::replacement(nullptr, "_current_frames"),
+        stdlib::Patch<look_at_threads<exception_of>>::replacement(nullptr, "_current_exceptions")};
+    const bool installed = module && stdlib::replace_all(module, both);
     Py_XDECREF(module);
     return installed;
 }
