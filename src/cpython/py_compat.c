@@ -8,6 +8,9 @@
 #include "internal/pycore_interp.h"
 #include "internal/pycore_pystate.h"
 #include "opcode_ids.h"
+
+#include <sched.h>
+
 #if PY_VERSION_HEX >= 0x030e0000
 #include "internal/pycore_interpframe.h"
 #endif
@@ -173,6 +176,27 @@ int smarm_test_pending_calls(void) {
     if (smarm_add_pending_call(PyInterpreterState_Get(), note_call, &called, 1) && smarm_make_pending_calls() != 0)
         return -1;
     return called;
+}
+
+int smarm_visit_thread_states(PyInterpreterState* interpreter, int (*visit)(PyThreadState*, void*), void* argument) {
+    PyMutex* all = &_PyRuntime.interpreters.mutex;
+    uint8_t unlocked = _Py_UNLOCKED;
+    int answer = 0;
+    /* PyMutex_Lock would give the GIL up to wait and could have the lock while it waits for the GIL, whose holder may wait for this
+     * lock without giving it up (HEAD_LOCK, in PyThreadState_New). It is held for short. */
+    while (!_Py_atomic_compare_exchange_uint8(&all->_bits, &unlocked, _Py_LOCKED)) {
+        unlocked = _Py_UNLOCKED;
+        sched_yield();
+    }
+    for (PyThreadState* state = interpreter->threads.head; state && answer == 0; state = state->next) answer = visit(state, argument);
+    PyMutex_Unlock(all);
+    return answer;
+}
+
+PyObject* smarm_handled_exception(const PyThreadState* state) {
+    const _PyErr_StackItem* item = state->exc_info;
+    while (item && (!item->exc_value || item->exc_value == Py_None)) item = item->previous_item;
+    return item ? item->exc_value : NULL;
 }
 
 PyThreadState** smarm_pending_handler(PyInterpreterState* interpreter) {
