@@ -68,6 +68,17 @@ bool find_library() {
 
 }  // namespace stdlib_locks
 
+bool may_cut_lock(const Actor& actor) noexcept {
+    if (actor.requests.unwinds_by_kill()) return false;
+    PyCodeObject* code = nullptr;
+    int instruction = -1;
+    if (!smarm_current_code(PyThreadState_GetUnchecked(), &code, &instruction)) return true;
+    const bool restores = PyUnicode_EqualToUTF8(code->co_name, "_acquire_restore") &&
+                          stdlib_locks::is_lock_module(code);
+    Py_DECREF(code);
+    return !restores;
+}
+
 void note_acquired() noexcept {
     PyThreadState* state = PyThreadState_GetUnchecked();
     PyCodeObject* code = nullptr;

@@ -1,6 +1,7 @@
 // ssl sockets: the C object behind one is used with the socket in non-blocking mode, so that it says what it waits for (as
 // exceptions) instead of waiting; the mode is put back before the actor parks, since others may use the socket meanwhile.
 #include "interp/stdlib_socket_wait.h"
+#include "smarm/interp/py_rider.h"
 
 namespace smarm::stdlib {
 namespace {
@@ -80,6 +81,10 @@ PyObject* park_instead(const Original& original, PyObject* self, PyObject* const
     PyObject* socket = PyObject_GetAttrString(self, "owner");
     const Mode mode = mode_of(socket);
     PyErr_Clear();
+    if (mode.parks && !pass_point(*this_actor())) {
+        Py_XDECREF(socket);
+        return nullptr;
+    }
     PyObject* result = mode.parks ? call_parking(original, self, values, count, names, socket, mode)
                                   : original.call(self, values, count, names);
     Py_XDECREF(socket);

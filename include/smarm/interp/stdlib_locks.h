@@ -23,6 +23,8 @@
 
 #include <memory>
 
+#include "smarm/interp/py_rider.h"
+
 namespace smarm {
 
 // Patches the process's method tables; later calls do nothing. The main interpreter must be attached.
@@ -35,6 +37,17 @@ void note_acquired() noexcept;
 // the instruction that took a lock or that enters a `with` block, or in code of the standard library that keeps them by hand
 // (threading, queue, importlib and the like). Safe points must not raise here but come back; they may switch. `state` must be attached.
 bool is_in_lock_code(PyThreadState* state) noexcept;
+
+// Whether the actor, of which something is requested, may be cut short while it takes a lock. Not where its caller would then
+// give away a lock that it does not have: a killed actor that unwinds, and threading.Condition, which takes its lock back.
+bool may_cut_lock(const Actor& actor) noexcept;
+
+// As pass_point, for a call that takes a lock.
+inline bool pass_lock_point(const Actor& actor) {
+    if (__builtin_expect(!actor.requests.any(), 1) || !actor.requests.deliverable() || !may_cut_lock(actor)) return true;
+    raise_exit();
+    return false;
+}
 
 class StdlibLocks {
 public:

@@ -59,7 +59,7 @@ TEST_CASE(
         });
         pass_turn();
         condition.notify(1);
-        scheduler().request_exit(first);
+        request_exit(first);
         join(first);
         join(second);
         CHECK(notified == 1);

@@ -67,7 +67,7 @@ TEST_CASE("the end of an actor gives back all that it had, also when it is ended
         const Pid second = spawn_here([&] { CHECK(semaphore->acquire(kNever) == Status::ok); });
         pass_turn();
         semaphore->release();  // the first's, which cannot use it
-        scheduler().request_exit(first);
+        request_exit(first);
         join(second);
         CHECK(semaphore->available() == 1);
         semaphore->release();
