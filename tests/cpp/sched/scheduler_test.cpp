@@ -419,7 +419,7 @@ TEST_CASE("a scheduler that never ran gives back its actors and their messages")
         builder.attach(make_shared_ref<Witness>(alive));
         OwnedParcel parcel = builder.finish();
         CHECK(never_run->send(pid, parcel) == Sent::yes);
-        CHECK(cancel(never_run->scheduler(), pid, Duration::zero()));
+        CHECK(cancel(*never_run, pid, Duration::zero()));
         CHECK(alive == 2);
     }
     CHECK(alive == 0);
