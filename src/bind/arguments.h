@@ -4,8 +4,8 @@
 #include <Python.h>
 
 #include "smarm/base/clock.h"
+#include "smarm/codec/codec.h"
 #include "smarm/interp/interpreter_state.h"
-#include "smarm/interp/py_rider.h"
 #include "smarm/sched/worker.h"
 #include "smarm/wait/channel.h"
 

@@ -12,7 +12,7 @@
 #include "smarm/interp/errors.h"
 #include "smarm/interp/pid_type.h"
 #include "smarm/interp/py_actor.h"
-#include "smarm/interp/py_rider.h"
+#include "smarm/interp/point.h"
 #include "smarm/runtime/portal.h"
 #include "smarm/runtime/runtime.h"
 #include "smarm/sched/signals.h"
@@ -134,7 +134,7 @@ PyObject* portal_send(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
     if (count != 3) return PyErr_Format(PyExc_TypeError, "_portal_send() takes 3 arguments");
     if (!read_run(arguments[0], run)) return nullptr;
     InterpreterState& state = *interpreter_state();
-    OwnedParcel parcel = state.codec.encode(arguments[2], "message");
+    OwnedParcel parcel = state.codec->encode(arguments[2], "message");
     if (!parcel) return nullptr;
     const RuntimeVisit visit(run);
     Pid pid;

@@ -7,7 +7,7 @@
 #include "smarm/interp/errors.h"
 #include "smarm/interp/pid_type.h"
 #include "smarm/interp/py_actor.h"
-#include "smarm/interp/py_rider.h"
+#include "smarm/interp/point.h"
 
 namespace smarm::bind {
 namespace {

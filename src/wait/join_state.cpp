@@ -36,7 +36,8 @@ Status JoinState::join(Instant deadline) noexcept {
         const Parked parked = worker.park(WaitReason::join, deadline);
         gate_.lock();
         joiners_.leave(waiter);
-        if (parked.woken() || kind_ != OutcomeKind::running) continue;
+        // A join takes nothing: how the actor ended is there for the next one.
+        if (!parked.requested && (!parked.timed_out || kind_ != OutcomeKind::running)) continue;
         gate_.unlock();
         return parked.requested ? Status::exit_requested : Status::timed_out;
     }

@@ -12,7 +12,7 @@
 #include <Python.h>
 
 #include "smarm/base/sync.h"
-#include "smarm/interp/py_swap.h"
+#include "smarm/cpython/py_swap.h"
 #include "smarm/sched/rider.h"
 #include "smarm/sched/worker.h"
 
@@ -69,13 +69,5 @@ private:
 // Takes what is requested of the running actor and sets its exception: ActorExit, Cancelled for a CancelScope, what
 // set_exit_exception gave for a signal. Something must be requested. Returns nullptr.
 PyObject* raise_exit();
-
-// A cancellation point of the running actor: the beginning of a call that may wait, before anything is taken or given. False: an
-// exception is set, and the call returns.
-inline bool pass_point(const Actor& actor) {
-    if (__builtin_expect(!actor.requests.any(), 1) || !actor.requests.deliverable()) return true;
-    raise_exit();
-    return false;
-}
 
 }  // namespace smarm

@@ -85,12 +85,16 @@ TEST_CASE("a timeout leaves the queue, and the others keep their turns") {
     });
 }
 
-TEST_CASE("an actor that is asked to exit as it gets the mutex hands it on") {
+TEST_CASE("an actor that is asked to exit as it gets the mutex has it; the exit waits") {
     Alone alone;
     alone.run([] {
         auto mutex = make_shared_ref<Mutex>();
         REQUIRE(mutex->acquire(kNever) == Status::ok);
-        const Pid first = spawn_here([&] { CHECK(mutex->acquire(kNever) == Status::exit_requested); });
+        const Pid first = spawn_here([&] {
+            CHECK(mutex->acquire(kNever) == Status::ok);
+            CHECK(park() == Wake::exit_requested);
+            CHECK(mutex->release());
+        });
         int got = 0;
         const Pid second = spawn_here([&] {
             got += mutex->acquire(kNever) == Status::ok;
