@@ -143,7 +143,8 @@ PyObject* shield(PyObject*, PyObject* enter) {
         Py_RETURN_NONE;
     }
     self.requests.lower_shield();
-    // What was held back takes effect at the end of the outermost section.
+    // What ends the actor takes effect at the end of the outermost section; the end of a block waits for the next point.
+    if (self.requests.first() == Request::scope) Py_RETURN_NONE;
     return pass_point(self) ? Py_NewRef(Py_None) : nullptr;
 }
 

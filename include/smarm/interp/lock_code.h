@@ -21,7 +21,8 @@ void note_acquired() noexcept;
 bool is_in_lock_code(PyThreadState* state) noexcept;
 
 // Whether the actor, of which something is requested, may be cut short while it takes a lock. Not where its caller would then
-// give away a lock that it does not have: a killed actor that unwinds, and threading.Condition, which takes its lock back.
+// give away a lock that it does not have, or would not give back what others wait for: a killed actor that unwinds, and code of
+// the standard library that does not wait, as threading.Semaphore.release and what takes a Condition's lock back.
 bool may_cut_lock(const Actor& actor) noexcept;
 
 }  // namespace smarm
