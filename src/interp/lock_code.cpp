@@ -9,6 +9,7 @@
 
 #include "cpython/py_compat.h"
 #include "smarm/actor/actor.h"
+#include "smarm/interp/imports.h"
 
 namespace smarm {
 namespace {
@@ -94,8 +95,7 @@ bool takes_lock_to_wait(PyThreadState* state) {
 }  // namespace
 
 bool find_library() {
-    PyObject* os = PyImport_ImportModule("os");
-    PyObject* file = os ? PyObject_GetAttrString(os, "__file__") : nullptr;
+    PyObject* file = import_attribute("os", "__file__");
     const char* text = file && PyUnicode_Check(file) ? PyUnicode_AsUTF8(file) : nullptr;
     if (text) {
         library_directory = text;
@@ -104,7 +104,6 @@ bool find_library() {
         PyErr_Clear();  // a library that is not in files: its frozen modules are known by name
     }
     Py_XDECREF(file);
-    Py_XDECREF(os);
     return !PyErr_Occurred();
 }
 
