@@ -154,6 +154,10 @@ class StartFailed(SupervisorError):
         self.reason = reason
 
 
+class StartIgnored(SmarmError):
+    """The server's ``init`` returned ``Server.IGNORE``: it was not to be started, which is no failure."""
+
+
 class NotRegistered(NotThere, LookupError):
     """No living actor has that name."""
 

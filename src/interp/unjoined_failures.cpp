@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include "smarm/interp/failure_report.h"
 #include "smarm/interp/interpreter_state.h"
 #include "smarm/interp/py_actor.h"
 #include "smarm/sched/scheduler.h"

@@ -95,11 +95,7 @@ bool Scheduler::take_unstarted(Worker& worker) noexcept {
     unstarted_.fetch_sub(1, memory_order_seq_cst);
     MpscNode* early = table_.settle(*actor, static_cast<int>(worker.index()));
     worker.adopt(*actor);
-    while (early) {
-        auto* post = static_cast<Post*>(early);
-        early = early->next;  // before deliver: it may free the post or post it again
-        post->deliver(*post);
-    }
+    for_each_post(early, [&worker](Post& post) { post.arrive(worker); });
     return true;
 }
 
