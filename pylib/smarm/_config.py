@@ -191,12 +191,12 @@ class Runtime:
             from smarm._errors import EndOfLoad
 
             raise EndOfLoad
-        if _core.worker_index() is not None:
-            _refuse_inner_run(sys._getframe(1))
         host = sys.modules.get("smarm._host")
         if host is not None and host.top_level_is_free():
             result: Result = host.run_in_top_level(self, main, args)
         else:
+            if _core.worker_index() is not None:
+                _refuse_inner_run(sys._getframe(1))
             result = _core._run(main, args, tuple(self.options.values()), _main.is_shipped_by_value())
         return result
 
