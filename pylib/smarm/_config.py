@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import types
     from collections.abc import Callable
-    from typing import Any, TypedDict, Unpack
+    from typing import Any, NoReturn, TypedDict, Unpack
 
     class RunOptions(TypedDict, total=False):
         """The keyword arguments of ``run``; None: as if it were not given."""
@@ -148,7 +148,7 @@ def resolve(given: dict[str, Any]) -> dict[str, int | float]:
     return values
 
 
-def _refuse_inner_run(frame: types.FrameType | None) -> None:
+def _refuse_inner_run(frame: types.FrameType | None) -> NoReturn:
     """Raise AlreadyRunning for a call of ``run`` by an actor; say which module calls it when it is imported."""
     from smarm._errors import AlreadyRunning
 
@@ -194,6 +194,8 @@ class Runtime:
         host = sys.modules.get("smarm._host")
         if host is not None and host.top_level_is_free():
             result: Result = host.run_in_top_level(self, main, args)
+        elif _core.worker_index() is not None:
+            _refuse_inner_run(sys._getframe(1))
         else:
             if _core.worker_index() is not None:
                 _refuse_inner_run(sys._getframe(1))

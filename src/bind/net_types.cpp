@@ -15,6 +15,7 @@
 #include "bind/arguments.h"
 #include "bind/io_functions.h"
 #include "smarm/interp/errors.h"
+#include "smarm/interp/imports.h"
 
 namespace smarm::bind {
 namespace {
@@ -255,15 +256,13 @@ PyObject* connection_unread(PyObject* self, PyObject* data) {
 
 // Calls smarm._reading.<name>(self, ...).
 PyObject* call_reading(const char* name, PyObject* self, PyObject* arguments, PyObject* keywords) {
-    PyObject* module = PyImport_ImportModule("smarm._reading");
-    PyObject* function = module ? PyObject_GetAttrString(module, name) : nullptr;
+    PyObject* function = import_attribute("smarm._reading", name);
     PyObject* first = function ? PyTuple_Pack(1, self) : nullptr;
     PyObject* all = first ? PySequence_Concat(first, arguments) : nullptr;
     PyObject* result = all ? PyObject_Call(function, all, keywords) : nullptr;
     Py_XDECREF(all);
     Py_XDECREF(first);
     Py_XDECREF(function);
-    Py_XDECREF(module);
     return result;
 }
 
