@@ -12,6 +12,7 @@
 #include "bind/spawn.h"
 #include "interp/method_table.h"
 #include "smarm/interp/errors.h"
+#include "smarm/interp/failure_report.h"
 #include "smarm/interp/pid_type.h"
 #include "smarm/interp/py_actor.h"
 #include "smarm/interp/py_rider.h"

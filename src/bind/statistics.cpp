@@ -4,6 +4,7 @@
 
 #include <pybind11/pybind11.h>
 
+#include "smarm/base/process_memory.h"
 #include "smarm/interp/blocking_pool.h"
 #include "smarm/interp/errors.h"
 #include "smarm/interp/interpreter_state.h"
@@ -74,6 +75,7 @@ py::dict buffers() {
 
 py::object statistics() {
     Scheduler& scheduler = running_scheduler();
+    const ProcessMemory memory = process_memory();
     py::list workers;
     for (unsigned i = 0; i < scheduler.options().workers; ++i) {
         Worker* worker = scheduler.worker(i);
@@ -95,7 +97,9 @@ py::object statistics() {
     }
     return py::dict(py::arg("workers") = workers, py::arg("actors") = scheduler.table().alive(),
                     py::arg("dead_letters") = scheduler.dead_letters(),
-                    py::arg("max_workers") = scheduler.options().workers, py::arg("buffers") = buffers());
+                    py::arg("max_workers") = scheduler.options().workers,
+                    py::arg("resident_bytes") = memory.resident_bytes,
+                    py::arg("page_table_bytes") = memory.page_table_bytes, py::arg("buffers") = buffers());
 }
 
 py::object processes() {

@@ -14,7 +14,7 @@ class Simulation;
 
 struct RuntimeConfig {
     unsigned workers;
-    std::size_t stack_size;  // 0: the Python version's default
+    std::size_t stack_size;
     std::size_t main_stack_size;
     std::size_t warm_stacks;
     Duration shutdown_timeout;
