@@ -6,17 +6,17 @@ namespace smarm::bind {
 namespace {
 
 PyObject* begin_load(PyObject*, PyObject*) {
-    if (Actor* actor = this_actor()) actor->loading_main = true;
+    if (Actor* actor = this_actor()) actor->requests.begin_load();
     Py_RETURN_NONE;
 }
 
 PyObject* is_loading(PyObject*, PyObject*) {
     Actor* actor = this_actor();
-    return PyBool_FromLong(actor && actor->loading_main);
+    return PyBool_FromLong(actor && actor->requests.loads_script());
 }
 
 PyObject* end_load(PyObject*, PyObject*) {
-    if (Actor* actor = this_actor()) actor->loading_main = false;
+    if (Actor* actor = this_actor()) actor->requests.end_load();
     Py_RETURN_NONE;
 }
 

@@ -7,6 +7,7 @@
 #include "smarm/interp/pid_type.h"
 #include "smarm/runtime/runtime.h"
 #include "smarm/runtime/signals.h"
+#include "smarm/sched/signals.h"
 
 namespace smarm::bind {
 namespace {
@@ -45,7 +46,8 @@ PyObject* reconfigure(PyObject*, PyObject* arguments) {
 
 PyObject* request_exit(PyObject*, PyObject* pid) {
     if (!is_pid(*interpreter_state(), pid)) return PyErr_Format(PyExc_TypeError, "_request_exit() needs a Pid");
-    return PyBool_FromLong(Runtime::current()->scheduler().request_exit(pid_value(pid)));
+    Scheduler& scheduler = Runtime::current()->scheduler();
+    return PyBool_FromLong(cancel(scheduler, pid_value(pid), scheduler.options().interrupt_after));
 }
 
 // For the command smarm, see pylib/smarm/_command.py.

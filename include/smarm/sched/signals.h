@@ -63,8 +63,11 @@ bool send_reply(Pid from, Pid caller, MonitorRef ref, OwnedParcel payload);
 // that pid.
 bool send_order(Pid from, Pid to, OwnedParcel payload);
 
-// Sends an exit signal. kind killed cannot be trapped. False: nobody has that pid.
-bool send_exit(Pid from, Pid to, Ref<ExitReason> reason);
+// Sends an exit signal. kind killed cannot be trapped. False: nobody has that pid. `patience`: how long the actor may compute
+// on when it is to be unwound, see Worker::request_exit.
+bool send_exit(Pid from, Pid to, Ref<ExitReason> reason, Duration patience);
+// Asks an actor to exit, whether it traps exits or not, as killed, once. Any thread. False: nobody has that pid, or no memory.
+bool cancel(Scheduler& scheduler, Pid to, Duration patience) noexcept;
 
 // Tells links and watchers of an actor that has ended. On its worker, after its pid was released.
 void announce_end(Actor& actor) noexcept;
