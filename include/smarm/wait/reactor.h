@@ -7,7 +7,9 @@
 // Fds:     several waits on one fd, for reading and for writing, share one epoll registration; all that match an event
 //          fire, in the order of add(). The reactor never owns an fd. forget(fd) must be called before an fd is closed:
 //          it fires all its waits with Ready::closed. An event that was under way for a wait which has ended never
-//          fires a newer one of another registration, even of the same fd number.
+//          fires a newer one of another registration, even of the same fd number. A file that leaves its number otherwise
+//          (closed by C code, dup2) is found out: when the next wait for the number comes, before an event of it fires, and
+//          within a second in any case; its waits get Ready::closed.
 // Owned:   whoever decides when an fd is closed keeps an OwnedFd; its waits share one edge-triggered registration that
 //          outlives them, so that a wait costs no system call, and it is told whether reading is worth a try.
 // Ready:   means "try now": another reader of the same fd may have been faster, so be prepared for EAGAIN.
