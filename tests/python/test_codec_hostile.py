@@ -123,7 +123,7 @@ def test_mutated_encodings(data: bytes, edits: list[tuple[str, int, int, int]]) 
 
 def read_tags() -> dict[str, bytes]:
     """Returns the tags by name, as the C++ header counts them."""
-    header = (pathlib.Path(__file__).parents[2] / "src/interp/codec_format.h").read_text()
+    header = (pathlib.Path(__file__).parents[2] / "src/codec/format.h").read_text()
     table = re.search(r"enum class Tag[^{]*{(.*?)};", header, re.DOTALL)
     assert table
     names = re.findall(r"\w+", re.sub(r"//.*", "", table[1]))
