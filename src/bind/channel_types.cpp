@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "bind/arguments.h"
+#include "interp/copied_as_itself.h"
 #include "smarm/codec/codec.h"
 #include "smarm/interp/errors.h"
 #include "smarm/interp/py_actor.h"
@@ -187,6 +188,7 @@ PyObject* sender_close(PyObject* self, PyObject* const* arguments, Py_ssize_t co
 }
 
 PyMethodDef sender_methods[] = {
+    SMARM_COPIED_AS_ITSELF,
     {"send", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(sender_send)), METH_FASTCALL | METH_KEYWORDS,
      "send($self, value, /, timeout=None)\n--\n\nPut a value into the channel.\n\nParks the actor while a bounded "
      "channel is full, "
@@ -261,6 +263,7 @@ PyObject* receiver_close(PyObject* self, PyObject* const* arguments, Py_ssize_t 
 }
 
 PyMethodDef receiver_methods[] = {
+    SMARM_COPIED_AS_ITSELF,
     {"recv", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(receiver_recv)), METH_FASTCALL | METH_KEYWORDS,
      "recv($self, /, timeout=None)\n--\n\nTake the oldest value; park the actor until there is one.\n\nRaises Closed "
      "when the channel "

@@ -150,6 +150,7 @@ void Worker::request_preemption(std::uint64_t turn) noexcept {
 }
 
 Wake Worker::at_safe_point(bool may_preempt, bool may_exit) noexcept {
+    asked_.store(false, memory_order_relaxed);
     if (!inbox_.empty()) drain_inbox();
     if (stop_requested_.load(memory_order_relaxed)) stop_step();
     if (may_exit && take_exit_request()) return Wake::exit_requested;

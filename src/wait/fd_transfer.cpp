@@ -14,6 +14,7 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "smarm/base/own_descriptor.h"
 #include "smarm/wait/fd.h"
 
 namespace smarm {
@@ -36,7 +37,7 @@ int open_twin(int fd, const struct stat& status, int mode) noexcept {
     if (!terminal && !S_ISFIFO(status.st_mode)) return -1;
     char path[32];
     std::snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    return open(path, mode | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    return as_own_descriptor(open(path, mode | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
 }
 
 // For an fd whose kind has refused the promise not to wait (RWF_NOWAIT).

@@ -31,6 +31,7 @@
 #include <unistd.h>
 
 #include "smarm/base/assert.h"
+#include "smarm/base/own_descriptor.h"
 
 namespace smarm {
 namespace {
@@ -289,8 +290,8 @@ Reactor::~Reactor() {
 
 int Reactor::start() noexcept {
     SMARM_ASSERT(impl_->epoll_fd < 0, "a reactor can be started once");
-    const int epoll = epoll_create1(EPOLL_CLOEXEC);
-    const int wake = epoll < 0 ? -1 : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    const int epoll = as_own_descriptor(epoll_create1(EPOLL_CLOEXEC));
+    const int wake = epoll < 0 ? -1 : as_own_descriptor(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     epoll_event event{};
     event.events = EPOLLIN | EPOLLET;
     event.data.u64 = kWakeKey;
