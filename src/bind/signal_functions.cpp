@@ -5,23 +5,13 @@
 #include <new>
 
 #include "smarm/interp/errors.h"
+#include "smarm/interp/imports.h"
 #include "smarm/interp/pid_type.h"
 #include "smarm/interp/py_actor.h"
 #include "smarm/interp/py_rider.h"
 
 namespace smarm::bind {
 namespace {
-
-// Calls smarm._signals.<name>(arguments). Steals `arguments`.
-PyObject* call_signals(const char* name, PyObject* arguments) {
-    PyObject* module = arguments ? PyImport_ImportModule("smarm._signals") : nullptr;
-    PyObject* type = module ? PyObject_GetAttrString(module, name) : nullptr;
-    PyObject* result = type ? PyObject_CallObject(type, arguments) : nullptr;
-    Py_XDECREF(type);
-    Py_XDECREF(module);
-    Py_XDECREF(arguments);
-    return result;
-}
 
 // Runs `action(self, pid)` for a function that takes one address.
 template <class Action>
@@ -175,16 +165,17 @@ PyObject* register_name(PyObject*, PyObject* const* arguments, Py_ssize_t count)
     Scheduler& scheduler = worker->scheduler();
     if (count == 2 && !read_address(*interpreter_state(), scheduler, arguments[1], pid)) return nullptr;
     try {
-        bool taken = false;
-        // Under the pin the actor cannot be reaped, so its worker sees the flag before it looks for names to drop.
-        const bool alive = scheduler.table().pinned(pid, [&](Actor& actor, int) {
-            taken = !scheduler.registry().add(name, pid);
-            if (!taken) actor.registered.store(true, memory_order_release);
-        });
+        // Its worker ends the pid first, sees the mark then, and drops the names: one that comes later finds the pid ended.
+        bool alive = scheduler.table().mark_registered(pid);
+        const bool added = alive && scheduler.registry().add(name, pid);
+        if (added && scheduler.table().find_home(pid) == ActorTable::kNobody) {
+            scheduler.registry().drop_all(pid);
+            alive = false;
+        }
         if (!alive)
             return raise_error("NotRegistered", "<pid %u.%u> cannot be registered: it has ended", pid.index,
                                pid.generation);
-        if (taken) {
+        if (!added) {
             PyErr_Format(PyExc_ValueError, "the name %R is taken by another actor", arguments[0]);
             return nullptr;
         }
@@ -215,20 +206,18 @@ PyObject* whereis(PyObject*, PyObject* name) {
 }  // namespace
 
 PyObject* make_ref(MonitorRef ref) {
-    return call_signals("Ref", Py_BuildValue("(K)", static_cast<unsigned long long>(ref)));
+    return call_imported("smarm._signals", "Ref", Py_BuildValue("(K)", static_cast<unsigned long long>(ref)));
 }
 
 namespace {
 
 // Signal.Exit, Signal.Panic or Signal.Timeout. Steals `arguments`.
 PyObject* make_child_signal(const char* name, PyObject* arguments) {
-    PyObject* module = arguments ? PyImport_ImportModule("smarm._signals") : nullptr;
-    PyObject* all = module ? PyObject_GetAttrString(module, "Signal") : nullptr;
+    PyObject* all = arguments ? import_attribute("smarm._signals", "Signal") : nullptr;
     PyObject* type = all ? PyObject_GetAttrString(all, name) : nullptr;
     PyObject* result = type ? PyObject_CallObject(type, arguments) : nullptr;
     Py_XDECREF(type);
     Py_XDECREF(all);
-    Py_XDECREF(module);
     Py_XDECREF(arguments);
     return result;
 }
@@ -241,11 +230,12 @@ PyObject* make_notice(const Notice& notice) {
     PyObject* reason = reason_to_python(*notice.reason);
     if (!reason) return nullptr;
     PyObject* pid = notice.pid ? make_pid(notice.pid) : Py_NewRef(Py_None);
-    if (notice.kind == Notice::Kind::exit) return call_signals("Exit", Py_BuildValue("(NN)", pid, reason));
+    if (notice.kind == Notice::Kind::exit)
+        return call_imported("smarm._signals", "Exit", Py_BuildValue("(NN)", pid, reason));
     if (notice.kind == Notice::Kind::child_ended)
         return make_child_signal(notice.reason->kind() == ExitKind::failed ? "Panic" : "Exit",
                                  Py_BuildValue("(NN)", pid, reason));
-    return call_signals("Down", Py_BuildValue("(NNN)", make_ref(notice.ref), pid, reason));
+    return call_imported("smarm._signals", "Down", Py_BuildValue("(NNN)", make_ref(notice.ref), pid, reason));
 }
 
 bool read_address(const InterpreterState& state, Scheduler& scheduler, PyObject* address, Pid& pid) {

@@ -5,6 +5,7 @@
 #include "codec/decoder.h"
 #include "codec/encoder.h"
 #include "codec/impl.h"
+#include "smarm/interp/imports.h"
 
 namespace smarm {
 
@@ -125,7 +126,7 @@ bool Cache::prepare() {
         if (!*name.place) *name.place = Handle(PyUnicode_InternFromString(name.text));
         if (!*name.place) return false;
     }
-    Handle copyreg(PyImport_ImportModule("copyreg"));
+    Handle copyreg(import_module("copyreg"));
     if (!copyreg) return false;
     auto* object = reinterpret_cast<PyObject*>(&PyBaseObject_Type);
     const struct {

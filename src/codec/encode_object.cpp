@@ -3,6 +3,7 @@
 #include <iterator>
 
 #include "codec/encoder.h"
+#include "smarm/interp/imports.h"
 
 namespace smarm::codec {
 namespace {
@@ -136,8 +137,7 @@ int Encoder::is_made_by_new(PyTypeObject* type) {
     PyTypeObject* metaclass = Py_TYPE(type);
     if (metaclass->tp_call == PyType_Type.tp_call) return type->tp_init == PyBaseObject_Type.tp_init;
     // The call of an Enum class with a value is Enum.__new__, which looks for the member.
-    Handle module(PyImport_ImportModule("enum"));
-    Handle enum_type(module ? PyObject_GetAttrString(module.get(), "EnumType") : nullptr);
+    Handle enum_type(import_attribute("enum", "EnumType"));
     Handle call(enum_type ? PyObject_GetAttrString(enum_type.get(), "__call__") : nullptr);
     Handle name(call ? PyUnicode_InternFromString("__call__") : nullptr);
     return name ? has_attribute(metaclass, name.get(), call.get()) : -1;
@@ -147,8 +147,7 @@ int Encoder::is_made_by_new(PyTypeObject* type) {
 int Encoder::is_named_zone(PyObject* value, PyObject* callable) {
     if (!PyCFunction_Check(callable) || PyCFunction_GET_SELF(callable) != reinterpret_cast<PyObject*>(Py_TYPE(value)))
         return 0;
-    Handle module(PyImport_ImportModule("zoneinfo"));
-    Handle zone(module ? PyObject_GetAttrString(module.get(), "ZoneInfo") : nullptr);
+    Handle zone(import_attribute("zoneinfo", "ZoneInfo"));
     return zone ? PyObject_IsInstance(value, zone.get()) : -1;
 }
 

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include "smarm/interp/blocking_pool.h"
+#include "smarm/interp/imports.h"
 #include "stdlib/socket_wait.h"
 
 namespace smarm::stdlib {
@@ -66,7 +67,7 @@ PyObject* first_host(PyObject* found) {
 }
 
 PyObject* host_of_name(PyObject* name, int family) {
-    PyObject* module = PyImport_ImportModule("_socket");
+    PyObject* module = import_module("_socket");
     // As CPython's own connect() asks for it.
     PyObject* arguments = module ? Py_BuildValue("(OOiiii)", name, Py_None, family, SOCK_DGRAM, 0, 0) : nullptr;
     PyObject* found = arguments ? look_up_parking(module, "getaddrinfo", arguments) : nullptr;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "smarm/interp/imports.h"
 #include "smarm/interp/py_rider.h"
 #include "smarm/wait/wait_queue.h"
 #include "stdlib/socket_wait.h"
@@ -204,7 +205,7 @@ void install_queue(PyObject* module) {
 }  // namespace stdlib
 
 bool install_stdlib_threads() {
-    PyObject* module = PyImport_ImportModule("_thread");
+    PyObject* module = import_module("_thread");
     // Started threads first: who joins must be woken.
     const bool installed = module &&
                            stdlib::Patch<stdlib::start_thread>::install(module, nullptr, "start_joinable_thread") &&
