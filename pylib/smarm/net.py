@@ -62,7 +62,9 @@ def _checked_path(path: str | bytes) -> bytes:
     except UnicodeEncodeError as error:
         raise ValueError(f"{path!r} is no path of a file: {error.reason}") from None
     if not name:
-        raise ValueError("the path of a Unix socket must not be empty: it would name nothing that others can connect to")
+        raise ValueError(
+            "the path of a Unix socket must not be empty: it would name nothing that others can connect to"
+        )
     if b"\0" in name and not name.startswith(b"\0"):
         raise ValueError(f"the path of a Unix socket has no NUL, unless it begins with one (abstract): not {path!r}")
     return name

@@ -139,7 +139,8 @@ bool read_text(PyObject* name, const char* what, std::string& text) {
         text.assign(utf8, static_cast<std::size_t>(size));
     } else if (PyErr_ExceptionMatches(PyExc_UnicodeEncodeError)) {
         PyErr_Clear();
-        PyErr_Format(PyExc_ValueError, "%s must be text that UTF-8 can hold, not %R (it has half a character)", what, name);
+        PyErr_Format(PyExc_ValueError, "%s must be text that UTF-8 can hold, not %R (it has half a character)", what,
+                     name);
     }
     return utf8 != nullptr;
 }

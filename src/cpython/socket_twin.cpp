@@ -13,8 +13,7 @@ namespace {
 // SAFETY: as PySocketSockObject in CPython's Modules/socketmodule.h, the same in 3.13, 3.14 and 3.15: plain data, no references.
 // learn_socket_layout() has compared it with a real object before anybody counts on it.
 struct SocketObject {
-    PyObject_HEAD
-    int fd;
+    PyObject_HEAD int fd;
     int family;
     int type;
     int proto;
@@ -89,6 +88,7 @@ bool is_blocking(PyObject* socket) { return inside(socket).timeout_ns < 0; }
 Mode mode_of(PyObject* socket) {
     const SocketObject& it = inside(socket);
     Mode mode;
+    mode.socket = socket;
     mode.fd = it.fd;
     mode.family = it.family;
     mode.stream = it.type == SOCK_STREAM;
@@ -104,7 +104,8 @@ SocketTwin::SocketTwin(PyObject* socket) {
     twin_ = type->tp_alloc(type, 0);
     if (!twin_) return;
     const std::size_t head = offsetof(SocketObject, fd);
-    std::memcpy(reinterpret_cast<char*>(twin_) + head, reinterpret_cast<char*>(socket) + head, sizeof(SocketObject) - head);
+    std::memcpy(reinterpret_cast<char*>(twin_) + head, reinterpret_cast<char*>(socket) + head,
+                sizeof(SocketObject) - head);
     inside(twin_).timeout_ns = 0;
 }
 

@@ -23,10 +23,11 @@ bool is_socket(PyObject* object);
 
 // A socket's mode.
 struct Mode {
+    PyObject* socket = nullptr;  // borrowed
     int fd = -1;
-    bool parks = false;         // neither closed nor non-blocking
-    bool has_timeout = false;   // the descriptor is non-blocking, and a transfer may be partial
-    bool stream = false;        // knows no messages
+    bool parks = false;            // neither closed nor non-blocking
+    bool has_timeout = false;      // the descriptor is non-blocking, and a transfer may be partial
+    bool stream = false;           // knows no messages
     bool connects_slowly = false;  // connect() waits for the peer
     int family = 0;
     Instant deadline = kNever;  // of a call that begins now

@@ -10,6 +10,7 @@ inline PyObject* copied_as_itself(PyObject* self, PyObject*) { return Py_NewRef(
 }  // namespace smarm
 
 // Rows of a type's methods.
-#define SMARM_COPIED_AS_ITSELF                                  \
-    {"__copy__", ::smarm::copied_as_itself, METH_NOARGS, nullptr}, \
-        {"__deepcopy__", ::smarm::copied_as_itself, METH_O, nullptr}
+#define SMARM_COPIED_AS_ITSELF                                       \
+    {"__copy__", ::smarm::copied_as_itself, METH_NOARGS, nullptr}, { \
+        "__deepcopy__", ::smarm::copied_as_itself, METH_O, nullptr   \
+    }

@@ -50,8 +50,7 @@ std::unique_ptr<Driver> make_reactor() {
 void simulate(Simulation& simulation, SchedulerOptions& options) {
     options.workers = 1;
     options.spin_limit = Duration::zero();
-    options.monitor = {
-        .enabled = false, .time_slice = {}, .stall_threshold = {}, .on_stall = {}, .on_deadlock = {}};
+    options.monitor = {.enabled = false, .time_slice = {}, .stall_threshold = {}, .on_stall = {}, .on_deadlock = {}};
     options.simulation = &simulation;
     options.make_driver = [&simulation]() -> std::unique_ptr<Driver> {
         auto reactor = std::make_unique<SimulatedReactor>(simulation);

@@ -181,7 +181,6 @@ bool open_pipe() {
     return false;
 }
 
-
 // The thread of another process that hears of signals as ours does, or 0.
 int find_watcher(int pid) {
     std::error_code error;

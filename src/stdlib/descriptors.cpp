@@ -28,10 +28,8 @@ Scheduler* own_scheduler() { return this_worker() ? &this_worker()->scheduler() 
 template <class CloseIt>
 int run_detached(CloseIt close_it) {
     int error = 0;
-    Py_BEGIN_ALLOW_THREADS
-    error = close_it();
-    Py_END_ALLOW_THREADS
-    return error;
+    Py_BEGIN_ALLOW_THREADS error = close_it();
+    Py_END_ALLOW_THREADS return error;
 }
 
 PyObject* none_or_raise(int error) {
@@ -42,7 +40,8 @@ PyObject* none_or_raise(int error) {
 
 // ---- os ------------------------------------------------------------------------------------------------------------------------------
 
-PyObject* close_number(const Original& original, PyObject* self, PyObject* const* values, Py_ssize_t count, PyObject* names) {
+PyObject* close_number(const Original& original, PyObject* self, PyObject* const* values, Py_ssize_t count,
+                       PyObject* names) {
     const bool one = count + (names ? PyTuple_GET_SIZE(names) : 0) == 1 &&
                      (!names || PyUnicode_EqualToUTF8(PyTuple_GET_ITEM(names, 0), "fd"));
     const int fd = one ? read_fd_argument(values[0]) : -1;
@@ -55,15 +54,15 @@ PyObject* close_number(const Original& original, PyObject* self, PyObject* const
 }
 
 // dup2(fd, fd2, inheritable=True)
-PyObject* duplicate(const Original& original, PyObject* self, PyObject* const* values, Py_ssize_t count, PyObject* names) {
+PyObject* duplicate(const Original& original, PyObject* self, PyObject* const* values, Py_ssize_t count,
+                    PyObject* names) {
     static constexpr const char* kNames[] = {"fd", "fd2", "inheritable"};
     PyObject* given[3] = {};
     bool known = count <= 3;
     for (Py_ssize_t i = 0; known && i < count; ++i) given[i] = values[i];
     for (Py_ssize_t i = 0; known && i < (names ? PyTuple_GET_SIZE(names) : 0); ++i) {
-        const auto name = std::find_if(kNames, kNames + 3, [&](const char* it) {
-            return PyUnicode_EqualToUTF8(PyTuple_GET_ITEM(names, i), it);
-        });
+        const auto name = std::find_if(
+            kNames, kNames + 3, [&](const char* it) { return PyUnicode_EqualToUTF8(PyTuple_GET_ITEM(names, i), it); });
         known = name != kNames + 3 && !given[name - kNames];
         if (known) given[name - kNames] = values[count + i];
     }
@@ -83,7 +82,8 @@ PyObject* duplicate(const Original& original, PyObject* self, PyObject* const* v
     return error ? none_or_raise(error) : PyLong_FromLong(fd);
 }
 
-PyObject* close_range(const Original& original, PyObject* self, PyObject* const* values, Py_ssize_t count, PyObject* names) {
+PyObject* close_range(const Original& original, PyObject* self, PyObject* const* values, Py_ssize_t count,
+                      PyObject* names) {
     if (count == 2 && !names) {
         const int first = read_fd_argument(values[0]);
         const int end = read_fd_argument(values[1]);
@@ -110,7 +110,8 @@ PyObject* send_file_parking(const Original& original, PyObject* self, PyObject* 
         return original.call(self, values, count, names);
     off_t offset = position;
     std::size_t sent = 0;
-    const FdEnd end = send_file(to, from, values[2] == Py_None ? nullptr : &offset, static_cast<std::size_t>(size), sent);
+    const FdEnd end =
+        send_file(to, from, values[2] == Py_None ? nullptr : &offset, static_cast<std::size_t>(size), sent);
     return end.status == FdStatus::ready ? PyLong_FromSize_t(sent) : raise_end(end);
 }
 
@@ -118,7 +119,8 @@ PyObject* send_file_parking(const Original& original, PyObject* self, PyObject* 
 
 Original detach_method;
 
-PyObject* close_socket(const Original& original, PyObject* self, PyObject* const* values, Py_ssize_t count, PyObject* names) {
+PyObject* close_socket(const Original& original, PyObject* self, PyObject* const* values, Py_ssize_t count,
+                       PyObject* names) {
     if (fd_of(self) < 0 || count || names) return original.call(self, values, count, names);
     if (!calling_actor()) {
         abandon_fd(fd_of(self), nullptr);
@@ -133,9 +135,12 @@ PyObject* close_socket(const Original& original, PyObject* self, PyObject* const
     return none_or_raise(error == ECONNRESET ? 0 : error);  // the peer has gone: CPython does not mind either
 }
 
-// The number is somebody else's from now on.
-PyObject* detach_socket(const Original& original, PyObject* self, PyObject* const* values, Py_ssize_t count, PyObject* names) {
-    if (fd_of(self) >= 0) abandon_fd(fd_of(self), calling_actor() ? own_scheduler() : nullptr);
+// The object has the number no longer: its waits end. Those of others go on, as the file stays open; and if the number has become
+// another file's, it is none of this object's business.
+PyObject* detach_socket(const Original& original, PyObject* self, PyObject* const* values, Py_ssize_t count,
+                        PyObject* names) {
+    if (fd_of(self) >= 0 && calling_actor())
+        static_cast<Reactor&>(this_worker()->driver()).end_waits(fd_of(self), self);
     return original.call(self, values, count, names);
 }
 

@@ -22,10 +22,8 @@ PyObject* accept_waiting(const Original& accept, PyObject* self) {
         PyErr_Clear();
         pollfd look{fd_of(self), POLLIN, 0};
         int count = 0;
-        Py_BEGIN_ALLOW_THREADS
-        count = poll(&look, 1, -1);
-        Py_END_ALLOW_THREADS
-        if (count < 0 && errno != EINTR) return PyErr_SetFromErrno(PyExc_OSError);
+        Py_BEGIN_ALLOW_THREADS count = poll(&look, 1, -1);
+        Py_END_ALLOW_THREADS if (count < 0 && errno != EINTR) return PyErr_SetFromErrno(PyExc_OSError);
         if (PyErr_CheckSignals() != 0) return nullptr;
     }
 }
@@ -81,7 +79,7 @@ int finish_connecting(int fd) {
 
 // `error` is errno when the end is ready (0: connected; -1: an exception is set).
 FdEnd connect_parking(PyObject* self, PyObject* address, const Mode& mode, int& error) {
-    FdOpening opening(mode.fd);
+    FdOpening opening(mode.fd, mode.socket);
     for (;;) {
         error = start_connecting(self, address, mode.fd);
         if (error != EAGAIN) break;
@@ -99,7 +97,8 @@ FdEnd connect_parking(PyObject* self, PyObject* address, const Mode& mode, int& 
 }
 
 template <bool raises>
-PyObject* connect(const Original& original, PyObject* self, PyObject* const* values, Py_ssize_t count, PyObject* names) {
+PyObject* connect(const Original& original, PyObject* self, PyObject* const* values, Py_ssize_t count,
+                  PyObject* names) {
     const Mode mode = count == 1 && !names && calling_actor() ? mode_of(self) : Mode();
     if (!mode.parks) return original.call(self, values, count, names);
     PyObject* address = resolved(mode, values[0]);

@@ -58,7 +58,8 @@ PyObject* look_up(const Original& original, PyObject* self, PyObject* const* val
 // The host of what getaddrinfo found first, as a number.
 PyObject* first_host(PyObject* found) {
     PyObject* first = PyList_Check(found) && PyList_GET_SIZE(found) ? PyList_GET_ITEM(found, 0) : nullptr;
-    PyObject* where = first && PyTuple_Check(first) && PyTuple_GET_SIZE(first) == 5 ? PyTuple_GET_ITEM(first, 4) : nullptr;
+    PyObject* where =
+        first && PyTuple_Check(first) && PyTuple_GET_SIZE(first) == 5 ? PyTuple_GET_ITEM(first, 4) : nullptr;
     if (!where || !PyTuple_Check(where) || PyTuple_GET_SIZE(where) == 0) {
         PyErr_SetString(PyExc_OSError, "the name has no address");
         return nullptr;

@@ -22,10 +22,13 @@ struct Signature {
 PyObject* zero() { return PyLong_FromLong(0); }
 PyObject* nothing() { return PyTuple_New(0); }
 
-constexpr Signature kReceive = {{nullptr, nullptr, nullptr}, {nullptr, zero, nullptr}, 1};         // (size, flags)
-constexpr Signature kReceiveInto = {{"buffer", "nbytes", "flags"}, {nullptr, zero, zero}, 2};      // (buffer, nbytes, flags)
-constexpr Signature kReceiveMessage = {{nullptr, nullptr, nullptr}, {nullptr, zero, zero}, 2};     // (size, ancbufsize, flags)
-constexpr Signature kSendMessage = {{nullptr, nullptr, nullptr}, {nullptr, nothing, zero}, 2};     // (buffers, ancdata, flags, address)
+constexpr Signature kReceive = {{nullptr, nullptr, nullptr}, {nullptr, zero, nullptr}, 1};  // (size, flags)
+constexpr Signature kReceiveInto = {
+    {"buffer", "nbytes", "flags"}, {nullptr, zero, zero}, 2};  // (buffer, nbytes, flags)
+constexpr Signature kReceiveMessage = {
+    {nullptr, nullptr, nullptr}, {nullptr, zero, zero}, 2};  // (size, ancbufsize, flags)
+constexpr Signature kSendMessage = {
+    {nullptr, nullptr, nullptr}, {nullptr, nothing, zero}, 2};  // (buffers, ancdata, flags, address)
 
 // The arguments of a call by position; owns them.
 class Arguments {
@@ -107,11 +110,14 @@ bool receive_rest(const Mode& mode, int flags, char* data, std::size_t size, std
     flags = (flags & ~MSG_WAITALL) | MSG_DONTWAIT;
     while (got < size) {
         ssize_t count = 0;
-        const FdEnd end = try_until_taken(mode.fd, Interest::read, mode.deadline, [&] {
-            do count = recv(mode.fd, data + got, size - got, flags);
-            while (count < 0 && errno == EINTR);
-            return count >= 0 || !would_block(errno);
-        });
+        const FdEnd end = try_until_taken(
+            mode.fd, Interest::read, mode.deadline,
+            [&] {
+                do count = recv(mode.fd, data + got, size - got, flags);
+                while (count < 0 && errno == EINTR);
+                return count >= 0 || !would_block(errno);
+            },
+            mode.socket);
         if (end.status != FdStatus::ready) return raise_end(end), false;
         if (count <= 0) return true;
         got += static_cast<std::size_t>(count);
@@ -193,11 +199,10 @@ bool wants_rest(const Mode& mode, const Arguments& arguments, Kind kind) {
 }
 
 template <Kind kind>
-PyObject* receive(const Original& original, PyObject* self, PyObject* const* values, Py_ssize_t count, PyObject* names) {
+PyObject* receive(const Original& original, PyObject* self, PyObject* const* values, Py_ssize_t count,
+                  PyObject* names) {
     constexpr bool into = kind == Kind::into || kind == Kind::message_into;
-    const Signature& signature = is_message(kind)     ? kReceiveMessage
-                                 : kind == Kind::into ? kReceiveInto
-                                                      : kReceive;
+    const Signature& signature = is_message(kind) ? kReceiveMessage : kind == Kind::into ? kReceiveInto : kReceive;
     const Mode mode = calling_actor() ? mode_of(self) : Mode();
     Arguments arguments;
     if (!mode.parks || !arguments.read(signature, values, count, names) || never_waits(mode, arguments.flags()))
@@ -206,8 +211,7 @@ PyObject* receive(const Original& original, PyObject* self, PyObject* const* val
         arguments.replace(0, fixed(arguments.at(0), "recvmsg_into() argument 1 must be an iterable"));
         if (!arguments.at(0)) return nullptr;
     }
-    PyObject* result =
-        call_until_taken(mode, Interest::read, [&] { return call_on_twin(original, self, arguments); });
+    PyObject* result = call_until_taken(mode, Interest::read, [&] { return call_on_twin(original, self, arguments); });
     if (!result || !wants_rest(mode, arguments, kind)) return result;
     return into ? complete_buffers(mode, arguments, result, kind == Kind::message_into)
                 : complete_bytes(mode, arguments, result);
@@ -221,11 +225,14 @@ FdEnd send_rest(const Mode& mode, const Py_buffer& data, int flags, bool partial
     const auto size = static_cast<std::size_t>(data.len);
     do {
         ssize_t count = 0;
-        const FdEnd end = try_until_taken(mode.fd, Interest::write, mode.deadline, [&] {
-            do count = send(mode.fd, bytes + sent, size - sent, flags | MSG_DONTWAIT | MSG_NOSIGNAL);
-            while (count < 0 && errno == EINTR);
-            return count >= 0 || !would_block(errno);
-        });
+        const FdEnd end = try_until_taken(
+            mode.fd, Interest::write, mode.deadline,
+            [&] {
+                do count = send(mode.fd, bytes + sent, size - sent, flags | MSG_DONTWAIT | MSG_NOSIGNAL);
+                while (count < 0 && errno == EINTR);
+                return count >= 0 || !would_block(errno);
+            },
+            mode.socket);
         if (end.status != FdStatus::ready) return end;
         if (count < 0) return {FdStatus::failed, errno};
         sent += static_cast<std::size_t>(count);
@@ -253,7 +260,8 @@ bool read_data(PyObject* const* values, Py_ssize_t count, PyObject* names, Py_bu
 
 // A blocking socket takes all that send() gives it; one with a timeout takes what there is room for.
 template <bool all>
-PyObject* send_data(const Original& original, PyObject* self, PyObject* const* values, Py_ssize_t count, PyObject* names) {
+PyObject* send_data(const Original& original, PyObject* self, PyObject* const* values, Py_ssize_t count,
+                    PyObject* names) {
     Py_buffer data;
     int flags = 0;
     const Mode mode = calling_actor() ? mode_of(self) : Mode();
@@ -295,7 +303,8 @@ PyObject* send_rest_of(const Mode& mode, int flags, PyObject* const* buffers, Py
 }
 
 // sendto(data, address) or sendto(data, flags, address)
-PyObject* send_to(const Original& original, PyObject* self, PyObject* const* values, Py_ssize_t count, PyObject* names) {
+PyObject* send_to(const Original& original, PyObject* self, PyObject* const* values, Py_ssize_t count,
+                  PyObject* names) {
     const Mode mode = calling_actor() ? mode_of(self) : Mode();
     int overflow = 0;
     const bool with_flags = count == 3;
@@ -334,10 +343,10 @@ PyObject* send_message(const Original& original, PyObject* self, PyObject* const
         arguments.replace(3, resolved(mode, arguments.at(3)));
         if (!arguments.at(3)) return nullptr;
     }
-    PyObject* number =
-        call_until_taken(mode, Interest::write, [&] { return call_on_twin(original, self, arguments); });
+    PyObject* number = call_until_taken(mode, Interest::write, [&] { return call_on_twin(original, self, arguments); });
     PyObject* buffers = arguments.at(0);
-    return send_rest_of(mode, arguments.flags(), PySequence_Fast_ITEMS(buffers), PySequence_Fast_GET_SIZE(buffers), number);
+    return send_rest_of(mode, arguments.flags(), PySequence_Fast_ITEMS(buffers), PySequence_Fast_GET_SIZE(buffers),
+                        number);
 }
 
 }  // namespace

@@ -34,12 +34,15 @@ PyObject* raise_end(const FdEnd& end, const char* timed_out = "timed out");
 template <class Attempt>
 PyObject* call_until_taken(const Mode& mode, Interest interest, Attempt attempt) {
     PyObject* result = nullptr;
-    const FdEnd end = try_until_taken(mode.fd, interest, mode.deadline, [&] {
-        result = attempt();
-        if (result || !PyErr_ExceptionMatches(PyExc_BlockingIOError)) return true;
-        PyErr_Clear();
-        return false;
-    });
+    const FdEnd end = try_until_taken(
+        mode.fd, interest, mode.deadline,
+        [&] {
+            result = attempt();
+            if (result || !PyErr_ExceptionMatches(PyExc_BlockingIOError)) return true;
+            PyErr_Clear();
+            return false;
+        },
+        mode.socket);
     return end.status == FdStatus::ready ? result : raise_end(end);
 }
 

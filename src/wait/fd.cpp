@@ -46,18 +46,23 @@ bool has_passed(Instant deadline) noexcept { return deadline != kNever && this_w
 
 }  // namespace
 
-FdOpening::FdOpening(int fd) noexcept
-    : fd_(fd), record_(record_of(fd)), number_(record_ ? fd_openings::opening_in(fd_openings::settled(*record_)) : 0) {}
+FdOpening::FdOpening(int fd, const void* through) noexcept
+    : fd_(fd),
+      record_(record_of(fd)),
+      number_(record_ ? fd_openings::opening_in(fd_openings::settled(*record_)) : 0),
+      through_(through) {}
 
 FdEnd FdOpening::wait(Interest interest, Instant deadline) noexcept {
     if (has_passed(deadline)) return {FdStatus::timed_out};
     if (!record_) return {FdStatus::failed, fd_ < 0 ? EBADF : ENOMEM};
     ParkedWait wait;
+    wait.through = through_;
     wait.opening = join_opening(*record_, *this_worker());
     if (wait.opening != number_) return {FdStatus::closed};
     const FdEnd end = park_for(wait, fd_, interest, deadline);
     // The number may have got another file after the wait was over and before this actor ran.
-    if (end.status == FdStatus::ready && fd_openings::opening_in(fd_openings::settled(*record_)) != number_) return {FdStatus::closed};
+    if (end.status == FdStatus::ready && fd_openings::opening_in(fd_openings::settled(*record_)) != number_)
+        return {FdStatus::closed};
     return end;
 }
 

@@ -123,14 +123,14 @@ std::uint32_t join_opening(FdRecord& record, const Worker& worker) noexcept {
 }  // namespace fd_openings
 
 int close_fd(int fd, Scheduler* scheduler) noexcept {
-    return fd_openings::end_opening(fd, scheduler,
-                                    [fd] { return close(fd) == 0 || errno == EINTR ? 0 : errno; });
+    return fd_openings::end_opening(fd, scheduler, [fd] { return close(fd) == 0 || errno == EINTR ? 0 : errno; });
 }
 
 int replace_fd(int fd, int from, int flags, Scheduler* scheduler) noexcept {
     return fd_openings::end_opening(fd, scheduler, [=] {
         while (dup3(from, fd, flags) < 0) {
-            if (errno != EINTR && errno != EBUSY) return errno;  // EBUSY: somebody opens a file that is to get the number
+            if (errno != EINTR && errno != EBUSY)
+                return errno;  // EBUSY: somebody opens a file that is to get the number
         }
         return 0;
     });

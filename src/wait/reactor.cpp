@@ -82,6 +82,8 @@ struct Reactor::Impl {
     bool is_registered(int fd) noexcept;
     bool retire(FdState& state, int fd) noexcept;
     bool sweep(Instant now) noexcept;
+    template <class Ends>
+    void end_some(int fd, Ends ends) noexcept;
     bool deliver(int fd, std::uint32_t events) noexcept;
     int collect(Duration timeout, bool& fired) noexcept;
     int wait_for_events(Duration timeout) noexcept;
@@ -95,7 +97,7 @@ struct Reactor::Impl {
     std::vector<std::unique_ptr<FdState>> fds;  // indexed by fd; states stay where they are
     Waits firing;                               // of firing_fd, about to fire
     int firing_fd = -1;
-    Instant next_sweep{};  // of the next step
+    Instant next_sweep{};   // of the next step
     std::size_t swept = 0;  // where the last one ended
     epoll_event events[kEventsAtOnce];
 };
@@ -386,23 +388,32 @@ void Reactor::forget(int fd) noexcept {
     impl_->retire(*state, fd);
 }
 
-void Reactor::abandon(int fd, std::uint32_t opening) noexcept {
-    FdState* state = impl_->find(fd);
+// Fires as closed those of the waits on `fd` for which ends(wait) is true.
+template <class Ends>
+void Reactor::Impl::end_some(int fd, Ends ends) noexcept {
+    FdState* state = find(fd);
     if (!state) return;
     Waits closing;
     for (Waits* waits : {&state->readers, &state->writers}) {
         Waits all;
-        Impl::move_all(*waits, all);
+        move_all(*waits, all);
         while (FdWait* wait = all.pop_front()) {
-            // Openings are counted round: the difference tells which came first.
-            const bool before = static_cast<std::int32_t>(wait->opening - opening) < 0;
-            Waits& to = before ? closing : *waits;
+            Waits& to = ends(*wait) ? closing : *waits;
             to.push_back(*wait);
             wait->home_ = &to;
         }
     }
-    impl_->fire_all(closing, Ready::closed);
+    fire_all(closing, Ready::closed);
     if (state->wanted() == 0) state->armed = 0;
+}
+
+void Reactor::abandon(int fd, std::uint32_t opening) noexcept {
+    // Openings are counted round: the difference tells which came first.
+    impl_->end_some(fd, [=](FdWait& wait) { return static_cast<std::int32_t>(wait.opening - opening) < 0; });
+}
+
+void Reactor::end_waits(int fd, const void* through) noexcept {
+    impl_->end_some(fd, [=](FdWait& wait) { return wait.through == through; });
 }
 
 }  // namespace smarm

@@ -55,7 +55,7 @@ struct InterpreterState {
     PyTypeObject* native_types[static_cast<std::size_t>(NativeTypeIndex::count)] = {};
     PyObject* actor_exit = nullptr;       // the exception class
     PyObject* running_threads = nullptr;  // set of their handles: see interp/stdlib_threads.h
-    PyObject* threading_name = nullptr;  // interned: "threading" and two names in it, see interp/py_actor.cpp
+    PyObject* threading_name = nullptr;   // interned: "threading" and two names in it, see interp/py_actor.cpp
     PyObject* trace_hook_name = nullptr;
     PyObject* profile_hook_name = nullptr;
 };

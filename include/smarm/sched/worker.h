@@ -286,7 +286,7 @@ private:
     // Of timers_; relaxed: the monitor may see an old one for one look.
     atomic<Instant::rep> next_timer_{kNever.time_since_epoch().count()};
     atomic<std::uint64_t> preempt_turn_{0};  // the turn that is to end; 0: none
-    atomic<bool> asked_{false};  // by request_answer
+    atomic<bool> asked_{false};              // by request_answer
     atomic<std::uint64_t> slice_turn_{0};    // the turn that slice_start_ is about
     atomic<Instant::rep> slice_start_{0};
     // A time not long ago: an actor that parks is stamped with it, as a look at the clock would cost more than the park.

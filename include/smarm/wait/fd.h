@@ -46,7 +46,8 @@ FdEnd wait_fd(OwnedFd& fd, Interest interest, Instant deadline) noexcept;
 // its business.
 class FdOpening {
 public:
-    explicit FdOpening(int fd) noexcept;
+    // through: see FdWait.
+    explicit FdOpening(int fd, const void* through = nullptr) noexcept;
     // Parks until the fd, which has just refused, is worth another try. closed: this opening has ended.
     FdEnd wait(Interest interest, Instant deadline) noexcept;
 
@@ -54,12 +55,13 @@ private:
     const int fd_;
     struct FdRecord* const record_;  // nullptr: no memory, or no fd
     const std::uint32_t number_;
+    const void* const through_;
 };
 
 // Calls attempt() until it returns true (false: the system refused, EAGAIN) and parks in between. ready: it returned true.
 template <class Attempt>
-FdEnd try_until_taken(int fd, Interest interest, Instant deadline, Attempt attempt) {
-    FdOpening opening(fd);
+FdEnd try_until_taken(int fd, Interest interest, Instant deadline, Attempt attempt, const void* through = nullptr) {
+    FdOpening opening(fd, through);
     while (!attempt()) {
         const FdEnd end = opening.wait(interest, deadline);
         if (end.status != FdStatus::ready) return end;

@@ -45,6 +45,8 @@ public:
     bool registered() const noexcept { return in_list(); }
     // Which opening of the fd number it is for; see wait/fd.h. Set before add().
     std::uint32_t opening = 0;
+    // The object through which the fd is used, if that matters to end_waits(). Set before add().
+    const void* through = nullptr;
 
 private:
     friend class Reactor;
@@ -115,6 +117,8 @@ public:
     void forget(int fd) noexcept;
     // Fires with Ready::closed every wait on `fd` that is for an opening before `opening`: it was closed elsewhere.
     void abandon(int fd, std::uint32_t opening) noexcept;
+    // Fires with Ready::closed every wait on `fd` through that object, which has the fd no longer.
+    void end_waits(int fd, const void* through) noexcept;
 
 private:
     static constexpr std::uint32_t kReadEvents = EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR;

@@ -244,10 +244,10 @@ TEST_CASE("without a time slice an actor that hears the monitor is not reported,
     });
     monitored.run([&] {
         spawn_here([] {});
-        for (int heard = 0; heard < 10; safe_point()) heard += monitored.rider.attention.load();  // somebody waits all the time
+        for (int heard = 0; heard < 10; safe_point())
+            heard += monitored.rider.attention.load();  // somebody waits all the time
         CHECK(stalls.load() == 0);
-        while (stalls.load() == 0) {
-        }
+        while (stalls.load() == 0) {}
         CHECK(this_worker()->counters().preemptions.load() == 0);
     });
     CHECK(stalls.load() == 1);
