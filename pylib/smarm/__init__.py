@@ -64,9 +64,9 @@ from smarm._errors import BufferLimit as BufferLimit
 from smarm._errors import BufferMoved as BufferMoved
 from smarm._errors import Cancelled as Cancelled
 from smarm._errors import Closed as Closed
-from smarm._errors import DescriptorClosed as DescriptorClosed
 from smarm._errors import ConfigError as ConfigError
 from smarm._errors import DecodeError as DecodeError
+from smarm._errors import DescriptorClosed as DescriptorClosed
 from smarm._errors import Full as Full
 from smarm._errors import LockPoisoned as LockPoisoned
 from smarm._errors import LockTimeout as LockTimeout
