@@ -25,6 +25,7 @@
 #include "bind/sync_types.h"
 #include "bind/task_types.h"
 #include "bind/timer_functions.h"
+#include "smarm/base/process_memory.h"
 #include "smarm/codec/codec.h"
 #include "smarm/codec/functions.h"
 #include "smarm/interp/blocking_pool.h"
@@ -34,6 +35,7 @@
 #include "smarm/msg/buffer.h"
 #include "smarm/runtime/dump.h"
 #include "smarm/runtime/runtime.h"
+#include "smarm/sched/signals.h"
 #include "smarm/runtime/signals.h"
 #include "smarm/stdlib/locks.h"
 
@@ -78,7 +80,8 @@ PyObject* reconfigure(PyObject*, PyObject* arguments) {
 
 PyObject* request_exit(PyObject*, PyObject* pid) {
     if (!is_pid(*interpreter_state(), pid)) return PyErr_Format(PyExc_TypeError, "_request_exit() needs a Pid");
-    return PyBool_FromLong(Runtime::current()->scheduler().request_exit(pid_value(pid)));
+    Scheduler& scheduler = Runtime::current()->scheduler();
+    return PyBool_FromLong(cancel(scheduler, pid_value(pid), scheduler.options().interrupt_after));
 }
 
 // ---- for the command smarm, see pylib/smarm/_command.py ----------------------------------------------------------------
@@ -96,17 +99,17 @@ PyObject* request_dump(PyObject*, PyObject* arguments) {
 // ---- loading the script into a worker, see pylib/smarm/_main.py ------------------------------------------------------
 
 PyObject* begin_load(PyObject*, PyObject*) {
-    if (Actor* actor = this_actor()) actor->loading_main = true;
+    if (Actor* actor = this_actor()) actor->requests.begin_load();
     Py_RETURN_NONE;
 }
 
 PyObject* is_loading(PyObject*, PyObject*) {
     Actor* actor = this_actor();
-    return PyBool_FromLong(actor && actor->loading_main);
+    return PyBool_FromLong(actor && actor->requests.loads_script());
 }
 
 PyObject* end_load(PyObject*, PyObject*) {
-    if (Actor* actor = this_actor()) actor->loading_main = false;
+    if (Actor* actor = this_actor()) actor->requests.end_load();
     Py_RETURN_NONE;
 }
 
@@ -186,6 +189,7 @@ py::dict buffers() {
 
 py::object statistics() {
     Scheduler& scheduler = running_scheduler();
+    const ProcessMemory memory = process_memory();
     py::list workers;
     for (unsigned i = 0; i < scheduler.options().workers; ++i) {
         Worker* worker = scheduler.worker(i);
@@ -207,7 +211,9 @@ py::object statistics() {
     }
     return py::dict(py::arg("workers") = workers, py::arg("actors") = scheduler.table().alive(),
                     py::arg("dead_letters") = scheduler.dead_letters(),
-                    py::arg("max_workers") = scheduler.options().workers, py::arg("buffers") = buffers());
+                    py::arg("max_workers") = scheduler.options().workers,
+                    py::arg("resident_bytes") = memory.resident_bytes,
+                    py::arg("page_table_bytes") = memory.page_table_bytes, py::arg("buffers") = buffers());
 }
 
 py::object processes() {

@@ -15,12 +15,18 @@ namespace {
 
 // ---- receive -----------------------------------------------------------------------------------------------------------
 
-// The message at `position` as an object (borrowed from the mailbox), decoded on first sight. nullptr: it cannot be decoded;
-// it has been taken out, and the exception says why.
+// The message at `position` as an object (new reference), decoded on first sight. nullptr: it cannot be decoded; it has been taken
+// out, and the exception says why. A notice stays one in the mailbox: it is also looked for by its ref.
 PyObject* look_at(Actor& self, std::size_t position) {
     Mailbox& mailbox = self.mailbox;
     Message& message = mailbox.at(position);
-    if (!message.is_parcel()) return static_cast<PyObject*>(message.local_object());
+    if (!message.is_parcel()) return Py_NewRef(static_cast<PyObject*>(message.local_object()));
+    if (const Notice* notice = find_notice(message)) {
+        // SAFETY: nobody takes it out while it is decoded, see may_take_messages.
+        PyObject* object = make_notice(*notice);
+        if (!object) self.take_message(position);
+        return object;
+    }
     // Out of the mailbox while user code may run, in which other actors send here; an empty Message keeps its place.
     Message taken = std::move(message);
     PyObject* object = open_message(std::move(taken));
@@ -28,7 +34,7 @@ PyObject* look_at(Actor& self, std::size_t position) {
         self.take_message(position);
         return nullptr;
     }
-    mailbox.at(position) = Message::local(object);
+    mailbox.at(position) = Message::local(Py_NewRef(object));
     return object;
 }
 
@@ -54,7 +60,7 @@ int find_match(Actor& self, PyObject* match, std::size_t* position) {
         Actor& self;
     } const search(self);
     for (; *position < self.mailbox.size(); ++*position) {
-        PyObject* object = Py_XNewRef(look_at(self, *position));
+        PyObject* object = look_at(self, *position);
         if (!object) return -1;
         const int found = matches(object, match);
         Py_DECREF(object);
@@ -77,15 +83,11 @@ bool wait_for_message(Worker& worker, std::size_t seen, Instant deadline,
                       const char* nothing = "no such message came before the timeout") {
     Mailbox& mailbox = worker.current()->mailbox;
     while (mailbox.size() <= seen) {
-        const Wake wake = worker.park(WaitReason::message, deadline);
-        if (wake == Wake::exit_requested) {
-            raise_exit();
-            return false;
-        }
-        if (wake == Wake::timed_out && mailbox.size() <= seen) {
-            raise_status(Status::timed_out, nothing, "");
-            return false;
-        }
+        const Parked parked = worker.park(WaitReason::message, deadline);
+        if (parked.woken() || mailbox.size() > seen) continue;
+        if (parked.requested) raise_exit();
+        else raise_status(Status::timed_out, nothing, "");
+        return false;
     }
     return true;
 }
@@ -103,7 +105,7 @@ bool receive_ref(Worker& worker, MonitorRef ref, std::size_t from, Instant deadl
 }
 
 PyObject* receive(PyObject*, PyObject* const* arguments, Py_ssize_t count, PyObject* names) {
-    Worker* worker = require_actor("receive");
+    Worker* worker = enter_wait("receive");
     if (!worker) return nullptr;
     PyObject* match = Py_None;
     PyObject* timeout = Py_None;
@@ -163,7 +165,7 @@ void forget_call(Actor& self, MonitorRef ref) {
 }
 
 PyObject* call(PyObject*, PyObject* const* arguments, Py_ssize_t count, PyObject* names) {
-    Worker* worker = require_actor("call");
+    Worker* worker = enter_wait("call");
     if (!worker) return nullptr;
     PyObject* timeout = nullptr;
     if (!read_timeout_keyword("call", arguments, count, names, 2, &timeout)) return nullptr;

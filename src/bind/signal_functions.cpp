@@ -8,7 +8,7 @@
 #include "smarm/interp/imports.h"
 #include "smarm/interp/pid_type.h"
 #include "smarm/interp/py_actor.h"
-#include "smarm/interp/py_rider.h"
+#include "smarm/interp/point.h"
 
 namespace smarm::bind {
 namespace {
@@ -83,13 +83,10 @@ PyObject* demonitor_ref(PyObject*, PyObject* arguments, PyObject* keywords) {
     return PyBool_FromLong(was_there);
 }
 
-PyObject* send_exit_signal(Scheduler&, Actor& self, Pid pid, Ref<ExitReason> reason) {
-    const bool alive = send_exit(self.pid, pid, std::move(reason));
-    // To oneself: at once, as raise ActorExit.
-    if (pid == self.pid && self.exit_requested && self.shield_depth == 0) {
-        self.exit_requested = false;
-        return raise_exit();
-    }
+PyObject* send_exit_signal(Actor& self, Pid pid, Ref<ExitReason> reason) {
+    const Duration patience = self.worker->scheduler().options().interrupt_after;
+    const bool alive = send_exit(self.pid, pid, std::move(reason), patience);
+    if (pid == self.pid && !pass_point(self)) return nullptr;  // to oneself: at once, as raise ActorExit
     return PyBool_FromLong(alive);
 }
 
@@ -103,13 +100,23 @@ PyObject* exit_actor(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
                                      ? ExitReason::plain(ExitKind::killed)
                                      : reason_from_python(arguments[1]);
         if (!reason) return nullptr;
-        return send_exit_signal(self.worker->scheduler(), self, pid, std::move(reason));
+        return send_exit_signal(self, pid, std::move(reason));
     });
 }
 
 PyObject* kill_actor(PyObject*, PyObject* address) {
     return with_pid("kill", address, [](Actor& self, Pid pid) {
-        return send_exit_signal(self.worker->scheduler(), self, pid, ExitReason::plain(ExitKind::killed));
+        return send_exit_signal(self, pid, ExitReason::plain(ExitKind::killed));
+    });
+}
+
+// send() for orders: the receiver's mailbox_limit does not hold.
+PyObject* send_past_limit(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
+    if (count != 2) return PyErr_BadArgument(), nullptr;
+    return with_pid("send", arguments[0], [arguments](Actor& self, Pid pid) -> PyObject* {
+        OwnedParcel payload = interpreter_state()->codec->encode(arguments[1], "message");
+        if (!payload) return nullptr;
+        return PyBool_FromLong(send_order(self.pid, pid, std::move(payload)));
     });
 }
 
@@ -131,17 +138,14 @@ PyObject* shield(PyObject*, PyObject* enter) {
     if (!worker) return nullptr;
     Actor& self = *worker->current();
     if (enter == Py_True) {
-        if (self.shield_depth == 255)
+        if (!self.requests.raise_shield())
             return raise_error("ConfigError", "shield() sections are nested more than 255 deep");
-        ++self.shield_depth;
         Py_RETURN_NONE;
     }
-    // What was held back takes effect at the end of the outermost section.
-    if (--self.shield_depth == 0 && self.exit_requested) {
-        self.exit_requested = false;
-        return raise_exit();
-    }
-    Py_RETURN_NONE;
+    self.requests.lower_shield();
+    // What ends the actor takes effect at the end of the outermost section; the end of a block waits for the next point.
+    if (self.requests.first() == Request::scope) Py_RETURN_NONE;
+    return pass_point(self) ? Py_NewRef(Py_None) : nullptr;
 }
 
 // ---- names -----------------------------------------------------------------------------------------------------------
@@ -227,6 +231,7 @@ PyObject* make_child_signal(const char* name, PyObject* arguments) {
 PyObject* make_notice(const Notice& notice) {
     if (notice.kind == Notice::Kind::child_late)
         return make_child_signal("Timeout", Py_BuildValue("(N)", make_pid(notice.pid)));
+    if (notice.kind == Notice::Kind::order) return interpreter_state()->codec->decode(*notice.payload);
     PyObject* reason = reason_to_python(*notice.reason);
     if (!reason) return nullptr;
     PyObject* pid = notice.pid ? make_pid(notice.pid) : Py_NewRef(Py_None);
@@ -272,8 +277,10 @@ PyMethodDef signal_functions[] = {
     {"exit", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(exit_actor)), METH_FASTCALL,
      "exit(pid, reason, /)\n--\n\nSend an exit signal: ActorExit(reason) is raised in the actor at its next park or "
      "safe point, or it gets an "
-     "Exit\nmessage if it traps exits.  \"normal\" is ignored by actors that do not; \"kill\" is as kill().  False: "
+     "Exit\nmessage if it traps exits.  \"normal\" is ignored by others that do not; \"kill\" is as kill().  False: "
      "nobody has the pid."},
+    {"_send_past_limit", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(send_past_limit)), METH_FASTCALL,
+     nullptr},
     {"kill", kill_actor, METH_O,
      "kill(pid, /)\n--\n\nEnd an actor; it cannot trap this.  ActorExit is raised in it at every park, so that finally "
      "blocks run and "

@@ -14,6 +14,7 @@
 #include <pthread.h>
 
 #include "smarm/interp/errors.h"
+#include "smarm/interp/native_threads.h"
 #include "smarm/interp/py_rider.h"
 #include "smarm/sched/scheduler.h"
 
@@ -102,6 +103,7 @@ JobRef BlockingPool::Impl::next_job() {
 // interpreter with pthread_exit, which unwinds.
 void BlockingPool::Impl::thread_main(std::shared_ptr<Impl> self, PyThreadState* state) {
     pthread_setname_np(pthread_self(), "smarm-blocking");
+    check_native_libraries();
     self->note_idle();
     while (JobRef job = self->next_job()) {
         PyEval_RestoreThread(state);
@@ -181,8 +183,8 @@ PyObject* BlockingPool::call(PyObject* callable, PyObject* arguments, Instant de
         return nullptr;
     }
 
-    Wake wake = Wake::woken;
-    while (!job->done && wake == Wake::woken) wake = worker.park(WaitReason::blocking_call, deadline);
+    Parked parked;
+    while (!job->done && parked.woken()) parked = worker.park(WaitReason::blocking_call, deadline);
     job->actor = nullptr;
     if (!job->done) {  // given up: the thread drops what it has, unless it has not begun
         pool.counters->given_up.fetch_add(1, memory_order_relaxed);
@@ -197,18 +199,13 @@ PyObject* BlockingPool::call(PyObject* callable, PyObject* arguments, Instant de
             }
         }
         if (queued) job->drop_objects();
-        if (wake == Wake::exit_requested) return raise_exit();
+        if (parked.requested) return raise_exit();
         return raise_error("Timeout",
                            "the call did not return before the timeout; it goes on without its result being used");
     }
     PyObject* result = std::exchange(job->result, nullptr);
     PyObject* exception = std::exchange(job->exception, nullptr);
     job->drop_objects();
-    if (wake == Wake::exit_requested) {
-        Py_XDECREF(result);
-        Py_XDECREF(exception);
-        return raise_exit();
-    }
     if (exception) PyErr_SetRaisedException(exception);
     return result;
 }

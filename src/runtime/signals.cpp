@@ -22,6 +22,7 @@
 #include "smarm/base/clock.h"
 #include "smarm/base/own_descriptor.h"
 #include "smarm/base/sync.h"
+#include "smarm/runtime/reporter.h"
 
 namespace smarm {
 namespace {
@@ -101,7 +102,6 @@ void serve_requests(const std::function<void(int)>& on_dump) {
         const int fd = as_own_descriptor(open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC));
         if (fd < 0) continue;  // it has not waited
         on_dump(fd);
-        close(fd);
     }
 }
 
@@ -148,7 +148,7 @@ void watch(const SignalWatch::Wanted& wanted) {
         bool look = false;
         for (std::size_t i = 0; i < count; ++i) {
             if (numbers[i] == kEnd) return;
-            if (numbers[i] == SIGQUIT) wanted.on_dump(STDERR_FILENO);
+            if (numbers[i] == SIGQUIT) wanted.on_dump(Reporter::kStandardError);
             else if (numbers[i] == kDump) serve_requests(wanted.on_dump);
             else look = true;
         }

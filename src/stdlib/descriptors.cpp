@@ -108,6 +108,7 @@ PyObject* send_file_parking(const Original& original, PyObject* self, PyObject* 
     PyErr_Clear();
     if (to < 0 || from < 0 || size < 0 || (position < 0 && values[2] != Py_None))
         return original.call(self, values, count, names);
+    if (!pass_point(*this_actor())) return nullptr;
     off_t offset = position;
     std::size_t sent = 0;
     const FdEnd end =

@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 
-#include "smarm/interp/py_rider.h"
 #include "smarm/sched/scheduler.h"
 #include "stdlib/socket_wait.h"
 
@@ -87,8 +86,7 @@ FdEnd connect_parking(PyObject* self, PyObject* address, const Mode& mode, int& 
         Worker& worker = *this_worker();
         if (mode.deadline != kNever && worker.driver().now() >= mode.deadline) return {FdStatus::timed_out};
         const Instant soon = deadline_after(worker.driver().now(), std::chrono::milliseconds(1));
-        if (worker.park(WaitReason::fd, std::min(soon, mode.deadline)) == Wake::exit_requested)
-            return {FdStatus::exit_requested};
+        if (worker.park(WaitReason::fd, std::min(soon, mode.deadline)).requested) return {FdStatus::exit_requested};
     }
     if (error != EINPROGRESS) return {};
     const FdEnd end = opening.wait(Interest::write, mode.deadline);
@@ -101,6 +99,7 @@ PyObject* connect(const Original& original, PyObject* self, PyObject* const* val
                   PyObject* names) {
     const Mode mode = count == 1 && !names && calling_actor() ? mode_of(self) : Mode();
     if (!mode.parks) return original.call(self, values, count, names);
+    if (!pass_point(*this_actor())) return nullptr;
     PyObject* address = resolved(mode, values[0]);
     if (!address) return nullptr;
     if (!mode.connects_slowly) {

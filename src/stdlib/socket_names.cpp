@@ -96,6 +96,7 @@ bool needs_lookup(PyObject* host) {
 }
 
 PyObject* look_up_parking(PyObject* module, const char* function, PyObject* arguments) {
+    if (!pass_point(*this_actor())) return nullptr;
     // Called again on a pool thread, where there is no actor.
     PyObject* callable = PyObject_GetAttrString(module, function);
     PyObject* result = callable ? interpreter_state()->blocking->call(callable, arguments, kNever) : nullptr;

@@ -271,6 +271,10 @@ PyObject* send_data(const Original& original, PyObject* self, PyObject* const* v
         PyBuffer_Release(&data);
         return original.call(self, values, count, names);
     }
+    if (!pass_point(*this_actor())) {
+        PyBuffer_Release(&data);
+        return nullptr;
+    }
     std::size_t sent = 0;
     const FdEnd end = send_rest(mode, data, flags, !all && (mode.has_timeout || !mode.stream), sent);
     PyBuffer_Release(&data);

@@ -5,6 +5,7 @@
 
 #include "cpython/method_patch.h"
 #include "cpython/socket_twin.h"
+#include "smarm/interp/point.h"
 #include "smarm/wait/fd.h"
 #include "stdlib/locks_wait.h"
 
@@ -31,8 +32,10 @@ inline void or_leave(bool installed) {
 PyObject* raise_end(const FdEnd& end, const char* timed_out = "timed out");
 
 // Calls attempt(), which returns an object or nullptr with an exception, until it does not raise BlockingIOError; parks in between.
+// Begins with a cancellation point.
 template <class Attempt>
 PyObject* call_until_taken(const Mode& mode, Interest interest, Attempt attempt) {
+    if (!pass_point(*this_actor())) return nullptr;
     PyObject* result = nullptr;
     const FdEnd end = try_until_taken(
         mode.fd, interest, mode.deadline,

@@ -70,6 +70,10 @@ PyObject* park_instead(const Original& original, PyObject* self, PyObject* const
     PyErr_Clear();
     // An SSLObject, which has no socket, owns itself.
     const Mode mode = socket && is_socket(socket) ? mode_of(socket) : Mode();
+    if (mode.parks && !pass_point(*this_actor())) {
+        Py_XDECREF(socket);
+        return nullptr;
+    }
     PyObject* result = mode.parks ? call_parking(original, self, values, count, names, socket, mode)
                                   : original.call(self, values, count, names);
     Py_XDECREF(socket);

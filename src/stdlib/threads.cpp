@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "smarm/interp/imports.h"
-#include "smarm/interp/py_rider.h"
+#include "smarm/interp/point.h"
 #include "smarm/wait/wait_queue.h"
 #include "stdlib/socket_wait.h"
 
@@ -105,6 +105,7 @@ PyObject* join_thread(const Original& original, PyObject* self, PyObject* const*
     stdlib_locks::Patience patience;
     if (!actor || !table || names || count > 1 || !read_timeout(count ? values[0] : nullptr, patience))
         return original.call(self, values, count, names);
+    if (!pass_point(*actor)) return nullptr;
     Driver& driver = this_worker()->driver();
     const Instant deadline = patience.forever ? kNever : deadline_after(driver.now(), patience.timeout);
     Duration pause = kFirstPause;
@@ -150,6 +151,7 @@ int has_item(stdlib_locks::LockEntry& entry, Actor&) {
 bool read_wait(PyObject* const* values, Py_ssize_t count, PyObject* names, stdlib_locks::Patience& patience) {
     PyObject* block = count > 0 ? values[0] : nullptr;
     PyObject* timeout = count > 1 ? values[1] : nullptr;
+    patience.is_point = false;
     if (count > 2) return false;
     for (Py_ssize_t i = 0; i < (names ? PyTuple_GET_SIZE(names) : 0); ++i) {
         PyObject* name = PyTuple_GET_ITEM(names, i);
@@ -158,6 +160,7 @@ bool read_wait(PyObject* const* values, Py_ssize_t count, PyObject* names, stdli
         else return false;
     }
     if (block && PyObject_IsTrue(block) != 1) return PyErr_Clear(), false;
+    patience.is_point = true;
     return read_timeout(timeout, patience);
 }
 
@@ -165,7 +168,9 @@ PyObject* get_item(const Original& original, PyObject* self, PyObject* const* va
                    PyObject* names) {
     Actor* actor = calling_actor();
     stdlib_locks::Patience patience;
-    if (!actor || !read_wait(values, count, names, patience)) return original.call(self, values, count, names);
+    const bool waits = actor && read_wait(values, count, names, patience);
+    if (actor && patience.is_point && !pass_point(*actor)) return nullptr;
+    if (!waits) return original.call(self, values, count, names);
     PyObject* const now[] = {Py_False};
     stdlib_locks::LockTable* table = stdlib_locks::lock_table();
     for (;;) {

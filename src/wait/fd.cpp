@@ -34,10 +34,10 @@ template <class Fd>
 FdEnd park_for(ParkedWait& wait, Fd& fd, Interest interest, Instant deadline) noexcept {
     Worker& worker = *this_worker();
     if (const int error = reactor_of(worker).add(wait, fd, interest)) return {FdStatus::failed, error};
-    Wake wake = Wake::woken;
-    while (!wait.fired && wake == Wake::woken) wake = worker.park(WaitReason::fd, deadline);
+    Parked parked;
+    while (!wait.fired && parked.woken()) parked = worker.park(WaitReason::fd, deadline);
     reactor_of(worker).remove(wait);
-    if (wake == Wake::exit_requested) return {FdStatus::exit_requested};
+    if (parked.requested) return {FdStatus::exit_requested};
     if (wait.fired) return {wait.closed ? FdStatus::closed : FdStatus::ready};
     return {FdStatus::timed_out};
 }
@@ -116,10 +116,10 @@ FdEnd wait_any_fd(pollfd* fds, std::size_t size, Instant deadline, int& count) n
                 else if (error) end = {FdStatus::failed, error};
             }
         }
-        Wake wake = Wake::woken;
-        if (end.status == FdStatus::ready) wake = worker.park(WaitReason::fd, until);
+        Parked parked;
+        if (end.status == FdStatus::ready) parked = worker.park(WaitReason::fd, until);
         while (used > 0) reactor.remove(waits[--used]);
-        if (wake == Wake::exit_requested) return {FdStatus::exit_requested};
+        if (parked.requested) return {FdStatus::exit_requested};
         if (end.status != FdStatus::ready) return end;
     }
 }

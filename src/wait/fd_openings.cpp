@@ -25,13 +25,13 @@ bool is_closing(std::uint64_t word) noexcept { return word & kOneOpening; }
 bool has_watcher(std::uint64_t word, unsigned worker) noexcept { return word >> (worker % 32) & 1; }
 
 // Tells a worker that the openings of `fd` before `opening` are no more.
-struct AbandonPost final : Post {
-    AbandonPost(int its_fd, std::uint32_t its_opening) noexcept
-        : Post(deliver_abandon), fd(its_fd), opening(its_opening) {}
-    static void deliver_abandon(Post& post) noexcept {
-        std::unique_ptr<AbandonPost> it(static_cast<AbandonPost*>(&post));
-        if (Worker* worker = this_worker()) static_cast<Reactor&>(worker->driver()).abandon(it->fd, it->opening);
+struct AbandonPost final : PostOf<AbandonPost> {
+    AbandonPost(int its_fd, std::uint32_t its_opening) noexcept : fd(its_fd), opening(its_opening) {}
+    void arrived(Worker& worker) noexcept {
+        static_cast<Reactor&>(worker.driver()).abandon(fd, opening);
+        delete this;
     }
+    void lost(Scheduler&) noexcept { delete this; }  // nobody waits there any more
     const int fd;
     const std::uint32_t opening;
 };
