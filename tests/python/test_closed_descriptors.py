@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import socket
@@ -48,7 +49,6 @@ END = {
     "os.closerange": lambda fd: os.closerange(fd, fd + 1),
     "socket.close": lambda fd: socket.socket(fileno=fd).close(),
     "socket.close function": lambda fd: socket.close(fd),
-    "socket.detach": lambda fd: socket.socket(fileno=fd).detach(),
     "C": lambda fd: libc.close(fd),
     "C dup2": lambda fd: libc.dup2(0, fd),
     "a thread": lambda fd: in_thread(os.close, fd),
@@ -63,10 +63,8 @@ def in_thread(function, *args):
 
 def close_all(*fds):
     for fd in fds:
-        try:
+        with contextlib.suppress(OSError):
             os.close(fd)
-        except OSError:
-            pass
 
 
 @pytest.mark.parametrize("how", WAIT)
@@ -122,6 +120,26 @@ def test_the_next_owner_of_a_number_gets_its_own(on, wait_until_parked, close, o
 
     smarm.run(main, workers=2)
     close_all(other, copy)
+
+
+def test_detach_ends_the_waits_of_its_object_and_no_other(alone, wait_until_parked):
+    def main():
+        one, other = socket.socketpair()
+        also = socket.socket(fileno=one.fileno())
+        with other:
+            its = smarm.spawn(lambda: one.recv(10), on="local")
+            others = smarm.spawn(lambda: also.recv(10), on="local")
+            wait_until_parked(its.pid)
+            wait_until_parked(others.pid)
+            one.detach()
+            with pytest.raises(smarm.ActorFailed) as failed:
+                its.join(timeout=60)
+            assert isinstance(failed.value.__cause__, smarm.Closed)
+            other.send(b"x")
+            assert others.join(timeout=60) == b"x"
+            also.close()
+
+    alone(main)
 
 
 def test_a_failed_dup2_ends_no_wait(alone, wait_until_parked):

@@ -148,9 +148,7 @@ def test_an_unknown_variable_is_named_once(run_app):
         smarm.run(lambda: None)
         smarm.run(lambda: None)
         """,
-        SMARM_WORKER="3",
-        SMARM_XYZZY="1",
-        SMARM_PYTHON="python3",
+        env={"SMARM_WORKER": "3", "SMARM_XYZZY": "1", "SMARM_PYTHON": "python3"},
     )
     assert result.code == 0
     assert result.err.splitlines() == [

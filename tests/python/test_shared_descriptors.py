@@ -32,7 +32,9 @@ READ = {
 WRITE = {
     "send": lambda it, data: it.send(data),
     "sendall": lambda it, data: it.sendall(data) or len(data),
-    "sendto": lambda it, data: it.sendto(data, None) if it.family == socket.AF_UNIX else it.sendto(data, ("127.0.0.1", 9)),
+    "sendto": lambda it, data: (
+        it.sendto(data, None) if it.family == socket.AF_UNIX else it.sendto(data, ("127.0.0.1", 9))
+    ),
     "sendmsg": lambda it, data: it.sendmsg(iter([data[:10], data[10:]])),
     "io.write": lambda it, data: io.write(it, data) or len(data),
 }
