@@ -55,8 +55,7 @@ std::unique_ptr<Driver> make_reactor() {
 void simulate(Simulation& simulation, SchedulerOptions& options) {
     options.workers = 1;
     options.spin_limit = Duration::zero();
-    options.monitor = {
-        .time_slice = Duration::zero(), .stall_threshold = Duration::zero(), .on_stall = {}, .on_deadlock = {}};
+    options.monitor = {.enabled = false, .time_slice = {}, .stall_threshold = {}, .on_stall = {}, .on_deadlock = {}};
     options.simulation = &simulation;
     options.make_driver = [&simulation]() -> std::unique_ptr<Driver> {
         auto reactor = std::make_unique<SimulatedReactor>(simulation);
@@ -218,7 +217,7 @@ bool Runtime::prepare() {
                       config_.stack_size};
     options.stop_timeout = config_.shutdown_timeout;
     options.spin_limit = config_.spin;
-    options.monitor = {config_.time_slice, config_.stall_threshold, report_stall, on_deadlock};
+    options.monitor = {true, config_.time_slice, config_.stall_threshold, report_stall, on_deadlock};
     options.dead_letter_reports = config_.report_dead_letters;
     options.report_dead_letters = report_dead_letters;
     options.make_driver = make_reactor;

@@ -146,6 +146,7 @@ void Worker::request_preemption(std::uint64_t turn) noexcept {
 }
 
 bool Worker::at_safe_point(bool may_preempt, Deliver deliver) noexcept {
+    asked_.store(false, memory_order_relaxed);
     if (!inbox_.empty()) drain_inbox();
     if (stop_requested_.load(memory_order_relaxed)) stop_step();
     if (has_request(deliver)) return true;

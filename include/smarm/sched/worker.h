@@ -203,6 +203,13 @@ public:
     // Tells the worker what time it is, for parked_since.
     void note_time(Instant now) noexcept { recent_.store(now.time_since_epoch().count(), memory_order_relaxed); }
     const ThreadProbe& thread() const noexcept { return thread_; }
+    // Asks the running actor to come to at_safe_point(), and no more.
+    void request_answer() noexcept {
+        asked_.store(true, memory_order_relaxed);
+        request_attention();
+    }
+    // Whether an actor has come there since.
+    bool has_answered() const noexcept { return !asked_.load(memory_order_relaxed); }
     // Asks the actor of turn `turn` to let others run.
     void request_preemption(std::uint64_t turn) noexcept;
     // Looks for work again, even when asleep. Any thread.
@@ -308,6 +315,7 @@ private:
     // Of timers_; relaxed: the monitor may see an old one for one look.
     atomic<Instant::rep> next_timer_{kNever.time_since_epoch().count()};
     atomic<std::uint64_t> preempt_turn_{0};  // the turn that is to end; 0: none
+    atomic<bool> asked_{false};              // by request_answer
     atomic<std::uint64_t> slice_turn_{0};    // the turn that slice_start_ is about
     atomic<Instant::rep> slice_start_{0};
     // A time not long ago: an actor that parks is stamped with it, as a look at the clock would cost more than the park.
