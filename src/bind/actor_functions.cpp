@@ -19,7 +19,7 @@ PyObject* self_pid(PyObject*, PyObject*) {
 PyObject* yield_now(PyObject*, PyObject*) {
     Worker* worker = require_actor("yield_now");
     if (!worker) return nullptr;
-    if (worker->yield() == Wake::exit_requested) return raise_exit();
+    if (worker->yield()) return raise_exit();
     Py_RETURN_NONE;
 }
 
@@ -27,7 +27,7 @@ PyObject* yield_now(PyObject*, PyObject*) {
 PyObject* check_slice(PyObject*, PyObject*) {
     Worker* worker = require_actor("check");
     if (!worker) return nullptr;
-    if (worker->at_safe_point(true) == Wake::exit_requested) return raise_exit();
+    if (worker->at_safe_point(true, Deliver::everything)) return raise_exit();
     Py_RETURN_NONE;
 }
 
@@ -47,7 +47,7 @@ PyObject* keeps_gil(PyObject*, PyObject*) {
 }
 
 PyObject* sleep_for(PyObject*, PyObject* seconds) {
-    Worker* worker = require_actor("sleep");
+    Worker* worker = enter_wait("sleep");
     if (!worker) return nullptr;
     Instant deadline = kNever;
     if (seconds == Py_None) {
@@ -56,11 +56,9 @@ PyObject* sleep_for(PyObject*, PyObject* seconds) {
     }
     if (!read_timeout(seconds, *worker, deadline)) return nullptr;
     for (;;) {
-        switch (worker->park(WaitReason::sleep, deadline)) {
-            case Wake::timed_out: Py_RETURN_NONE;
-            case Wake::exit_requested: return raise_exit();
-            case Wake::woken: break;  // spurious
-        }
+        const Parked parked = worker->park(WaitReason::sleep, deadline);
+        if (parked.requested) return raise_exit();
+        if (parked.timed_out) Py_RETURN_NONE;
     }
 }
 

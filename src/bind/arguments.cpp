@@ -4,7 +4,7 @@
 
 #include "bind/signal_functions.h"
 #include "smarm/interp/errors.h"
-#include "smarm/interp/py_rider.h"
+#include "smarm/interp/point.h"
 
 namespace smarm::bind {
 
@@ -15,6 +15,13 @@ Worker* refuse_caller(Worker* worker, const char* function) {
         raise_error("NoRuntime",
                     "smarm.%s() needs a running actor: start one with smarm.run(main) or smarm-host app.py", function);
     return nullptr;
+}
+
+Worker* look_at_requests(Worker* worker, const char* function, Point point) {
+    if (!worker || !worker->current() || worker->current()->requests.loads_script())
+        return refuse_caller(worker, function);
+    const Actor& actor = *worker->current();
+    return (point == Point::lock ? pass_lock_point(actor) : pass_point(actor)) ? worker : nullptr;
 }
 
 bool read_seconds(PyObject* number, Duration& duration) {
@@ -119,8 +126,8 @@ bool read_timeout_keyword(const char* function, PyObject* const* arguments, Py_s
 }
 
 Worker* require_wait(const char* function, PyObject* const* arguments, Py_ssize_t count, PyObject* names,
-                     Py_ssize_t required, Instant& deadline) {
-    Worker* worker = require_actor(function);
+                     Py_ssize_t required, Instant& deadline, Point point) {
+    Worker* worker = enter_wait(function, point);
     PyObject* timeout = Py_None;
     if (!worker || !read_timeout_keyword(function, arguments, count, names, required, &timeout)) return nullptr;
     if (timeout != Py_None) return read_timeout(timeout, *worker, deadline) ? worker : nullptr;

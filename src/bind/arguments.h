@@ -20,8 +20,21 @@ bool encode_message(PyObject* value, bool local, Message& message);
 // While the calling actor loads the script into a worker, ends that load instead.
 inline Worker* require_actor(const char* function) {
     Worker* worker = this_worker();
-    if (__builtin_expect(worker && worker->current() && !worker->current()->loading_main, 1)) return worker;
+    if (__builtin_expect(worker && worker->current() && !worker->current()->requests.loads_script(), 1)) return worker;
     return refuse_caller(worker, function);
+}
+
+// What begins with the call: something that can be cut short there; or the taking of a lock, which cannot be everywhere.
+enum class Point : std::uint8_t { wait, lock };
+
+// The rare half of the next one.
+Worker* look_at_requests(Worker* worker, const char* function, Point point);
+
+// As require_actor, for a call that may wait: it begins with a cancellation point. nullptr: an exception is set.
+inline Worker* enter_wait(const char* function, Point point = Point::wait) {
+    Worker* worker = this_worker();
+    if (__builtin_expect(worker && worker->current() && !worker->current()->requests.any(), 1)) return worker;
+    return look_at_requests(worker, function, point);
 }
 
 // Reads a length of time in seconds; Duration::max() for more than the clock can count. False as read_timeout.
@@ -54,8 +67,8 @@ bool read_timeout_keyword(const char* function, PyObject* const* arguments, Py_s
                           Py_ssize_t required, PyObject** timeout);
 
 // Begins a call (..., timeout) of an actor that may wait: `required` arguments, then a timeout that is neither absent nor None.
-// Returns the worker, or nullptr with NoRuntime, TypeError or ValueError set.
+// Returns the worker, or nullptr with NoRuntime, TypeError, ValueError or what was requested set.
 Worker* require_wait(const char* function, PyObject* const* arguments, Py_ssize_t count, PyObject* names,
-                     Py_ssize_t required, Instant& deadline);
+                     Py_ssize_t required, Instant& deadline, Point point = Point::wait);
 
 }  // namespace smarm::bind

@@ -7,7 +7,7 @@ namespace smarm::bind {
 namespace {
 
 PyObject* block_on_io(PyObject*, PyObject* const* arguments, Py_ssize_t count, PyObject* names) {
-    Worker* worker = require_actor("block_on_io");
+    Worker* worker = enter_wait("block_on_io");
     if (!worker) return nullptr;
     if (count < 1 || !PyCallable_Check(arguments[0])) {
         PyErr_SetString(PyExc_TypeError, "block_on_io() needs the function that is to be called");

@@ -5,6 +5,7 @@
 #include "bind/arguments.h"
 #include "smarm/codec/codec.h"
 #include "smarm/interp/errors.h"
+#include "smarm/interp/point.h"
 #include "smarm/interp/py_actor.h"
 #include "smarm/wait/channel.h"
 
@@ -158,6 +159,7 @@ PyObject* sender_send(PyObject* self, PyObject* const* arguments, Py_ssize_t cou
         if (!read_timeout(timeout, *worker, deadline)) return nullptr;
     }
     Channel& channel = *as_end<SenderEnd>(self).channel;
+    if (channel.may_wait() && !pass_point(*worker->current())) return nullptr;
     Message message;
     if (!make_message(arguments[0], !channel.shared(), message)) return nullptr;
     Status status = channel.send(message, deadline);
@@ -230,7 +232,7 @@ PyObject* receive_from(Channel& channel, Instant deadline) {
 }
 
 PyObject* receiver_recv(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* names) {
-    Worker* worker = require_actor("Receiver.recv");
+    Worker* worker = enter_wait("Receiver.recv");
     if (!worker) return nullptr;
     Instant deadline = kNever;
     if (count != 0 || names) {
@@ -242,7 +244,7 @@ PyObject* receiver_recv(PyObject* self, PyObject* const* arguments, Py_ssize_t c
 }
 
 PyObject* receiver_next(PyObject* self) {
-    if (!require_actor("Receiver.__next__")) return nullptr;
+    if (!enter_wait("Receiver.__next__")) return nullptr;
     Message message;
     Channel& channel = *as_end<ReceiverEnd>(self).channel;
     const Status status = channel.receive(message);

@@ -31,7 +31,7 @@ bool read_arguments(const char* function, Worker& worker, PyObject* const* argum
 
 PyObject* wait_ready(const char* function, Interest interest, PyObject* const* arguments, Py_ssize_t count,
                      PyObject* names) {
-    Worker* worker = require_actor(function);
+    Worker* worker = enter_wait(function);
     int fd = -1;
     Instant deadline = kNever;
     if (!worker || !read_arguments(function, *worker, arguments, count, names, 1, fd, deadline)) return nullptr;
@@ -52,7 +52,7 @@ PyObject* wait_writable(PyObject*, PyObject* const* arguments, Py_ssize_t count,
 }
 
 PyObject* read_some(PyObject*, PyObject* const* arguments, Py_ssize_t count, PyObject* names) {
-    Worker* worker = require_actor("read");
+    Worker* worker = enter_wait("read");
     int fd = -1;
     Instant deadline = kNever;
     if (!worker || !read_arguments("read", *worker, arguments, count, names, 2, fd, deadline)) return nullptr;
@@ -72,7 +72,7 @@ PyObject* read_some(PyObject*, PyObject* const* arguments, Py_ssize_t count, PyO
 }
 
 PyObject* write_all(PyObject*, PyObject* const* arguments, Py_ssize_t count, PyObject* names) {
-    Worker* worker = require_actor("write");
+    Worker* worker = enter_wait("write");
     int fd = -1;
     Instant deadline = kNever;
     if (!worker || !read_arguments("write", *worker, arguments, count, names, 2, fd, deadline)) return nullptr;

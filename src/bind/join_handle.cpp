@@ -44,7 +44,7 @@ PyObject* raise_outcome(const ExitReason* reason, Pid pid) {
 }
 
 PyObject* handle_join(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* names) {
-    Worker* worker = require_actor("JoinHandle.join");
+    Worker* worker = enter_wait("JoinHandle.join");
     if (!worker) return nullptr;
     Instant deadline = kNever;
     if (count != 0 || names) {

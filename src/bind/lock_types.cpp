@@ -75,7 +75,7 @@ HoldObject& as_hold(PyObject* self) { return *reinterpret_cast<HoldObject*>(self
 PyObject* make_hold(PyObject* target, const char* function, bool repair, PyObject* const* arguments, Py_ssize_t count,
                     PyObject* names) {
     Instant deadline;
-    if (!require_wait(function, arguments, count, names, 0, deadline)) return nullptr;
+    if (!require_wait(function, arguments, count, names, 0, deadline, Point::lock)) return nullptr;
     auto* self = PyObject_New(HoldObject, native_type(*interpreter_state(), NativeTypeIndex::hold));
     if (!self) return nullptr;
     self->target = Py_NewRef(target);
@@ -94,7 +94,7 @@ void hold_dealloc(PyObject* self) {
 
 PyObject* hold_enter(PyObject* self, PyObject*) {
     const HoldObject& hold = as_hold(self);
-    Worker* worker = require_actor("hold");
+    Worker* worker = enter_wait("hold", Point::lock);
     Instant deadline;
     if (!worker || !read_timeout(hold.timeout, *worker, deadline)) return nullptr;
     const bool acquired = is_native<Mutex>(hold.target)
@@ -155,7 +155,7 @@ PyType_Spec hold_spec = {"smarm._core.Hold", sizeof(HoldObject), 0,
 
 PyObject* mutex_acquire(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* names) {
     Instant deadline;
-    Worker* worker = require_wait("Mutex.acquire", arguments, count, names, 0, deadline);
+    Worker* worker = require_wait("Mutex.acquire", arguments, count, names, 0, deadline, Point::lock);
     if (!worker || !acquire_mutex(native_of<Mutex>(self), *worker, deadline, false)) return nullptr;
     Py_RETURN_NONE;
 }
@@ -227,7 +227,7 @@ PyType_Spec mutex_spec = {"smarm.Mutex", sizeof(NativeObject<Mutex>), 0, Py_TPFL
 
 PyObject* semaphore_acquire(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* names) {
     Instant deadline;
-    if (!require_wait("Semaphore.acquire", arguments, count, names, 0, deadline) ||
+    if (!require_wait("Semaphore.acquire", arguments, count, names, 0, deadline, Point::lock) ||
         !acquire_permit(native_of<Semaphore>(self), deadline))
         return nullptr;
     Py_RETURN_NONE;

@@ -35,6 +35,7 @@
 #include "smarm/runtime/dump.h"
 #include "smarm/runtime/runtime.h"
 #include "smarm/runtime/signals.h"
+#include "smarm/sched/signals.h"
 #include "smarm/stdlib/locks.h"
 
 namespace py = pybind11;
@@ -78,7 +79,8 @@ PyObject* reconfigure(PyObject*, PyObject* arguments) {
 
 PyObject* request_exit(PyObject*, PyObject* pid) {
     if (!is_pid(*interpreter_state(), pid)) return PyErr_Format(PyExc_TypeError, "_request_exit() needs a Pid");
-    return PyBool_FromLong(Runtime::current()->scheduler().request_exit(pid_value(pid)));
+    Scheduler& scheduler = Runtime::current()->scheduler();
+    return PyBool_FromLong(cancel(scheduler, pid_value(pid), scheduler.options().interrupt_after));
 }
 
 // ---- for the command smarm, see pylib/smarm/_command.py ----------------------------------------------------------------
@@ -96,17 +98,17 @@ PyObject* request_dump(PyObject*, PyObject* arguments) {
 // ---- loading the script into a worker, see pylib/smarm/_main.py ------------------------------------------------------
 
 PyObject* begin_load(PyObject*, PyObject*) {
-    if (Actor* actor = this_actor()) actor->loading_main = true;
+    if (Actor* actor = this_actor()) actor->requests.begin_load();
     Py_RETURN_NONE;
 }
 
 PyObject* is_loading(PyObject*, PyObject*) {
     Actor* actor = this_actor();
-    return PyBool_FromLong(actor && actor->loading_main);
+    return PyBool_FromLong(actor && actor->requests.loads_script());
 }
 
 PyObject* end_load(PyObject*, PyObject*) {
-    if (Actor* actor = this_actor()) actor->loading_main = false;
+    if (Actor* actor = this_actor()) actor->requests.end_load();
     Py_RETURN_NONE;
 }
 

@@ -177,7 +177,7 @@ PyObject* socket_reduce(PyObject* self, PyObject*) {
 // Reads (..., timeout=None) after `required` arguments. nullptr with an exception set.
 Worker* enter(const char* name, const char* function, PyObject* const* arguments, Py_ssize_t count, PyObject* names,
               Py_ssize_t required, Instant& deadline) {
-    Worker* worker = require_actor(name);
+    Worker* worker = enter_wait(name);
     if (!worker || (count == required && !names)) return worker;
     PyObject* timeout = Py_None;
     if (!read_timeout_keyword(function, arguments, count, names, required, &timeout)) return nullptr;

@@ -12,10 +12,11 @@
 #include "smarm/interp/errors.h"
 #include "smarm/interp/failure_report.h"
 #include "smarm/interp/pid_type.h"
+#include "smarm/interp/point.h"
 #include "smarm/interp/py_actor.h"
-#include "smarm/interp/py_rider.h"
 #include "smarm/runtime/portal.h"
 #include "smarm/runtime/runtime.h"
+#include "smarm/sched/signals.h"
 
 namespace smarm::bind {
 namespace {
@@ -51,6 +52,7 @@ PyObject* handle_wait(PyObject* self, PyObject* timeout) {
         deadline = deadline_after(monotonic_now(), duration);
     }
     if (in_actor()) {
+        if (!pass_point(*this_actor())) return nullptr;
         if (handle.outside->done()) Py_RETURN_TRUE;
         const auto join = Ref<JoinState>::share(handle.join);
         const Status status = join->join(deadline);
@@ -158,7 +160,7 @@ PyObject* portal_kill(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
         return PyErr_Format(PyExc_TypeError, "_portal_kill() takes a run and a Pid");
     if (!read_run(arguments[0], run)) return nullptr;
     const RuntimeVisit visit(run);
-    if (visit) visit->scheduler().request_exit(pid_value(arguments[1]));
+    if (visit) cancel(visit->scheduler(), pid_value(arguments[1]), visit->scheduler().options().interrupt_after);
     Py_RETURN_NONE;
 }
 

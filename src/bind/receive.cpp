@@ -83,15 +83,11 @@ bool wait_for_message(Worker& worker, std::size_t seen, Instant deadline,
                       const char* nothing = "no such message came before the timeout") {
     Mailbox& mailbox = worker.current()->mailbox;
     while (mailbox.size() <= seen) {
-        const Wake wake = worker.park(WaitReason::message, deadline);
-        if (wake == Wake::exit_requested) {
-            raise_exit();
-            return false;
-        }
-        if (wake == Wake::timed_out && mailbox.size() <= seen) {
-            raise_status(Status::timed_out, nothing, "");
-            return false;
-        }
+        const Parked parked = worker.park(WaitReason::message, deadline);
+        if (parked.woken() || mailbox.size() > seen) continue;
+        if (parked.requested) raise_exit();
+        else raise_status(Status::timed_out, nothing, "");
+        return false;
     }
     return true;
 }
@@ -109,7 +105,7 @@ bool receive_ref(Worker& worker, MonitorRef ref, std::size_t from, Instant deadl
 }
 
 PyObject* receive(PyObject*, PyObject* const* arguments, Py_ssize_t count, PyObject* names) {
-    Worker* worker = require_actor("receive");
+    Worker* worker = enter_wait("receive");
     if (!worker) return nullptr;
     PyObject* match = Py_None;
     PyObject* timeout = Py_None;
@@ -169,7 +165,7 @@ void forget_call(Actor& self, MonitorRef ref) {
 }
 
 PyObject* call(PyObject*, PyObject* const* arguments, Py_ssize_t count, PyObject* names) {
-    Worker* worker = require_actor("call");
+    Worker* worker = enter_wait("call");
     if (!worker) return nullptr;
     PyObject* timeout = nullptr;
     if (!read_timeout_keyword("call", arguments, count, names, 2, &timeout)) return nullptr;

@@ -196,7 +196,7 @@ PyObject* select_from(Worker& worker, PyObject* const* objects, std::size_t coun
 }
 
 PyObject* select_first(PyObject*, PyObject* const* arguments, Py_ssize_t count, PyObject* names) {
-    Worker* worker = require_actor("select");
+    Worker* worker = enter_wait("select");
     if (!worker) return nullptr;
     Instant deadline = kNever;
     for (Py_ssize_t i = 0; i < (names ? PyTuple_GET_SIZE(names) : 0); ++i) {

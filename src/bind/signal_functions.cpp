@@ -7,8 +7,8 @@
 #include "smarm/interp/errors.h"
 #include "smarm/interp/imports.h"
 #include "smarm/interp/pid_type.h"
+#include "smarm/interp/point.h"
 #include "smarm/interp/py_actor.h"
-#include "smarm/interp/py_rider.h"
 
 namespace smarm::bind {
 namespace {
@@ -83,13 +83,10 @@ PyObject* demonitor_ref(PyObject*, PyObject* arguments, PyObject* keywords) {
     return PyBool_FromLong(was_there);
 }
 
-PyObject* send_exit_signal(Scheduler&, Actor& self, Pid pid, Ref<ExitReason> reason) {
-    const bool alive = send_exit(self.pid, pid, std::move(reason));
-    // To oneself: at once, as raise ActorExit.
-    if (pid == self.pid && self.exit_requested && self.shield_depth == 0) {
-        self.exit_requested = false;
-        return raise_exit();
-    }
+PyObject* send_exit_signal(Actor& self, Pid pid, Ref<ExitReason> reason) {
+    const Duration patience = self.worker->scheduler().options().interrupt_after;
+    const bool alive = send_exit(self.pid, pid, std::move(reason), patience);
+    if (pid == self.pid && !pass_point(self)) return nullptr;  // to oneself: at once, as raise ActorExit
     return PyBool_FromLong(alive);
 }
 
@@ -103,13 +100,13 @@ PyObject* exit_actor(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
                                      ? ExitReason::plain(ExitKind::killed)
                                      : reason_from_python(arguments[1]);
         if (!reason) return nullptr;
-        return send_exit_signal(self.worker->scheduler(), self, pid, std::move(reason));
+        return send_exit_signal(self, pid, std::move(reason));
     });
 }
 
 PyObject* kill_actor(PyObject*, PyObject* address) {
     return with_pid("kill", address, [](Actor& self, Pid pid) {
-        return send_exit_signal(self.worker->scheduler(), self, pid, ExitReason::plain(ExitKind::killed));
+        return send_exit_signal(self, pid, ExitReason::plain(ExitKind::killed));
     });
 }
 
@@ -141,17 +138,14 @@ PyObject* shield(PyObject*, PyObject* enter) {
     if (!worker) return nullptr;
     Actor& self = *worker->current();
     if (enter == Py_True) {
-        if (self.shield_depth == 255)
+        if (!self.requests.raise_shield())
             return raise_error("ConfigError", "shield() sections are nested more than 255 deep");
-        ++self.shield_depth;
         Py_RETURN_NONE;
     }
-    // What was held back takes effect at the end of the outermost section.
-    if (--self.shield_depth == 0 && self.exit_requested) {
-        self.exit_requested = false;
-        return raise_exit();
-    }
-    Py_RETURN_NONE;
+    self.requests.lower_shield();
+    // What ends the actor takes effect at the end of the outermost section; the end of a block waits for the next point.
+    if (self.requests.first() == Request::scope) Py_RETURN_NONE;
+    return pass_point(self) ? Py_NewRef(Py_None) : nullptr;
 }
 
 // ---- names -----------------------------------------------------------------------------------------------------------

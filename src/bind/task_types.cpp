@@ -12,6 +12,7 @@
 #include "smarm/interp/pid_type.h"
 #include "smarm/interp/py_rider.h"
 #include "smarm/sched/scheduler.h"
+#include "smarm/sched/signals.h"
 #include "smarm/wait/task_group.h"
 
 namespace smarm::bind {
@@ -40,20 +41,10 @@ int is_cancelled_by(PyObject* error, std::uint64_t id) {
 
 // ---- timeout ---------------------------------------------------------------------------------------------------------
 
-// The scope keeps its Python object alive while it is open.
-struct TimeoutScope final : CancelScope {
-    explicit TimeoutScope(PyObject* its_object) noexcept : object(its_object) {}
-    void owner_ended(Actor& owner) noexcept override {
-        CancelScope::owner_ended(owner);
-        Py_DECREF(object);
-    }
-    PyObject* object;
-};
-
 struct TimeoutObject {
     PyObject_HEAD PyObject* seconds;
     Instant deadline;
-    TimeoutScope scope;
+    CancelScope scope;
 };
 
 TimeoutObject& as_timeout(PyObject* self) { return *reinterpret_cast<TimeoutObject*>(self); }
@@ -70,14 +61,15 @@ PyObject* timeout_new(PyTypeObject* type, PyObject* arguments, PyObject* keyword
     if (!self) return nullptr;
     self->seconds = Py_NewRef(seconds);
     self->deadline = kNever;
-    new (&self->scope) TimeoutScope(reinterpret_cast<PyObject*>(self));
+    new (&self->scope) CancelScope;
     return reinterpret_cast<PyObject*>(self);
 }
 
 void timeout_dealloc(PyObject* self) {
     PyTypeObject* type = Py_TYPE(self);
     Py_DECREF(as_timeout(self).seconds);
-    as_timeout(self).scope.~TimeoutScope();
+    as_timeout(self).scope.close();  // entered by hand, and nobody is left who could leave it
+    as_timeout(self).scope.~CancelScope();
     type->tp_free(self);
     Py_DECREF(type);
 }
@@ -91,8 +83,7 @@ PyObject* timeout_enter(PyObject* self, PyObject*) {
         return nullptr;
     }
     if (!read_timeout(timeout.seconds, *worker, timeout.deadline)) return nullptr;
-    timeout.scope.open(timeout.deadline);
-    Py_INCREF(self);  // the scope's
+    timeout.scope.open(timeout.deadline, worker->scheduler().options().interrupt_after);
     return Py_NewRef(self);
 }
 
@@ -166,6 +157,38 @@ struct GroupObject {
 
 GroupObject& as_group(PyObject* self) { return *reinterpret_cast<GroupObject*>(self); }
 
+void cancel_children(GroupObject& object) {
+    object.group->mark_cancelled();
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(object.children); ++i) {
+        PyObject* child = PyList_GET_ITEM(object.children, i);
+        if (join_handle_state(child).kind() == OutcomeKind::running)
+            cancel(object.home->scheduler(), join_handle_pid(child), object.group->patience());
+    }
+}
+
+// A group that was entered by hand and dropped: its block is over, and nobody waits for its children.
+void abandon(GroupObject& object) {
+    PyObject* raised = PyErr_GetRaisedException();
+    object.group->close_scope();
+    if (object.group->running()) {
+        cancel_children(object);
+        if (PyErr_WarnEx(PyExc_ResourceWarning,
+                         "a TaskGroup was dropped inside its block: its children are asked to exit, and not waited for",
+                         1) != 0)
+            PyErr_WriteUnraisable(nullptr);
+    }
+    object.group->drop_reference();
+    PyErr_SetRaisedException(raised);
+}
+
+void group_dealloc(PyObject* self) {
+    PyTypeObject* type = Py_TYPE(self);
+    if (as_group(self).group) abandon(as_group(self));
+    Py_XDECREF(as_group(self).children);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
 PyObject* group_new(PyTypeObject* type, PyObject* arguments, PyObject* keywords) {
     if (!takes_nothing(type, arguments, keywords)) return nullptr;
     auto* self = PyObject_New(GroupObject, type);
@@ -175,14 +198,6 @@ PyObject* group_new(PyTypeObject* type, PyObject* arguments, PyObject* keywords)
     self->children = nullptr;
     self->prune_at = 0;
     return reinterpret_cast<PyObject*>(self);
-}
-
-void group_dealloc(PyObject* self) {
-    PyTypeObject* type = Py_TYPE(self);
-    if (TaskGroup* group = as_group(self).group) group->drop_reference();
-    Py_XDECREF(as_group(self).children);
-    type->tp_free(self);
-    Py_DECREF(type);
 }
 
 PyObject* group_enter(PyObject* self, PyObject*) {
@@ -203,17 +218,8 @@ PyObject* group_enter(PyObject* self, PyObject*) {
     object.prune_at = 64;
     object.group = group;
     object.home = worker;
-    group->open();
+    group->open(worker->scheduler().options().interrupt_after);
     return Py_NewRef(self);
-}
-
-void cancel_children(GroupObject& object) {
-    object.group->mark_cancelled();
-    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(object.children); ++i) {
-        PyObject* child = PyList_GET_ITEM(object.children, i);
-        if (join_handle_state(child).kind() == OutcomeKind::running)
-            object.home->scheduler().request_exit(join_handle_pid(child));
-    }
 }
 
 // Drops the handles of children that returned: a group may live long and have many. The others keep their order.
@@ -250,7 +256,7 @@ PyObject* group_spawn(PyObject* self, PyObject* const* arguments, Py_ssize_t cou
     // Encoding the arguments can run code that ends the block; the child must not be left alone then.
     const bool in_time = object.group && !object.group->cancelled();
     if (!in_time || PyList_Append(object.children, handle) != 0) {
-        worker->scheduler().request_exit(join_handle_pid(handle));
+        cancel(worker->scheduler(), join_handle_pid(handle), worker->scheduler().options().interrupt_after);
         Py_DECREF(handle);
         if (!PyErr_Occurred())
             PyErr_SetString(PyExc_RuntimeError, "the TaskGroup ended while it was given another child");
@@ -272,15 +278,15 @@ PyObject* group_cancel(PyObject* self, PyObject*) {
 void wait_for_children(GroupObject& object, Actor& owner) {
     TaskGroup& group = *object.group;
     Shield shield(owner);
-    bool exit_seen = false;
+    std::uint32_t passed_on = 0;  // requests of the owner, which are its children's, too
     while (group.running()) {
-        // Asked again: children that swallowed the first request get another.
-        const bool asked = std::exchange(owner.exit_requested, false);
-        exit_seen |= asked;
-        if (asked || ((group.first_failure() || owner.scope_expired) && !group.cancelled())) cancel_children(object);
+        const std::uint32_t noted = owner.requests.noted();
+        // Again at each new one: children that swallowed the first get another.
+        const bool asked = owner.requests.pending() && noted != passed_on;
+        if (asked || (group.first_failure() && !group.cancelled())) cancel_children(object);
+        passed_on = noted;
         group.wait_for_change();
     }
-    owner.exit_requested |= exit_seen;
 }
 
 // Raises what the children left, together with the block's own error (None: it ended well or was cut short for them). Returns
@@ -311,7 +317,7 @@ PyObject* group_exit(PyObject* self, PyObject* const* arguments, Py_ssize_t coun
     const bool unwinds = error != Py_None && !cut_short && !PyErr_GivenExceptionMatches(error, PyExc_Exception);
     PyObject* result = nullptr;
     if (cut_short < 0) {
-    } else if (worker->at_safe_point(false) == Wake::exit_requested) {
+    } else if (worker->at_safe_point(false, Deliver::everything)) {
         raise_exit();
     } else if (unwinds || report_children(children, group->first_failure(), cut_short ? Py_None : error)) {
         result = PyBool_FromLong(cut_short);
@@ -353,7 +359,7 @@ PyType_Spec group_spec = {"smarm.TaskGroup", sizeof(GroupObject), 0, Py_TPFLAGS_
 
 // _wait_all(handles, timeout): parks until the actors of all these JoinHandles (a tuple) have ended.
 PyObject* wait_all(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
-    Worker* worker = require_actor("join_all");
+    Worker* worker = enter_wait("join_all");
     if (!worker) return nullptr;
     if (count != 2 || !PyTuple_Check(arguments[0])) return PyErr_BadArgument(), nullptr;
     PyObject* handles = arguments[0];

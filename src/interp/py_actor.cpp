@@ -136,7 +136,7 @@ void PyActor::end_by_exit(PyObject* exit) {
     exit_reason = reason ? reason_from_python(reason) : nullptr;
     PyErr_Clear();
     Py_XDECREF(reason);
-    if (!exit_reason || killed) exit_reason = ExitReason::plain(ExitKind::killed);
+    if (!exit_reason || requests.killed()) exit_reason = ExitReason::plain(ExitKind::killed);
     if (exit_reason->kind() == ExitKind::normal) finish_with_result(Py_NewRef(Py_None));
     else finish(OutcomeKind::killed, Message());
 }

@@ -19,7 +19,7 @@ namespace {
 constexpr int kMostFrames = 30;
 constexpr std::size_t kMostEdges = 200;       // lines of the wait graph
 constexpr std::size_t kMostWaits = 100'000;   // of actors that wait for another one: more are not looked at
-constexpr std::size_t kMostLeft = 10;          // actors that are named at the end
+constexpr std::size_t kMostLeft = 10;         // actors that are named at the end
 constexpr std::size_t kPieceBytes = 1 << 16;  // of a dump
 
 std::string text_of(Pid pid) {
@@ -166,7 +166,8 @@ std::string describe_left(Scheduler& scheduler) {
             ++shown;
             const std::string place = read_frames(actor.rider_state, 1, as_place);
             text += "  " + title(actor) + ": " + state_name(actor.state);
-            if (actor.state == ActorState::parked) text += std::string(", waits for ") + wait_reason_name(actor.wait_reason);
+            if (actor.state == ActorState::parked)
+                text += std::string(", waits for ") + wait_reason_name(actor.wait_reason);
             text += (place.empty() ? "" : ", at " + place) + "\n";
         });
     }

@@ -374,13 +374,13 @@ bool Runtime::raise_in_main(PyObject* exception) {
     if (!main) {
         PyErr_SetRaisedException(exception);
         PyErr_WriteUnraisable(nullptr);
-    } else if (main == this_actor() && main->shield_depth == 0) {
+    } else if (main == this_actor() && !main->requests.shielded()) {
         PyErr_SetRaisedException(exception);
         end_watch_->told();
         return false;
     } else {
         main->set_exit_exception(exception);
-        scheduler_->request_exit(main_pid_);
+        main->worker->request_signal(*main, Duration::zero());  // both are on the main lane
     }
     return true;
 }

@@ -48,7 +48,7 @@ atomic<bool> unhandled{false};  // a signal has come since handled()
 atomic<bool> impatient{false};
 atomic<bool> got_terminate{false};
 atomic<int> asked_to_end{0};  // the number of the last signal that our handlers took, 0: none since the watcher looked
-int wake_up[2] = {-1, -1};  // a pipe of signal numbers
+int wake_up[2] = {-1, -1};    // a pipe of signal numbers
 int previous_wake_up = -1;
 pid_t owner = 0;
 pthread_t main_thread;

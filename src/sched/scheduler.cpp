@@ -5,32 +5,12 @@
 #include <new>
 #include <system_error>
 
+#include "smarm/sched/signals.h"
+
 namespace smarm {
 namespace {
-
 constexpr std::chrono::milliseconds kLook{20};  // how often it is looked whether workers come forward
-
-// Asks the actor `pid` to exit, on its own worker.
-struct ExitPost final : Post {
-    explicit ExitPost(Pid its_pid) noexcept : Post(deliver_exit), pid(its_pid) {}
-    static void deliver_exit(Post& post) noexcept {
-        std::unique_ptr<ExitPost> request(static_cast<ExitPost*>(&post));
-        Worker* worker = this_worker();
-        Actor* actor = worker ? worker->scheduler().table().own(request->pid) : nullptr;
-        if (actor) worker->request_exit(*actor);
-    }
-    Pid pid;
-};
-
-void deliver_chain(MpscNode* node) noexcept {
-    while (node) {
-        auto* post = static_cast<Post*>(node);
-        node = node->next;  // before deliver: it may free the post or post it again
-        post->deliver(*post);
-    }
 }
-
-}  // namespace
 
 Scheduler::Scheduler(SchedulerOptions options)
     : options_(std::move(options)),
@@ -44,7 +24,7 @@ Scheduler::~Scheduler() {
     while (!shared_.empty()) {
         std::unique_ptr<Actor> actor(&shared_.pop());
         actor->cancelled(false);
-        deliver_chain(table_.settle(*actor, 0));
+        for_each_post(table_.settle(*actor, 0), [this](Post& post) { post.nobody(*this); });
         table_.release(*actor);
     }
     SMARM_ASSERT(!stuck_, "a scheduler with a stuck worker must not be destroyed");
@@ -73,13 +53,13 @@ Pid Scheduler::spawn(std::unique_ptr<Actor>& actor, Place place, unsigned worker
         } catch (const std::bad_alloc&) {
             MpscNode* early = worker ? nullptr : table_.settle(*actor, 0);
             table_.release(*actor);
-            deliver_chain(early);
+            for_each_post(early, [this](Post& post) { post.nobody(*this); });
             answer = Allocated::no_memory;
             return {};
         }
     }
     Actor& spawned = *actor.release();
-    spawned.deliver = Worker::deliver_actor;
+    spawned.become(Worker::kActorPost);
     const Pid pid = spawned.pid;
     if (worker) {
         if (worker == this_worker()) worker->adopt(spawned);
@@ -137,8 +117,23 @@ bool Scheduler::take_unstarted(Worker& worker) noexcept {
     unstarted_count_.fetch_sub(1, memory_order_seq_cst);
     MpscNode* early = table_.settle(*actor, static_cast<int>(worker.index()));
     worker.adopt(*actor);
-    deliver_chain(early);
+    for_each_post(early, [&worker](Post& post) { post.arrive(worker); });
     return true;
+}
+
+void Scheduler::end_stranded(Actor& actor) noexcept {
+    switch (actor.state.load(memory_order_relaxed)) {
+        case ActorState::unstarted:
+            actor.exit_reason = ExitReason::plain(ExitKind::killed);
+            actor.cancelled(false);
+            table_.release(actor);
+            if (actor.registered.load(memory_order_acquire)) registry_.drop_all(actor.pid);
+            if (this_worker()) announce_end(actor);
+            delete &actor;
+            break;
+        case ActorState::dead: delete &actor; break;
+        default: break;  // given up by its worker: it stays where it is
+    }
 }
 
 void Scheduler::count_dead_letters(Pid target, DeadLetter why, std::uint64_t count) noexcept {
@@ -154,38 +149,24 @@ void Scheduler::count_dead_letters(Pid target, DeadLetter why, std::uint64_t cou
 Sent Scheduler::send(Pid pid, OwnedParcel& parcel) noexcept {
     if (!table_.reserve(pid, *parcel)) return Sent::full;
     parcel->target = pid.bits();
-    parcel->deliver = Worker::deliver_parcel;
-    for (;;) {
-        const int home = table_.find_home(pid);
-        if (home == ActorTable::kNobody) return Sent::nobody;
-        if (home >= 0) {
-            const Actor* sender = this_actor();
-            worker(static_cast<unsigned>(home))->post(*parcel.release(), sender ? sender->pid : Pid{}, pid);
-            return Sent::yes;
-        }
-        if (table_.post_early(pid, *parcel)) {
-            parcel.release();
-            return Sent::yes;
-        }
-    }
+    parcel->become(Worker::kLetter);
+    const Actor* sender = this_actor();
+    if (!route(pid, *parcel, sender ? sender->pid : Pid{})) return Sent::nobody;
+    parcel.release();
+    return Sent::yes;
 }
 
-bool Scheduler::request_exit(Pid pid) noexcept {
-    auto request = std::unique_ptr<ExitPost>(new (std::nothrow) ExitPost(pid));
-    if (!request) return false;
+bool Scheduler::route(Pid to, Post& post, Pid from, bool urgent) noexcept {
     for (;;) {
-        const int home = table_.find_home(pid);
+        const int home = table_.find_home(to);
         if (home == ActorTable::kNobody) return false;
         if (home >= 0) {
-            Worker* target = worker(static_cast<unsigned>(home));
-            target->post(*request.release());
-            if (target != this_worker()) target->request_attention();
+            Worker& target = *worker(static_cast<unsigned>(home));
+            target.post(post, from, to);
+            if (urgent && &target != this_worker()) target.request_attention();
             return true;
         }
-        if (table_.post_early(pid, *request)) {
-            request.release();
-            return true;
-        }
+        if (table_.post_early(to, post)) return true;
     }
 }
 
@@ -251,8 +232,7 @@ void Scheduler::join_workers() noexcept {
                    std::max<Duration>(options_.stop_timeout + options_.stop_timeout / 4, std::chrono::seconds(1)),
                    finished_actors());
     while (!patience.over(monotonic_now(), finished_actors()) &&
-           !workers_ended_.wait_for(guard, kLook, [&] { return all_but(0); })) {
-    }
+           !workers_ended_.wait_for(guard, kLook, [&] { return all_but(0); })) {}
     std::size_t left = 0;
     for (unsigned i = 1; i < options_.workers; ++i) {
         Worker* it = worker(i);

@@ -7,6 +7,7 @@
 
 #include <unistd.h>
 
+#include "smarm/sched/interrupt_timer.h"
 #include "smarm/sched/scheduler.h"
 #include "smarm/sched/signals.h"
 #include "smarm/sched/simulation.h"
@@ -52,14 +53,11 @@ std::uint32_t Worker::random() noexcept {
     return random_;
 }
 
-Worker::~Worker() {
-    // What was posted after the loop ended reaches nobody.
-    MpscNode* node = inbox_.close();
-    while (node) {
-        auto* post = static_cast<Post*>(node);
-        node = node->next;
-        post->deliver(*post);
-    }
+Worker::~Worker() { close_inbox(); }
+
+// From now on every post reaches nobody, as those that are there.
+void Worker::close_inbox() noexcept {
+    for_each_post(inbox_.close(), [this](Post& post) { post.nobody(scheduler_); });
 }
 
 // ---- switching -----------------------------------------------------------------------------------------------------
@@ -82,20 +80,18 @@ void Worker::switch_away(Actor& from) noexcept {
     switch_context(from.context, own_context_);
 }
 
-Wake Worker::park(WaitReason reason, Instant deadline) noexcept {
+Parked Worker::park(WaitReason reason, Instant deadline) noexcept {
     Actor& actor = *current();
-    if (__builtin_expect(actor.exit_requested | actor.killed | actor.scope_expired, 0) && must_exit_at_park(actor))
-        return Wake::exit_requested;
+    if (__builtin_expect(actor.requests.any(), 0) && actor.requests.deliverable()) return {.requested = true};
     actor.wait_reason.store(reason, memory_order_relaxed);
     actor.parked_since.store(recent_.load(memory_order_relaxed), memory_order_relaxed);
     actor.state.store(ActorState::parked, memory_order_relaxed);
-    Wake wake = Wake::woken;
+    Parked parked;
     if (deadline == kNever) switch_away(actor);
-    else wake = park_until(actor, deadline);
+    else parked.timed_out = park_until(actor, deadline);
     actor.wait_reason.store(WaitReason::none, memory_order_relaxed);
-    if (__builtin_expect(actor.exit_requested | actor.killed | actor.scope_expired, 0) && must_exit_at_park(actor))
-        return Wake::exit_requested;
-    return wake;
+    parked.requested = __builtin_expect(actor.requests.any(), 0) && actor.requests.deliverable();
+    return parked;
 }
 
 struct Worker::ParkTimer : TimerNode {
@@ -111,12 +107,12 @@ struct Worker::ParkTimer : TimerNode {
 };
 
 // Not inlined: only timed parks pay for the timer's room on the stack.
-[[gnu::noinline]] Wake Worker::park_until(Actor& actor, Instant deadline) noexcept {
+[[gnu::noinline]] bool Worker::park_until(Actor& actor, Instant deadline) noexcept {
     ParkTimer timer(*this, actor);
     arm_timer(timer, deadline);
     switch_away(actor);
     timers_.cancel(timer);
-    return timer.fired ? Wake::timed_out : Wake::woken;
+    return timer.fired;
 }
 
 void Worker::arm_timer(TimerNode& timer, Instant deadline) noexcept {
@@ -125,13 +121,13 @@ void Worker::arm_timer(TimerNode& timer, Instant deadline) noexcept {
         next_timer_.store(deadline.time_since_epoch().count(), memory_order_relaxed);
 }
 
-Wake Worker::yield() noexcept {
+bool Worker::yield() noexcept {
     Actor& actor = *current();
-    if (take_exit_request()) return Wake::exit_requested;
+    if (has_request(Deliver::everything)) return true;
     actor.state.store(ActorState::ready, memory_order_relaxed);
     ready_.push(actor);
     switch_away(actor);
-    return take_exit_request() ? Wake::exit_requested : Wake::woken;
+    return has_request(Deliver::everything);
 }
 
 void Worker::set_rider(Rider* rider) noexcept {
@@ -149,12 +145,12 @@ void Worker::request_preemption(std::uint64_t turn) noexcept {
     request_attention();
 }
 
-Wake Worker::at_safe_point(bool may_preempt, bool may_exit) noexcept {
+bool Worker::at_safe_point(bool may_preempt, Deliver deliver) noexcept {
     if (!inbox_.empty()) drain_inbox();
     if (stop_requested_.load(memory_order_relaxed)) stop_step();
-    if (may_exit && take_exit_request()) return Wake::exit_requested;
+    if (has_request(deliver)) return true;
     // A request for an earlier turn is stale: that actor has left the worker by itself.
-    if (!may_preempt || preempt_turn_.exchange(0, memory_order_relaxed) != turn()) return Wake::woken;
+    if (!may_preempt || preempt_turn_.exchange(0, memory_order_relaxed) != turn()) return false;
     Actor& actor = *current();
     actor.state.store(ActorState::ready, memory_order_relaxed);
     if (preempted_.empty()) begin_before_preempted_ = adopted_;
@@ -162,7 +158,7 @@ Wake Worker::at_safe_point(bool may_preempt, bool may_exit) noexcept {
     WorkerCounters::add(counters_.preemptions);
     switch_budget_ = 0;  // through the worker's own context: timers, fds and messages get their turn
     switch_away(actor);
-    return may_exit && take_exit_request() ? Wake::exit_requested : Wake::woken;
+    return has_request(deliver);
 }
 
 void Worker::look_at_slice() noexcept {
@@ -179,37 +175,59 @@ void Worker::look_at_slice() noexcept {
     if (rider_) rider_->try_request_attention();
 }
 
-bool Worker::take_exit_request() noexcept {
+// ---- requests --------------------------------------------------------------------------------------------------------
+
+bool Worker::has_request(Deliver deliver) noexcept {
+    const Requests& requests = current()->requests;
+    if (__builtin_expect(!requests.any(), 1) || deliver == Deliver::nothing || !requests.deliverable()) return false;
+    return deliver == Deliver::everything || requests.is_due(driver_->now());
+}
+
+Request Worker::take_request() noexcept {
     Actor& actor = *current();
-    if (actor.shield_depth || !(actor.exit_requested | actor.scope_expired)) return false;
-    actor.scope_unwinds = !std::exchange(actor.exit_requested, false);
-    return true;
+    const Request request = actor.requests.take(due_after(scheduler_.options().kill_patience));
+    if (request == Request::kill) InterruptTimer::watch(*this, actor);
+    return request;
 }
 
-bool Worker::must_exit_at_park(Actor& actor) noexcept {
-    if (actor.shield_depth) return false;
-    actor.scope_unwinds = !(std::exchange(actor.exit_requested, false) | actor.killed);
-    return true;
+Instant Worker::due_after(Duration patience) noexcept {
+    return patience == Duration::max() ? kNever : deadline_after(driver_->now(), patience);
 }
 
-void Worker::request_exit(Actor& actor) noexcept {
-    actor.exit_requested = true;
-    interrupt(actor);
+void Worker::request_exit(Actor& actor, Ref<ExitReason> cause, Duration patience) noexcept {
+    actor.requests.note_exit(std::move(cause), due_after(patience));
+    bring_to_point(actor);
 }
 
-void Worker::interrupt(Actor& actor) noexcept {
-    if (&actor == current()) {
-        if (rider_) rider_->request_attention();
-    } else {
-        wake(actor);
-    }
+void Worker::request_kill(Actor& actor, Ref<ExitReason> cause, Duration patience) noexcept {
+    actor.requests.note_kill(std::move(cause), due_after(patience));
+    bring_to_point(actor);
+}
+
+void Worker::request_signal(Actor& actor, Duration patience) noexcept {
+    actor.requests.note_signal(due_after(patience));
+    bring_to_point(actor);
+}
+
+void Worker::request_scope_end(Actor& actor, Duration patience) noexcept {
+    actor.requests.note_scope(due_after(patience));
+    bring_to_point(actor);
+}
+
+// A parked actor is at a point, unless it is shielded; another will be interrupted when the request is due.
+void Worker::bring_to_point(Actor& actor) noexcept {
+    const bool at_point = actor.state.load(memory_order_relaxed) == ActorState::parked && actor.requests.deliverable();
+    wake(actor);
+    if (!at_point) InterruptTimer::watch(*this, actor);
+    if (&actor == current() && rider_ && actor.requests.is_due(driver_->now())) rider_->request_attention();
 }
 
 // ---- starting and ending actors --------------------------------------------------------------------------------------
 
 void Worker::adopt(Actor& actor) noexcept {
     actor.worker = this;
-    if (stop_requested_.load(memory_order_relaxed)) actor.exit_requested = true;  // ends it before its first turn
+    // Ends it before its first turn.
+    if (stop_requested_.load(memory_order_relaxed)) actor.requests.note_exit(nullptr, kNever);
     live_.store(live_count() + 1, memory_order_relaxed);
     ++adopted_;
     ready_.push(actor);
@@ -230,9 +248,9 @@ void Worker::actor_entry(void* argument) {
 }
 
 bool Worker::start_actor(Actor& actor) noexcept {
-    if (std::exchange(actor.exit_requested, false)) {
-        if (!actor.exit_cause) actor.exit_cause = ExitReason::plain(ExitKind::killed);
-        actor.exit_reason = actor.exit_cause;
+    if (actor.requests.take_before_start()) {
+        const Ref<ExitReason>& cause = actor.requests.cause();
+        actor.exit_reason = cause ? cause : ExitReason::plain(ExitKind::killed);
         actor.cancelled(false);
         return false;
     }
@@ -276,7 +294,7 @@ void Worker::drop_unread(Actor& actor) noexcept {
     for (std::size_t i = 0; i < actor.mailbox.size(); ++i) letters += !find_notice(actor.mailbox.at(i));
     actor.mailbox.clear();
     if (letters)
-        scheduler_.count_dead_letters(actor.pid, actor.exit_cause ? DeadLetter::discarded : DeadLetter::unread,
+        scheduler_.count_dead_letters(actor.pid, actor.requests.cause() ? DeadLetter::discarded : DeadLetter::unread,
                                       letters);
 }
 
@@ -296,18 +314,13 @@ void Worker::reap(Actor& actor) noexcept {
 
 // ---- the inbox -------------------------------------------------------------------------------------------------------
 
-void Worker::post_silently(Post& post) noexcept {
-    const bool taken = inbox_.push(post);
-    SMARM_ASSERT(taken, "a post went to a worker whose inbox is closed");
-}
-
 void Worker::post(Post& post, Pid from, Pid to) noexcept {
     if (simulation_) simulation_->send(*this, from, to, post);
     else this->post(post);
 }
 
 bool Worker::wake_silently(Actor& actor) noexcept {
-    // Acq_rel: pairs with deliver_actor, so that a wake that finds the flag set is covered by the posted one.
+    // Acq_rel: pairs with take_post, so that a wake that finds the flag set is covered by the posted one.
     if (actor.wake_posted.exchange(true, memory_order_acq_rel)) return false;
     post_silently(actor);
     return true;
@@ -329,47 +342,47 @@ void Worker::request_stop() noexcept {
     request_attention();
 }
 
-void Worker::deliver_actor(Post& post) noexcept {
-    auto& actor = static_cast<Actor&>(post);
-    if (!this_worker()) {
-        // Its worker has ended: only an actor that never started or one that has ended can be here.
-        if (actor.state.load(memory_order_relaxed) == ActorState::unstarted) actor.cancelled(false);
-        delete &actor;
-        return;
-    }
-    Worker& worker = *this_worker();
+const Post::Kind Worker::kActorPost{
+    [](Post& post, Worker& worker) noexcept { worker.take_post(static_cast<Actor&>(post)); },
+    [](Post& post, Scheduler& scheduler) noexcept { scheduler.end_stranded(static_cast<Actor&>(post)); }};
+
+void Worker::take_post(Actor& actor) noexcept {
     // Release-acquire with wake_remote: cleared before the actor looks at what it was woken for.
     actor.wake_posted.exchange(false, memory_order_acq_rel);
     switch (actor.state.load(memory_order_relaxed)) {
         case ActorState::unstarted:
-            if (!actor.worker) worker.adopt(actor);
+            if (!actor.worker) adopt(actor);
             break;
         case ActorState::dead: delete &actor; break;
-        default: worker.wake(actor);
+        default: wake(actor);
     }
 }
 
-void Worker::deliver_parcel(Post& post) noexcept {
-    OwnedParcel parcel(static_cast<Parcel*>(&post));
-    if (!this_worker()) return;
-    Worker& worker = *this_worker();
-    WorkerCounters::add(worker.counters_.remote_messages);
+const Post::Kind Worker::kLetter{
+    [](Post& post, Worker& worker) noexcept { worker.take_letter(OwnedParcel(static_cast<Parcel*>(&post))); },
+    [](Post& post, Scheduler& scheduler) noexcept {
+        const OwnedParcel parcel(static_cast<Parcel*>(&post));
+        scheduler.count_dead_letters(Pid::from_bits(parcel->target), DeadLetter::nobody);
+    }};
+
+void Worker::take_letter(OwnedParcel parcel) noexcept {
+    WorkerCounters::add(counters_.remote_messages);
     const Pid target = Pid::from_bits(parcel->target);
-    Actor* actor = worker.scheduler_.table().own(target);
+    Actor* actor = scheduler_.table().own(target);
     if (!actor) {
-        worker.scheduler_.count_dead_letters(target, DeadLetter::nobody);
+        scheduler_.count_dead_letters(target, DeadLetter::nobody);
         return;
     }
     Message message(std::move(parcel));
     if (!actor->mailbox_limit || actor->mailbox_limit->on_full() != OnMailboxFull::error) {
-        if (worker.deliver_sent(*actor, std::move(message)) == Delivery::done) return;
+        if (deliver_sent(*actor, std::move(message)) == Delivery::done) return;
     } else {
         const std::size_t bytes = message.parcel().bytes();
-        const bool delivered = worker.deliver(*actor, std::move(message));  // Scheduler::send has reserved its place
+        const bool delivered = deliver(*actor, std::move(message));  // Scheduler::send has reserved its place
         actor->mailbox_limit->arrived(bytes);
         if (delivered) return;
     }
-    worker.scheduler_.count_dead_letters(target, DeadLetter::no_memory);
+    scheduler_.count_dead_letters(target, DeadLetter::no_memory);
 }
 
 bool Worker::deliver_counted(Actor& actor, Message&& message) noexcept {
@@ -389,12 +402,7 @@ Delivery Worker::deliver_limited(Actor& actor, Message&& message) noexcept {
 }
 
 void Worker::drain_inbox() noexcept {
-    MpscNode* node = inbox_.take_all();
-    while (node) {
-        auto* post = static_cast<Post*>(node);
-        node = node->next;  // before deliver: it may free the post or post it again
-        post->deliver(*post);
-    }
+    for_each_post(inbox_.take_all(), [this](Post& post) { post.arrive(*this); });
 }
 
 // ---- the loop --------------------------------------------------------------------------------------------------------
@@ -528,15 +536,15 @@ void Worker::idle() noexcept {
 }
 
 // Asks this worker's actors to exit.
-void Worker::ask_to_exit(Instant now) noexcept {
+void Worker::ask_to_exit(Instant now, bool again) noexcept {
     ask_again_ = deadline_after(now, scheduler_.options().stop_timeout / kStopTries);
     const auto reason = ExitReason::plain(ExitKind::shutdown);
+    // After the first time whatever still computes is interrupted where it is.
+    const Duration patience = again ? Duration::zero() : scheduler_.options().interrupt_after;
     ActorTable::Own own;
     for (std::uint32_t from = 0; scheduler_.table().own_from(from, static_cast<int>(index_), own);) {
-        for (std::size_t i = 0; i < own.count; ++i) {
-            if (!own.actors[i]->exit_cause) own.actors[i]->exit_cause = reason;
-            request_exit(*own.actors[i]);
-        }
+        for (std::size_t i = 0; i < own.count; ++i)
+            request_exit(*own.actors[i], own.actors[i]->requests.cause() ? nullptr : reason, patience);
     }
 }
 
@@ -548,7 +556,7 @@ bool Worker::stop_step() noexcept {
     const Duration timeout = scheduler_.options().stop_timeout;
     if (!std::exchange(stop_asked_, true)) {
         stop_patience_.begin(now, timeout, live_count());
-        ask_to_exit(now);
+        ask_to_exit(now, false);
         return false;
     }
     if (stop_patience_.over(now, live_count())) {
@@ -556,7 +564,7 @@ bool Worker::stop_step() noexcept {
         return true;
     }
     ask_again_ = std::max(ask_again_, deadline_after(stop_patience_.last_progress(), timeout / kStopTries));
-    if (now >= ask_again_) ask_to_exit(now);
+    if (now >= ask_again_) ask_to_exit(now, true);
     return false;
 }
 
@@ -577,6 +585,7 @@ void Worker::run() noexcept {
     }
     closing_ = true;
     timers_.expire(kNever);  // nobody waits any more: what is left frees what it has
+    close_inbox();
     end_run();
 }
 
@@ -604,6 +613,7 @@ void Worker::refuse() noexcept {
         if (inbox_.empty() && !stop_requested_.load(memory_order_seq_cst)) driver_->wait(kNever);
         sleeping_.store(false, memory_order_seq_cst);
     }
+    close_inbox();
     end_run();
 }
 

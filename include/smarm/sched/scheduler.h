@@ -42,8 +42,11 @@ struct SchedulerOptions {
     StackPoolOptions stacks;
     ActorLimits limits;
     MonitorOptions monitor;
-    Duration stop_timeout = std::chrono::seconds(5);       // without an actor that ends, until they are given up
-    Duration spin_limit = std::chrono::microseconds(50);   // longest spin before a worker sleeps; 0: none
+    Duration stop_timeout = std::chrono::seconds(5);      // without an actor that ends, until they are given up
+    Duration spin_limit = std::chrono::microseconds(50);  // longest spin before a worker sleeps; 0: none
+    // How long an actor may compute on when something is requested of it; Duration::max(): until its next point.
+    Duration interrupt_after = std::chrono::milliseconds(100);
+    Duration kill_patience = std::chrono::seconds(5);      // the same for what a killed actor does to end
     Simulation* simulation = nullptr;                      // borrowed; then one worker, no monitor and no spinning
     std::function<std::unique_ptr<Driver>()> make_driver;  // required
     std::uint64_t dead_letter_reports = 0;                 // so many; none once it stops
@@ -76,8 +79,9 @@ public:
               const std::function<void(Actor&)>& before_start = {}, Allocated* allocated = nullptr);
     // Sends an encoded message. Unless it is sent, the parcel is still the caller's.
     Sent send(Pid pid, OwnedParcel& parcel) noexcept;
-    // Asks the actor to exit, wherever it is. Returns false when nobody has that pid or memory is out.
-    bool request_exit(Pid pid) noexcept;
+    // Brings the post to the worker of actor `to`, or to where it waits for one. False: nobody has that pid, and the post is
+    // still the caller's. `urgent`: an actor that runs there is brought to a safe point, to let it in.
+    bool route(Pid to, Post& post, Pid from, bool urgent = false) noexcept;
 
     // Runs worker 0 on the calling thread until stop() and the end of all actors; joins the other workers.
     void run_main() noexcept;
@@ -110,6 +114,8 @@ public:
     // Takes the oldest actor of the shared queue and settles it on `worker`. False: there was none.
     bool take_unstarted(Worker& worker) noexcept;
     void note_idle(bool idle) noexcept { idle_.fetch_add(idle ? 1 : -1, memory_order_seq_cst); }
+    // An actor on the way to a worker whose run has ended.
+    void end_stranded(Actor& actor) noexcept;
     void count_abandoned(std::size_t actors) noexcept { abandoned_.fetch_add(actors, memory_order_relaxed); }
 
 private:

@@ -419,7 +419,7 @@ TEST_CASE("a scheduler that never ran gives back its actors and their messages")
         builder.attach(make_shared_ref<Witness>(alive));
         OwnedParcel parcel = builder.finish();
         CHECK(never_run->send(pid, parcel) == Sent::yes);
-        CHECK(never_run->request_exit(pid));
+        CHECK(cancel(*never_run, pid, Duration::zero()));
         CHECK(alive == 2);
     }
     CHECK(alive == 0);
@@ -507,7 +507,7 @@ TEST_CASE("exit requests from all sides end every actor exactly once") {
         }
         const auto killer = [&pids] {
             for (const Pid pid : pids) {
-                scheduler().request_exit(pid);
+                request_exit(pid);
                 pass_turn();
             }
         };
