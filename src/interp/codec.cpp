@@ -23,6 +23,13 @@ void Codec::set_main_by_value(bool by_value) { impl_->main_by_value = by_value; 
 
 void Codec::set_limits(CodecLimits limits) { impl_->limits = limits; }
 
+bool Codec::set_trusted_modules(PyObject* names) {
+    codec::Handle trusted(PyFrozenSet_New(names));
+    if (!trusted) return false;
+    impl_->trusted_modules = std::move(trusted);
+    return true;
+}
+
 bool Codec::add_python_codec(PyTypeObject* type, const char* name, PyObject* encode, PyObject* decode) {
     if (!impl_->python_encoders) impl_->python_encoders = codec::Handle(PyDict_New());
     if (!impl_->python_decoders) impl_->python_decoders = codec::Handle(PyDict_New());
@@ -32,9 +39,25 @@ bool Codec::add_python_codec(PyTypeObject* type, const char* name, PyObject* enc
            PyDict_SetItem(impl_->python_encoders.get(), reinterpret_cast<PyObject*>(type), entry.get()) == 0;
 }
 
-OwnedParcel Codec::encode(PyObject* value, const char* root) { return codec::Encoder(*impl_, root).run(value); }
+OwnedParcel Codec::encode(PyObject* value, const char* root) {
+    return codec::Encoder(*impl_, root, codec::Names::message).run(value);
+}
 
-PyObject* Codec::decode(const Parcel& parcel) { return codec::Decoder(*impl_, parcel).run(); }
+OwnedParcel Codec::encode_function(PyObject* function) {
+    return codec::Encoder(*impl_, "function", codec::Names::function).run(function);
+}
+
+PyObject* Codec::decode(const Parcel& parcel) {
+    return codec::Decoder(*impl_, parcel, codec::Names::message).run();
+}
+
+PyObject* Codec::decode_function(const Parcel& parcel) {
+    return codec::Decoder(*impl_, parcel, codec::Names::function).run();
+}
+
+PyObject* Codec::decode_arguments(const Parcel& parcel) {
+    return codec::Decoder(*impl_, parcel, codec::Names::arguments).run();
+}
 
 bool Codec::is_immutable_at(PyObject* value, int depth) const noexcept {
     if (is_scalar(value)) return true;
@@ -120,6 +143,16 @@ bool Cache::prepare() {
         {&new_arguments_ex_name, "__getnewargs_ex__"},
         {&append_name, "append"},
         {&suppress_context_name, "__suppress_context__"},
+        {&new_name, "__new__"},
+        {&del_name, "__del__"},
+        {&class_name, "__class__"},
+        {&hash_name, "__hash__"},
+        {&args_name, "args"},
+        {&dataclass_fields_name, "__dataclass_fields__"},
+        {&member_map_name, "_member_map_"},
+        {&value_map_name, "_value2member_map_"},
+        {&member_name_name, "_name_"},
+        {&member_value_name, "_value_"},
     };
     for (const auto& name : names) {
         if (!*name.place) *name.place = Handle(PyUnicode_InternFromString(name.text));

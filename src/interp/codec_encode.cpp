@@ -89,6 +89,7 @@ Encoder::Step Encoder::advance_dict() {
         if (!PyUnicode_CheckExact(key)) {
             // Writing the key can run Python code that removes the value.
             frame.held = Py_NewRef(value);
+            if (!may_be_key(key)) return Step::Failed;
             Step step = write(key);
             if (step != Step::Done) return step;
             continue;
@@ -109,6 +110,7 @@ Encoder::Step Encoder::advance_set() {
         // The set keeps the item alive until write() either has written it or holds it: no Python code runs before.
         Py_DECREF(item);
         if (frame.count-- == 0) return changed("set");
+        if (!may_be_key(item)) return Step::Failed;
         Step step = write(item);
         if (step != Step::Done) return step;
     }

@@ -60,8 +60,8 @@ const char* hint_for(const char* type_name);
 
 class Encoder {
 public:
-    Encoder(Codec::Impl& codec, const char* root) noexcept
-        : codec_(codec), cache_(codec.cache), root_(root), limit_(codec.limits.bytes) {}
+    Encoder(Codec::Impl& codec, const char* root, Names names) noexcept
+        : codec_(codec), cache_(codec.cache), root_(root), travels_as_(names), limit_(codec.limits.bytes) {}
     ~Encoder();
     OwnedParcel run(PyObject* value);
 
@@ -99,7 +99,8 @@ private:
     // codec_encode_object.cpp: everything that needs Python code.
     Step write_object(PyObject* borrowed);
     Step write_custom(PyObject* value, PyObject* entry);
-    Step open_plain(PyObject* value);
+    Step open_plain(PyObject* value, Handle state);
+    Step open_parts(PyObject* value, Tag tag, Handle reduced);
     Step open_reduced(PyObject* value, Handle reduced);
     Step check_reduced(PyObject* value, PyObject* reduced);
     Tag tag_of_reduced(PyObject* value, PyObject* reduced);
@@ -112,11 +113,19 @@ private:
     Step write_plain_state(PyObject* state);
     Step open_iterator(Kind kind, Tag tag, PyObject* iterator);
     int is_plain(PyTypeObject* type);
-    int is_made_by_new(PyTypeObject* type);
-    int is_named_zone(PyObject* value, PyObject* callable);
-    bool make_data(PyObject* value, Handle& reduced);
-    Step refuse_pickle(PyObject* value);
     Handle reduce(PyObject* value);
+
+    // codec_encode_data.cpp: the same where only data travel.
+    bool only_data() const { return codec_.limits.objects == Objects::data; }
+    Step write_data_object(PyObject* value);
+    Step write_data_global(PyObject* value, PyObject* name);
+    Step write_member(PyObject* value);
+    Step open_record(PyObject* value, const DataClass& data);
+    Step open_exception(PyObject* value, const DataClass& data);
+    int is_registered(PyTypeObject* type);
+    bool check_attributes(PyObject* value, const DataClass& data, PyObject* state);
+    bool may_be_key(PyObject* key);
+    Step refuse_data(PyObject* value, const char* why);
 
     // codec_encode_global.cpp: functions and classes.
     Step write_function_or_class(PyObject* value);
@@ -170,6 +179,7 @@ private:
     Codec::Impl& codec_;
     Cache& cache_;
     const char* root_;
+    const Names travels_as_;
     std::uint64_t limit_;  // bytes that builder_ may get
     ParcelBuilder builder_;
     Frames frames_;

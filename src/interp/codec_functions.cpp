@@ -23,9 +23,11 @@ public:
         int allow_reduce = 1;
         int pickle = 1;
         int main_by_value = 0;
-        static const char* const names[] = {"", "depth", "size", "allow_reduce", "pickle", "main_by_value", nullptr};
+        PyObject* trusted = nullptr;
+        static const char* const names[] = {"",       "depth",         "size",            "allow_reduce",
+                                            "pickle", "main_by_value", "trusted_modules", nullptr};
         if (!PyArg_ParseTupleAndKeywords(arguments, keywords, format, const_cast<char**>(names), &value, &depth, &size,
-                                         &allow_reduce, &pickle, &main_by_value)) {
+                                         &allow_reduce, &pickle, &main_by_value, &trusted)) {
             return nullptr;
         }
         if (keywords && PyDict_GET_SIZE(keywords) > 0) {
@@ -34,6 +36,7 @@ public:
             limits.objects = !allow_reduce ? Objects::none : pickle ? Objects::any : Objects::data;
             own_.emplace(limits);
             own_->set_main_by_value(main_by_value != 0);
+            if (trusted && !own_->set_trusted_modules(trusted)) return nullptr;
         }
         return value;
     }
@@ -45,7 +48,7 @@ private:
 
 PyObject* encode(PyObject*, PyObject* arguments, PyObject* keywords) {
     Chosen codec;
-    PyObject* value = codec.parse(arguments, keywords, "O|$IKppp:_encode");
+    PyObject* value = codec.parse(arguments, keywords, "O|$IKpppO:_encode");
     if (!value) return nullptr;
     OwnedParcel parcel = codec.get().encode(value, "value");
     if (!parcel) return nullptr;
@@ -56,7 +59,7 @@ PyObject* encode(PyObject*, PyObject* arguments, PyObject* keywords) {
 
 PyObject* decode(PyObject*, PyObject* arguments, PyObject* keywords) {
     Chosen codec;
-    PyObject* bytes = codec.parse(arguments, keywords, "S|$IKppp:_decode");
+    PyObject* bytes = codec.parse(arguments, keywords, "S|$IKpppO:_decode");
     if (!bytes) return nullptr;
     try {
         auto size = static_cast<std::size_t>(PyBytes_GET_SIZE(bytes));
@@ -70,7 +73,7 @@ PyObject* decode(PyObject*, PyObject* arguments, PyObject* keywords) {
 
 PyObject* round_trip(PyObject*, PyObject* arguments, PyObject* keywords) {
     Chosen codec;
-    PyObject* value = codec.parse(arguments, keywords, "O|$IKppp:_roundtrip");
+    PyObject* value = codec.parse(arguments, keywords, "O|$IKpppO:_roundtrip");
     if (!value) return nullptr;
     OwnedParcel parcel = codec.get().encode(value, "value");
     return parcel ? codec.get().decode(*parcel) : nullptr;
