@@ -91,16 +91,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from smarm import net as net
     from smarm import testing as testing
-    from smarm._child import Child as Child
-    from smarm._child import ChildCount as ChildCount
-    from smarm._child import ChildInfo as ChildInfo
-    from smarm._dynamic_supervisor import DynamicSupervisor as DynamicSupervisor
     from smarm._portal import Portal as Portal
     from smarm._portal import PortalTask as PortalTask
     from smarm._portal import portal as portal
     from smarm._server import Server as Server
     from smarm._server import ServerRef as ServerRef
-    from smarm._starting import started as started
     from smarm._statistics import BlockingStatistics as BlockingStatistics
     from smarm._statistics import BufferStatistics as BufferStatistics
     from smarm._statistics import ProcessInfo as ProcessInfo
@@ -108,30 +103,35 @@ if TYPE_CHECKING:
     from smarm._statistics import WorkerStatistics as WorkerStatistics
     from smarm._statistics import process_info as process_info
     from smarm._statistics import statistics as statistics
-    from smarm._supervisor import Supervisor as Supervisor
-    from smarm._supervisor import SupervisorRef as SupervisorRef
+    from smarm.supervision.dynamic import DynamicSupervisor as DynamicSupervisor
+    from smarm.supervision.references import ChildCount as ChildCount
+    from smarm.supervision.references import ChildInfo as ChildInfo
+    from smarm.supervision.references import SupervisorRef as SupervisorRef
+    from smarm.supervision.specs import Child as Child
+    from smarm.supervision.starting import started as started
+    from smarm.supervision.static import Supervisor as Supervisor
 else:
     # At first use: what these need (dataclasses, typing) takes longer to import than all the rest.
     _LATE_MODULES = ("net", "testing")
     _LATE = {
         "BlockingStatistics": "_statistics",
         "BufferStatistics": "_statistics",
-        "Child": "_child",
-        "ChildCount": "_child",
-        "ChildInfo": "_child",
-        "DynamicSupervisor": "_dynamic_supervisor",
+        "Child": "supervision.specs",
+        "ChildCount": "supervision.references",
+        "ChildInfo": "supervision.references",
+        "DynamicSupervisor": "supervision.dynamic",
         "Portal": "_portal",
         "PortalTask": "_portal",
         "ProcessInfo": "_statistics",
         "Server": "_server",
         "ServerRef": "_server",
         "Statistics": "_statistics",
-        "Supervisor": "_supervisor",
-        "SupervisorRef": "_supervisor",
+        "Supervisor": "supervision.static",
+        "SupervisorRef": "supervision.references",
         "WorkerStatistics": "_statistics",
         "portal": "_portal",
         "process_info": "_statistics",
-        "started": "_starting",
+        "started": "supervision.starting",
         "statistics": "_statistics",
     }
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 
-from smarm import _core, _starting
+from smarm import _core
 from smarm._deadline import check_timeout
-from smarm._errors import ActorExit, Timeout
+from smarm._errors import ActorExit, DecodeError, Timeout
 from smarm._signals import HANDLING, Call, Exit
+from smarm.supervision import starting
 
 if TYPE_CHECKING:
     from smarm._core import Pid
@@ -47,7 +48,7 @@ class ServerRef(NamedTuple):
 
         Raises ProcessDown when it had ended or ends for another reason, Timeout, NotRegistered.
         """
-        _starting.stop(self.address, reason, timeout)
+        starting.stop(self.address, reason, timeout)
 
 
 class Server:
@@ -64,7 +65,7 @@ class Server:
     idle_timeout: float | None = None
     """Seconds without a message after which handle_timeout is called."""
 
-    _stop: _starting.Stop | None = None
+    _stop: starting.Stop | None = None
     _continuation: tuple[Any] | None = None
 
     @classmethod
@@ -77,7 +78,7 @@ class Server:
         timeout: float | None = None,
         mailbox_limit: int | None = None,
         mailbox_byte_limit: int | None = None,
-        on_full: _starting.OnFull = "error",
+        on_full: starting.OnFull = "error",
     ) -> ServerRef:
         """Start a server, wait until its ``init(*args)`` has returned, and return its ServerRef.
 
@@ -86,8 +87,8 @@ class Server:
         Raises ActorFailed with init's exception as its cause, ActorKilled, Timeout (it is killed), NotSendable.
         """
         check_timeout(timeout)
-        birth = _starting.Birth(_core.self(), link, True, True, name, _starting.ancestors())
-        handle = _starting.spawn(
+        birth = starting.Birth(_core.self(), link, True, True, name, starting.ancestors())
+        handle = starting.spawn(
             birth,
             cls,
             args,
@@ -98,7 +99,7 @@ class Server:
             mailbox_byte_limit=mailbox_byte_limit,
             on_full=on_full,
         )
-        _starting.wait_until_started(handle, timeout)
+        starting.wait_until_started(handle, timeout)
         return ServerRef(handle.pid)
 
     # ---- callbacks ---------------------------------------------------------------------------------------------------
@@ -140,7 +141,7 @@ class Server:
 
     def stop(self, reason: object = "normal") -> None:
         """End the server when the running callback has returned (and its answer has been sent)."""
-        self._stop = _starting.Stop(reason)
+        self._stop = starting.Stop(reason)
 
     def proceed(self, value: object = None) -> None:
         """Call ``handle_continue(value)`` after the running callback, before any message: for the slow part of init."""
@@ -155,9 +156,9 @@ class Server:
         server._run()
 
     def _run(self) -> None:
-        parent = _starting.parent()
+        parent = starting.parent()
         try:
-            _starting.started()  # from here on terminate is called, whenever an exit signal comes
+            starting.started()  # from here on terminate is called, whenever an exit signal comes
             while self._stop is None:
                 self._step(parent)
         except BaseException as error:
@@ -180,6 +181,8 @@ class Server:
         except Timeout:
             self.handle_timeout()
             return
+        except DecodeError:  # its sender's fault: counted, and lost alone
+            return
         try:
             self._dispatch(message, parent)
         except Exception as error:
@@ -194,10 +197,10 @@ class Server:
                 _core.reply(message, answer)
         elif kind is Cast:
             self.handle_cast(message.message)
-        elif kind is _starting.Stop:
+        elif kind is starting.Stop:
             self._stop = message
         elif kind is Exit and message.pid == parent:
-            self._stop = _starting.Stop(message.reason)
+            self._stop = starting.Stop(message.reason)
         else:
             self.handle_info(message)
 

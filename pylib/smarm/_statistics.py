@@ -93,6 +93,8 @@ class Statistics:
     """Living actors, now."""
     dead_letters: int
     """Messages that reached nobody: sent to an ended actor, left in the mailbox of one, or dropped by a full mailbox."""
+    undecoded: int
+    """Messages that were lost because their receiver could not decode them: it got DecodeError."""
     buffers: BufferStatistics
 
 

@@ -40,7 +40,7 @@ PyObject* no_preempt(PyObject*, PyObject* enter) {
     Py_RETURN_NONE;
 }
 
-// For tests: whether this worker may switch without giving the GIL up, see smarm/interp/py_swap.h.
+// For tests: whether this worker may switch without giving the GIL up, see smarm/cpython/py_swap.h.
 PyObject* keeps_gil(PyObject*, PyObject*) {
     Worker* worker = require_actor("_keeps_gil");
     return worker ? PyBool_FromLong(static_cast<PyRider*>(worker->rider())->keeps_gil()) : nullptr;
@@ -103,7 +103,7 @@ PyObject* send_message(PyObject*, PyObject* const* arguments, Py_ssize_t count) 
             return deliver_here(*worker, *actor, Message::local(Py_NewRef(arguments[1])));
         }
     }
-    OwnedParcel parcel = state.codec.encode(arguments[1], "message");
+    OwnedParcel parcel = state.codec->encode(arguments[1], "message");
     if (!parcel) return nullptr;
     const Sent sent = scheduler.send(pid, parcel);
     if (sent == Sent::full) {

@@ -58,16 +58,16 @@ bool read_timeout(PyObject* timeout, Worker& worker, Instant& deadline) {
 PyObject* decode_message(Message&& message) {
     if (const Notice* notice = find_notice(message)) return make_notice(*notice);
     OwnedParcel parcel = message.take_parcel();
-    return interpreter_state()->codec.decode(*parcel);
+    return interpreter_state()->codec->decode(*parcel);
 }
 
 bool encode_message(PyObject* value, bool local, Message& message) {
     InterpreterState& state = *interpreter_state();
-    if (local && state.codec.is_immutable(value)) {
+    if (local && codec_of(state).is_immutable(value)) {
         message = Message::local(Py_NewRef(value));
         return true;
     }
-    OwnedParcel parcel = state.codec.encode(value, "message");
+    OwnedParcel parcel = state.codec->encode(value, "message");
     if (!parcel) return false;
     message = Message(std::move(parcel));
     return true;

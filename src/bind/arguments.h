@@ -4,6 +4,7 @@
 #include <Python.h>
 
 #include "smarm/base/clock.h"
+#include "smarm/codec/codec.h"
 #include "smarm/interp/interpreter_state.h"
 #include "smarm/sched/worker.h"
 #include "smarm/wait/channel.h"

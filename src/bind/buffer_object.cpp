@@ -6,6 +6,7 @@
 #include <new>
 
 #include "bind/native_object.h"
+#include "smarm/codec/codec.h"
 #include "smarm/interp/buffer_loan.h"
 #include "smarm/interp/errors.h"
 #include "smarm/sched/worker.h"
@@ -344,7 +345,7 @@ bool add_buffer_type(PyObject* module, InterpreterState& state) {
     PyTypeObject*& type = native_type(state, NativeTypeIndex::buffer);
     type = reinterpret_cast<PyTypeObject*>(PyType_FromSpec(&buffer_spec));
     if (!type || PyModule_AddType(module, type) != 0) return false;
-    state.codec.add_native_type({kBufferCodecId, type, buffer_share, buffer_wrap, buffer_is_shared});
+    codec_of(state).add_native_type({kBufferCodecId, type, buffer_share, buffer_wrap, buffer_is_shared});
     return true;
 }
 

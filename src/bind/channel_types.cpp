@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "bind/arguments.h"
+#include "smarm/codec/codec.h"
 #include "smarm/interp/errors.h"
 #include "smarm/interp/py_actor.h"
 #include "smarm/wait/channel.h"
@@ -59,7 +60,7 @@ Py_ssize_t end_length(PyObject* self) {
 // Turns a queued local object into a parcel, so that other workers can take it.
 bool to_parcel(Message& message) {
     PyObject* object = static_cast<PyObject*>(message.local_object());
-    OwnedParcel parcel = interpreter_state()->codec.encode(object, "message");
+    OwnedParcel parcel = interpreter_state()->codec->encode(object, "message");
     if (!parcel) return false;
     message = Message(std::move(parcel));
     return true;
@@ -361,8 +362,8 @@ bool create_channel_types(InterpreterState& state) {
     state.sender_type = reinterpret_cast<PyTypeObject*>(PyType_FromSpec(&sender_spec));
     state.receiver_type = reinterpret_cast<PyTypeObject*>(PyType_FromSpec(&receiver_spec));
     if (!state.sender_type || !state.receiver_type) return false;
-    state.codec.add_native_type({kSenderId, state.sender_type, share_end<SenderEnd>, wrap_sender});
-    state.codec.add_native_type({kReceiverId, state.receiver_type, share_end<ReceiverEnd>, wrap_receiver});
+    codec_of(state).add_native_type({kSenderId, state.sender_type, share_end<SenderEnd>, wrap_sender});
+    codec_of(state).add_native_type({kReceiverId, state.receiver_type, share_end<ReceiverEnd>, wrap_receiver});
     return true;
 }
 

@@ -123,7 +123,7 @@ PyObject* outcome_to_python(JoinState& join, Pid pid) {
     const Message& value = join.value();
     switch (join.kind()) {
         case OutcomeKind::returned:
-            if (value.is_parcel()) return interpreter_state()->codec.decode(value.parcel());
+            if (value.is_parcel()) return interpreter_state()->codec->decode(value.parcel());
             return Py_NewRef(static_cast<PyObject*>(value.local_object()));
         default: return raise_outcome(join.reason().get(), pid);
     }

@@ -1,9 +1,9 @@
 #include "bind/lock_types.h"
 
 #include "bind/arguments.h"
+#include "smarm/interp/lock_code.h"
 #include "smarm/interp/pid_type.h"
 #include "smarm/interp/py_rider.h"
-#include "smarm/interp/stdlib_locks.h"
 
 namespace smarm::bind {
 

@@ -25,8 +25,9 @@
 #include "bind/sync_types.h"
 #include "bind/task_types.h"
 #include "bind/timer_functions.h"
+#include "smarm/codec/codec.h"
+#include "smarm/codec/functions.h"
 #include "smarm/interp/blocking_pool.h"
-#include "smarm/interp/codec_functions.h"
 #include "smarm/interp/errors.h"
 #include "smarm/interp/interpreter_state.h"
 #include "smarm/interp/pid_type.h"
@@ -34,6 +35,7 @@
 #include "smarm/runtime/dump.h"
 #include "smarm/runtime/runtime.h"
 #include "smarm/runtime/signals.h"
+#include "smarm/stdlib/locks.h"
 
 namespace py = pybind11;
 
@@ -204,7 +206,7 @@ py::object statistics() {
             py::arg("guard_costs_mapping") = stacks.guard_costs_mapping, py::arg("blocking") = blocking_statistics(i)));
     }
     return py::dict(py::arg("workers") = workers, py::arg("actors") = scheduler.table().alive(),
-                    py::arg("dead_letters") = scheduler.dead_letters(),
+                    py::arg("dead_letters") = scheduler.dead_letters(), py::arg("undecoded") = scheduler.undecoded(),
                     py::arg("max_workers") = scheduler.options().workers, py::arg("buffers") = buffers());
 }
 
@@ -333,12 +335,13 @@ void fill_module(PyObject* module) {
         check(PyDict_SetItemString(names, "_first", first->names) == 0 && PyDict_Merge(names, first->names, 0) == 0);
         return;
     }
-    auto owned = std::make_unique<InterpreterState>();
+    auto owned = std::make_unique<InterpreterState>(std::make_unique<Codec>());
+    owned->locks = std::make_shared<StdlibLocks>();
     InterpreterState& state = *owned;
     state.names = names;
     state.pid_type = create_pid_type();
     check(state.pid_type);
-    state.codec.set_pid_type(pid_type_for_codec(state.pid_type));
+    codec_of(state).set_pid_type(pid_type_for_codec(state.pid_type));
     check(create_channel_types(state) && create_join_handle_type(state));
     state.actor_exit = error_type("ActorExit");
     check(state.actor_exit);

@@ -9,6 +9,7 @@
 #include <Python.h>
 
 #include "smarm/base/shared.h"
+#include "smarm/codec/codec.h"
 #include "smarm/interp/errors.h"
 #include "smarm/interp/interpreter_state.h"
 
@@ -123,7 +124,7 @@ bool add_sendable_type(PyObject* module, InterpreterState& state, PyType_Spec& s
     PyTypeObject*& type = native_type(state, TypeOf<Native>::index);
     type = reinterpret_cast<PyTypeObject*>(PyType_FromSpec(&spec));
     if (!type || PyModule_AddType(module, type) != 0) return false;
-    state.codec.add_native_type({TypeOf<Native>::codec_id, type, native_share<Native>, native_wrap<Native>});
+    codec_of(state).add_native_type({TypeOf<Native>::codec_id, type, native_share<Native>, native_wrap<Native>});
     return true;
 }
 

@@ -132,7 +132,7 @@ PyObject* portal_send(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
     if (count != 3) return PyErr_Format(PyExc_TypeError, "_portal_send() takes 3 arguments");
     if (!read_run(arguments[0], run)) return nullptr;
     InterpreterState& state = *interpreter_state();
-    OwnedParcel parcel = state.codec.encode(arguments[2], "message");
+    OwnedParcel parcel = state.codec->encode(arguments[2], "message");
     if (!parcel) return nullptr;
     const RuntimeVisit visit(run);
     Pid pid;

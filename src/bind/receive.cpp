@@ -138,7 +138,7 @@ OwnedParcel encode_call(InterpreterState& state, Pid caller, MonitorRef ref, PyO
         module ? PyObject_CallMethod(module, "Call", "NNO", make_ref(ref), make_pid(caller), request) : nullptr;
     Py_XDECREF(module);
     if (!call) return nullptr;
-    OwnedParcel parcel = state.codec.encode(call, "message");
+    OwnedParcel parcel = state.codec->encode(call, "message");
     Py_DECREF(call);
     return parcel;
 }
@@ -199,7 +199,7 @@ PyObject* call(PyObject*, PyObject* const* arguments, Py_ssize_t count, PyObject
         }
         const Notice& notice = *find_notice(message);
         if (notice.kind == Notice::Kind::down) return raise_process_down(arguments[0], notice);
-        return state.codec.decode(*notice.payload);
+        return state.codec->decode(*notice.payload);
     } catch (const std::bad_alloc&) {
         return PyErr_NoMemory();
     }
@@ -217,7 +217,7 @@ PyObject* reply(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
     const MonitorRef ref = PyLong_AsUnsignedLongLong(PyTuple_GET_ITEM(arguments[0], 0));
     if (ref == static_cast<MonitorRef>(-1) && PyErr_Occurred()) return nullptr;
     const Pid caller = pid_value(PyTuple_GET_ITEM(arguments[0], 1));
-    OwnedParcel payload = interpreter_state()->codec.encode(arguments[1], "reply");
+    OwnedParcel payload = interpreter_state()->codec->encode(arguments[1], "reply");
     if (!payload) return nullptr;
     try {
         return PyBool_FromLong(send_reply(worker->current()->pid, caller, ref, std::move(payload)));

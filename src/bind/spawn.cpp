@@ -7,6 +7,7 @@
 
 #include "bind/arguments.h"
 #include "bind/join_handle.h"
+#include "smarm/codec/codec.h"
 #include "smarm/fiber/stack_pool.h"
 #include "smarm/interp/errors.h"
 #include "smarm/interp/py_actor.h"
@@ -166,10 +167,10 @@ std::optional<PyActor::Start> make_start(InterpreterState& state, bool local, Py
     PyObject* arguments = PyTuple_New(count);
     if (!arguments) return {};
     for (Py_ssize_t i = 0; i < count; ++i) PyTuple_SET_ITEM(arguments, i, Py_NewRef(values[i]));
-    if (local && state.codec.is_immutable(arguments))
+    if (local && codec_of(state).is_immutable(arguments))
         return PyActor::Start{Py_NewRef(callable), arguments, nullptr, nullptr};
-    OwnedParcel encoded_callable = local ? nullptr : state.codec.encode_function(callable);
-    OwnedParcel encoded_arguments = local || encoded_callable ? state.codec.encode(arguments, "args") : nullptr;
+    OwnedParcel encoded_callable = local ? nullptr : codec_of(state).encode_function(callable);
+    OwnedParcel encoded_arguments = local || encoded_callable ? state.codec->encode(arguments, "args") : nullptr;
     Py_DECREF(arguments);
     if (!encoded_arguments) {
         if (encoded_callable) encoded_callable->give_back();

@@ -108,7 +108,7 @@ PyObject* start_interval(PyObject*, PyObject* const* arguments, Py_ssize_t count
     if (!read_request("interval", arguments, count, request)) return nullptr;
     if (request.delay <= Duration::zero())
         return PyErr_Format(PyExc_ValueError, "an interval must be longer than 0 seconds, not %R", arguments[0]);
-    OwnedParcel parcel = interpreter_state()->codec.encode(arguments[2], "message");
+    OwnedParcel parcel = interpreter_state()->codec->encode(arguments[2], "message");
     if (!parcel) return nullptr;
     if (!parcel->attachments().empty()) {
         parcel->give_back();

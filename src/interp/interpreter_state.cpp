@@ -4,7 +4,6 @@
 #include <unordered_map>
 
 #include "smarm/interp/blocking_pool.h"
-#include "smarm/interp/stdlib_locks.h"
 
 namespace smarm {
 namespace {
@@ -21,8 +20,8 @@ std::unordered_map<std::int64_t, InterpreterState*>& states() {
 constinit thread_local detail::InterpreterCache detail::interpreter_cache __attribute__((tls_model("initial-exec")));
 atomic<std::uint64_t> detail::interpreter_epoch{1};
 
-InterpreterState::InterpreterState()
-    : locks(std::make_unique<StdlibLocks>()), blocking(std::make_unique<BlockingPool>()) {}
+InterpreterState::InterpreterState(std::unique_ptr<ValueCodec> its_codec)
+    : codec(std::move(its_codec)), blocking(std::make_unique<BlockingPool>()) {}
 
 InterpreterState::~InterpreterState() {
     Py_XDECREF(reinterpret_cast<PyObject*>(pid_type));

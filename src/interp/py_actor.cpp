@@ -2,13 +2,13 @@
 
 #include <cstdio>
 
-#include "interp/py_compat.h"
+#include "cpython/py_compat.h"
+#include "smarm/cpython/py_swap.h"
 #include "smarm/fiber/stack.h"
 #include "smarm/interp/errors.h"
 #include "smarm/interp/forked_child.h"
 #include "smarm/interp/interpreter_state.h"
 #include "smarm/interp/pid_type.h"
-#include "smarm/interp/py_swap.h"
 
 namespace smarm {
 namespace {
@@ -50,7 +50,7 @@ OwnedParcel encode_failure(PyObject* exception, const Actor& actor) {
     }
     if (!description) return nullptr;
     InterpreterState* state = interpreter_state();
-    OwnedParcel parcel = state->codec.encode(description, "exception");
+    OwnedParcel parcel = state->codec->encode(description, "exception");
     if (!parcel) {
         PyErr_Clear();
         const Py_ssize_t last = PyTuple_Size(description) - 1;
@@ -59,14 +59,14 @@ OwnedParcel encode_failure(PyObject* exception, const Actor& actor) {
         PyObject* without = none ? PySequence_Concat(parts, none) : nullptr;
         Py_XDECREF(none);
         Py_XDECREF(parts);
-        if (without) parcel = state->codec.encode(without, "exception");
+        if (without) parcel = state->codec->encode(without, "exception");
         Py_XDECREF(without);
     }
     if (!parcel) {
         PyErr_Clear();
         Py_SETREF(description,
                   describe_briefly(actor, exception, "its description is longer than message_size allows\n", Py_None));
-        if (description) parcel = state->codec.encode(description, "exception");
+        if (description) parcel = state->codec->encode(description, "exception");
     }
     Py_XDECREF(description);
     return parcel;
@@ -118,7 +118,7 @@ void PyActor::detach() noexcept {
 }
 
 PyObject* PyActor::call() {
-    Codec& codec = interpreter_state()->codec;
+    ValueCodec& codec = *interpreter_state()->codec;
     if (OwnedParcel parcel = std::move(start_.encoded_callable)) {
         if (!(start_.callable = codec.decode_function(*parcel))) return nullptr;
     }
@@ -150,11 +150,11 @@ void PyActor::finish(OutcomeKind kind, Message&& value) {
 
 void PyActor::finish_with_result(PyObject* result) {
     InterpreterState* state = interpreter_state();
-    if (on_main_end_ || (!join_->shared() && state->codec.is_immutable(result))) {
+    if (on_main_end_ || (!join_->shared() && state->codec->is_immutable(result))) {
         finish(OutcomeKind::returned, Message::local(result));
         return;
     }
-    OwnedParcel parcel = state->codec.encode(result, "result");
+    OwnedParcel parcel = state->codec->encode(result, "result");
     Py_DECREF(result);
     if (parcel) finish(OutcomeKind::returned, Message(std::move(parcel)));
     else finish_with_error();
@@ -224,7 +224,7 @@ void report_failure(const ExitReason& reason) {
     PyObject* raised = PyErr_GetRaisedException();
     PyObject* description = nullptr;
     if (!reason.parcel()) description = Py_NewRef(Py_None);
-    else if (InterpreterState* state = interpreter_state()) description = state->codec.decode(*reason.parcel());
+    else if (InterpreterState* state = interpreter_state()) description = state->codec->decode(*reason.parcel());
     PyObject* done = description ? call_failure_helper("report", Py_BuildValue("(N)", description)) : nullptr;
     if (!done) {  // the interpreter is ending: its modules are gone, maybe ours too
         PyErr_Clear();
@@ -255,12 +255,12 @@ PyObject* reason_to_python(const ExitReason& reason) {
         case ExitKind::killed: return PyUnicode_FromString("killed");
         case ExitKind::noproc: return PyUnicode_FromString("noproc");
         case ExitKind::value: {
-            PyObject* value = interpreter_state()->codec.decode(*reason.parcel());
+            PyObject* value = interpreter_state()->codec->decode(*reason.parcel());
             return value ? value : undecodable("reason");
         }
         case ExitKind::failed: break;
     }
-    PyObject* fields = reason.parcel() ? interpreter_state()->codec.decode(*reason.parcel()) : Py_NewRef(Py_None);
+    PyObject* fields = reason.parcel() ? interpreter_state()->codec->decode(*reason.parcel()) : Py_NewRef(Py_None);
     if (!fields && !(fields = undecodable("exception"))) return nullptr;
     return call_failure_helper("to_exception", Py_BuildValue("(N)", fields));
 }
@@ -271,7 +271,7 @@ Ref<ExitReason> reason_from_python(PyObject* value) {
         if (PyUnicode_EqualToUTF8(value, "shutdown")) return ExitReason::plain(ExitKind::shutdown);
         if (PyUnicode_EqualToUTF8(value, "noproc")) return ExitReason::plain(ExitKind::noproc);
     }
-    OwnedParcel parcel = interpreter_state()->codec.encode(value, "reason");
+    OwnedParcel parcel = interpreter_state()->codec->encode(value, "reason");
     if (!parcel) return nullptr;
     return ExitReason::with(ExitKind::value, std::move(parcel));
 }

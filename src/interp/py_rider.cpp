@@ -4,13 +4,13 @@
 
 #include <sched.h>
 
-#include "interp/py_compat.h"
-#include "smarm/interp/data_stack.h"
+#include "cpython/py_compat.h"
+#include "smarm/cpython/data_stack.h"
 #include "smarm/interp/errors.h"
 #include "smarm/interp/forked_child.h"
 #include "smarm/interp/interpreter_state.h"
+#include "smarm/interp/lock_code.h"
 #include "smarm/interp/py_actor.h"
-#include "smarm/interp/stdlib_locks.h"
 #include "smarm/sched/cancel_scope.h"
 #include "smarm/sched/simulation.h"
 

@@ -7,7 +7,7 @@
 #include <tuple>
 #include <unordered_map>
 
-#include "interp/py_compat.h"
+#include "cpython/py_compat.h"
 
 namespace smarm {
 namespace {

@@ -13,8 +13,8 @@
 #include <vector>
 
 #include "smarm/base/safe_read.h"
+#include "smarm/cpython/frame_walk.h"
 #include "smarm/interp/blocking_pool.h"
-#include "smarm/interp/frame_walk.h"
 
 namespace smarm {
 

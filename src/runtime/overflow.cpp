@@ -7,7 +7,7 @@
 #include <cstdio>
 #include <cstring>
 
-#include "smarm/interp/frame_walk.h"
+#include "smarm/cpython/frame_walk.h"
 #include "smarm/sched/worker.h"
 
 namespace smarm {

@@ -5,30 +5,31 @@
 #include <new>
 #include <unistd.h>
 
-#include "interp/py_compat.h"
+#include "cpython/py_compat.h"
 #include "runtime/python_signals.h"
-#include "smarm/interp/allocation_hook.h"
+#include "smarm/codec/codec.h"
+#include "smarm/cpython/allocation_hook.h"
+#include "smarm/cpython/data_stack.h"
 #include "smarm/interp/blocking_pool.h"
 #include "smarm/interp/buffer_loan.h"
-#include "smarm/interp/data_stack.h"
 #include "smarm/interp/errors.h"
 #include "smarm/interp/forked_child.h"
 #include "smarm/interp/interpreter_state.h"
 #include "smarm/interp/py_actor.h"
 #include "smarm/interp/py_rider.h"
 #include "smarm/interp/spawn_site.h"
-#include "smarm/interp/stdlib_fork.h"
-#include "smarm/interp/stdlib_locks.h"
-#include "smarm/interp/stdlib_simulation.h"
-#include "smarm/interp/stdlib_sleep.h"
-#include "smarm/interp/stdlib_socket.h"
-#include "smarm/interp/stdlib_threads.h"
 #include "smarm/msg/buffer_memory.h"
 #include "smarm/runtime/dump.h"
 #include "smarm/runtime/overflow.h"
 #include "smarm/runtime/portal.h"
 #include "smarm/runtime/signals.h"
 #include "smarm/sched/simulation.h"
+#include "smarm/stdlib/fork.h"
+#include "smarm/stdlib/locks.h"
+#include "smarm/stdlib/simulation.h"
+#include "smarm/stdlib/sleep.h"
+#include "smarm/stdlib/socket.h"
+#include "smarm/stdlib/threads.h"
 #include "smarm/wait/reactor.h"
 #include "smarm/wait/simulated_reactor.h"
 
@@ -213,11 +214,12 @@ bool Runtime::prepare() {
 
 // Tells the attached interpreter's codec.
 void Runtime::configure_codec() {
-    Codec& codec = interpreter_state()->codec;
+    Codec& codec = codec_of(*interpreter_state());
     codec.set_main_by_value(config_.main_by_value);
     codec.set_limits({.depth = config_.message_depth,
                       .bytes = config_.message_bytes,
                       .objects = config_.pickle ? Objects::any : Objects::data});
+    codec.set_trusted_modules(config_.trusted_modules);
 }
 
 bool Runtime::ready_for_workers() {

@@ -12,7 +12,7 @@
 #include <sanitizer/asan_interface.h>
 
 #include "host/builtin_core.h"
-#include "smarm/interp/codec.h"
+#include "smarm/codec/codec.h"
 #include "smarm/interp/interpreter_state.h"
 #include "smarm/msg/buffer.h"
 #include "smarm/wait/channel.h"
@@ -138,7 +138,7 @@ void decode_again(Codec& codec, PyObject* value) {
 
 void decode(const std::uint8_t* data, std::size_t size, Objects allowed_objects) {
     const bool objects = allowed_objects != Objects::none;
-    Codec& codec = interpreter_state()->codec;
+    Codec& codec = codec_of(*interpreter_state());
     codec.set_limits({.objects = allowed_objects});
     ParcelBuilder builder;
     attach_samples(builder);

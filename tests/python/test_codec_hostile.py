@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import pathlib
-import re
 import struct
 import sys
 import tracemalloc
@@ -15,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hostile_bytes import TAG
 from smarm import _core
 from smarm._errors import DecodeError
 
@@ -121,16 +120,6 @@ def test_mutated_encodings(data: bytes, edits: list[tuple[str, int, int, int]]) 
     survives(bytes(changed))
 
 
-def read_tags() -> dict[str, bytes]:
-    """Returns the tags by name, as the C++ header counts them."""
-    header = (pathlib.Path(__file__).parents[2] / "src/interp/codec_format.h").read_text()
-    table = re.search(r"enum class Tag[^{]*{(.*?)};", header, re.DOTALL)
-    assert table
-    names = re.findall(r"\w+", re.sub(r"//.*", "", table[1]))
-    return {name: bytes([number]) for number, name in enumerate(names)}
-
-
-TAG = read_tags()
 HUGE = b"\xff\xff\xff\xff\xff\xff\xff\xff\x7f"
 
 

@@ -12,7 +12,7 @@
 
 #include "smarm/actor/pid.h"
 #include "smarm/base/sync.h"
-#include "smarm/interp/codec.h"
+#include "smarm/interp/value_codec.h"
 
 namespace smarm {
 
@@ -36,11 +36,11 @@ enum class NativeTypeIndex : std::uint8_t {
 };
 
 struct InterpreterState {
-    InterpreterState();
+    explicit InterpreterState(std::unique_ptr<ValueCodec> its_codec);
     ~InterpreterState();
 
-    Codec codec;
-    std::unique_ptr<StdlibLocks> locks;      // see interp/stdlib_locks.h
+    std::unique_ptr<ValueCodec> codec;       // see codec/codec.h
+    std::shared_ptr<StdlibLocks> locks;      // shared_ptr: destroys what is known above only, see stdlib/locks.h
     std::unique_ptr<BlockingPool> blocking;  // see interp/blocking_pool.h
     PyObject* names = nullptr;               // the module's dict, which owns this (borrowed)
     // Strong references.
@@ -66,7 +66,7 @@ struct InterpreterCache {
     const PyInterpreterState* interpreter = nullptr;
     InterpreterState* state = nullptr;
     std::uint64_t epoch = 0;
-    // CPython's variable of this thread, once it is a worker's: see smarm/interp/py_swap.h.
+    // CPython's variable of this thread, once it is a worker's: see smarm/cpython/py_swap.h.
     PyThreadState** attached = nullptr;
 };
 extern constinit thread_local InterpreterCache interpreter_cache __attribute__((tls_model("initial-exec")));

@@ -12,7 +12,7 @@
 #include <Python.h>
 
 #include "smarm/base/sync.h"
-#include "smarm/interp/py_swap.h"
+#include "smarm/cpython/py_swap.h"
 #include "smarm/sched/rider.h"
 #include "smarm/sched/worker.h"
 

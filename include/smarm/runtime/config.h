@@ -4,6 +4,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
+#include <vector>
 
 #include "smarm/base/clock.h"
 
@@ -31,6 +33,7 @@ struct RuntimeConfig {
     std::size_t max_stack_bytes = 0;   // of all actors together; 0: any
     std::size_t max_buffer_bytes = 0;  // of all Buffers together; 0: any
     bool pickle = true;                // false: Objects::data
+    std::vector<std::string> trusted_modules;  // whose functions a message may name then
     bool main_by_value = false;        // functions of __main__ travel by value: no worker can load it
 };
 

@@ -4,7 +4,7 @@
 //          long, worker, mailbox, spawn site, traceback. report_deadlock adds who waits for whom, and the circles in that.
 //          describe_stall says which actor holds a worker up, and in which line.
 // Time:    how long an actor has been parked is right to some milliseconds (Worker::note_time).
-// Threads: any that is not a worker's; needs no GIL and no cooperation (see interp/frame_walk.h), only the table's pins.
+// Threads: any that is not a worker's; needs no GIL and no cooperation (see cpython/frame_walk.h), only the table's pins.
 // Blocks:  for a reader that does not read, 10 seconds at most; then the rest is not written.
 #pragma once
 

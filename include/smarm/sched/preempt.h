@@ -4,7 +4,7 @@
 //          used up, Worker::look_at_slice looks at the clock: an actor whose time slice is over while others could run, or while a
 //          timer is due, is asked to come to a safe point. So an actor that allocates gives way in time without the monitor,
 //          which is for loops that allocate nothing.
-// Python:  interp/allocation_hook.h counts the object allocator's calls; the safe point is between two bytecodes (PyRider).
+// Python:  cpython/allocation_hook.h counts the object allocator's calls; the safe point is between two bytecodes (PyRider).
 // Native:  check() (SMARM_CHECK()) is the safe point. A program that links operator_new.cpp has its `operator new` counted, and
 //          inside an AllocationsPreempt an actor may be switched away in it.
 // Threads: a thread that is no worker's counts, too, and nothing comes of it. Blocks: check() may switch. Throws: no.

@@ -285,9 +285,9 @@ def test_a_child_gets_its_time_to_shut_down(run, reports, shutdown):
 
 
 def test_a_child_that_survives_kill_is_given_up_and_reported(run, reports, monkeypatch):
-    from smarm import _starting
+    from smarm.supervision import starting
 
-    monkeypatch.setattr(_starting, "PATIENCE", 0.05)
+    monkeypatch.setattr(starting, "PATIENCE", 0.05)
 
     def main():
         supervisor = Supervisor([child("a"), child("cat", supervised.swallowing_child, shutdown=0)]).start()
