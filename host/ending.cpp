@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "handle.h"
+#include "smarm/interp/imports.h"
 #include "smarm/runtime/runtime.h"
 
 namespace smarm::host {
@@ -46,8 +47,7 @@ Outcome report_system_exit() {
 }
 
 [[noreturn]] void end_without_finalising(Outcome outcome) {
-    Handle module(PyImport_ImportModule("smarm._host"));
-    Handle done(module ? PyObject_CallMethod(module.get(), "finish", nullptr) : nullptr);
+    Handle done(call_imported("smarm._host", "finish", PyTuple_New(0)));
     if (!done) PyErr_Print();
     if (outcome.interrupted) end_by_interrupt();
     _exit(outcome.exit_code);

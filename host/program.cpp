@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "handle.h"
+#include "smarm/interp/imports.h"
 
 namespace smarm::host {
 namespace {
@@ -69,7 +70,7 @@ bool is_importable(PyObject* path, bool& failed) {
 }
 
 PyObject* import_launcher_module() {
-    PyObject* module = PyImport_ImportModule("smarm._host");
+    PyObject* module = import_module("smarm._host");
     if (module || !PyErr_ExceptionMatches(PyExc_ModuleNotFoundError)) return module;
     PyErr_Clear();
     PySys_FormatStderr(
@@ -140,8 +141,7 @@ Outcome run_program(Program& program, const std::vector<std::string>& options) {
                                          text.get(), run_source_function.get(), values.get(),
                                          program.inspect ? Py_True : Py_False));
     if (!arguments && program.kind == ProgramKind::command) show_as_error_of_command();
-    Handle core(arguments ? PyImport_ImportModule("smarm._core") : nullptr);
-    Handle run(core ? PyObject_GetAttrString(core.get(), "_run") : nullptr);
+    Handle run(arguments ? import_attribute("smarm._core", "_run") : nullptr);
     Handle result(run ? PyObject_CallObject(run.get(), arguments.get()) : nullptr);
     return result ? Outcome{} : report_exception();
 }

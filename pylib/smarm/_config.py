@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-type Value = int | float | str
-
 MAX_WORKERS = 256
 MAX_ACTORS = 4096 * 16384  # slots of the actor table
 _MIB = 1024 * 1024
@@ -36,7 +34,7 @@ class Option:
         self,
         name: str,
         kind: type[int] | type[float] | type[str],
-        default: Value | None,
+        default: int | float | str | None,
         least: float,
         most: float,
         help: str,
@@ -79,13 +77,12 @@ OPTIONS = (
 )  # fmt: skip
 
 
-def read(option: Option, value: Any, source: str) -> Value:
+def read(option: Option, value: Any, source: str) -> Any:
     """Convert and check one value, which came from ``source``."""
     if option.kind is bool:
         return read_bool(value, source)
     if option.kind is str:
         return read_names(value, source)
-    number: int | float
     try:
         if isinstance(value, str):
             number = option.kind(value)
@@ -124,13 +121,13 @@ def read_names(value: Any, source: str) -> str:
     return ",".join(dict.fromkeys(names))
 
 
-def resolve(given: dict[str, Any]) -> dict[str, Value]:
+def resolve(given: dict[str, Any]) -> dict[str, Any]:
     """Return the value of every option: given, else from the environment, else the default.  Raises ConfigError."""
     unknown = given.keys() - {option.name for option in OPTIONS}
     if unknown:
         names = ", ".join(option.name for option in OPTIONS)
         raise ConfigError(f"unknown option {min(unknown)!r}; there are: {names}")
-    values: dict[str, Value] = {}
+    values: dict[str, Any] = {}
     for option in OPTIONS:
         variable = "SMARM_" + option.name.upper()
         if given.get(option.name) is not None:
@@ -140,7 +137,7 @@ def resolve(given: dict[str, Any]) -> dict[str, Value]:
         else:
             values[option.name] = _available_cpus() if option.default is None else option.default
     limit, main = values["max_stack_bytes"], values["main_stack_size"]
-    if 0 < limit < main:  # type: ignore[operator]
+    if 0 < limit < main:
         raise ConfigError(
             f"max_stack_bytes ({limit}) has no room for the main actor's stack: "
             f"give it more, or less than main_stack_size={main} to that"

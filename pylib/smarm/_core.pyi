@@ -341,12 +341,12 @@ class Listener:
 # ---- for the package's own modules and for tests ----
 
 def _run(
-    main: Callable[..., Any], arguments: tuple[Any, ...], options: tuple[float | None, ...], main_by_value: bool, /
+    main: Callable[..., Any], arguments: tuple[Any, ...], options: tuple[float | str | None, ...], main_by_value: bool, /
 ) -> Any: ...
 def _simulate(
     main: Callable[..., Any],
     arguments: tuple[Any, ...],
-    options: tuple[float | None, ...],
+    options: tuple[float | str | None, ...],
     main_by_value: bool,
     seed: int,
     keeps_trace: bool,

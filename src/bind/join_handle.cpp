@@ -3,6 +3,7 @@
 #include "bind/arguments.h"
 #include "bind/signal_functions.h"
 #include "smarm/interp/errors.h"
+#include "smarm/interp/imports.h"
 #include "smarm/interp/pid_type.h"
 #include "smarm/interp/py_actor.h"
 
@@ -35,10 +36,8 @@ PyObject* handle_repr(PyObject* self) {
 // Raises what smarm._failure makes of the reason: ActorFailed or ActorKilled. Returns nullptr.
 PyObject* raise_outcome(const ExitReason* reason, Pid pid) {
     PyObject* value = reason ? reason_to_python(*reason) : PyUnicode_FromString("killed");
-    PyObject* module = value ? PyImport_ImportModule("smarm._failure") : nullptr;
-    PyObject* never = module ? PyObject_CallMethod(module, "raise_outcome", "NO", make_pid(pid), value) : nullptr;
-    Py_XDECREF(never);
-    Py_XDECREF(module);
+    if (value)
+        Py_XDECREF(call_imported("smarm._failure", "raise_outcome", Py_BuildValue("(NO)", make_pid(pid), value)));
     Py_XDECREF(value);
     return nullptr;
 }

@@ -5,6 +5,7 @@
 #include "bind/arguments.h"
 #include "bind/signal_functions.h"
 #include "smarm/interp/errors.h"
+#include "smarm/interp/imports.h"
 #include "smarm/interp/pid_type.h"
 #include "smarm/interp/py_actor.h"
 #include "smarm/interp/py_rider.h"
@@ -133,10 +134,8 @@ PyObject* receive(PyObject*, PyObject* const* arguments, Py_ssize_t count, PyObj
 
 // Returns the message that a server gets: smarm.Call(ref, caller, request).
 OwnedParcel encode_call(InterpreterState& state, Pid caller, MonitorRef ref, PyObject* request) {
-    PyObject* module = PyImport_ImportModule("smarm._signals");
     PyObject* call =
-        module ? PyObject_CallMethod(module, "Call", "NNO", make_ref(ref), make_pid(caller), request) : nullptr;
-    Py_XDECREF(module);
+        call_imported("smarm._signals", "Call", Py_BuildValue("(NNO)", make_ref(ref), make_pid(caller), request));
     if (!call) return nullptr;
     OwnedParcel parcel = state.codec->encode(call, "message");
     Py_DECREF(call);

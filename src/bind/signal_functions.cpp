@@ -5,23 +5,13 @@
 #include <new>
 
 #include "smarm/interp/errors.h"
+#include "smarm/interp/imports.h"
 #include "smarm/interp/pid_type.h"
 #include "smarm/interp/py_actor.h"
 #include "smarm/interp/py_rider.h"
 
 namespace smarm::bind {
 namespace {
-
-// Calls smarm._signals.<name>(arguments). Steals `arguments`.
-PyObject* call_signals(const char* name, PyObject* arguments) {
-    PyObject* module = arguments ? PyImport_ImportModule("smarm._signals") : nullptr;
-    PyObject* type = module ? PyObject_GetAttrString(module, name) : nullptr;
-    PyObject* result = type ? PyObject_CallObject(type, arguments) : nullptr;
-    Py_XDECREF(type);
-    Py_XDECREF(module);
-    Py_XDECREF(arguments);
-    return result;
-}
 
 // Runs `action(self, pid)` for a function that takes one address.
 template <class Action>
@@ -225,20 +215,18 @@ PyObject* whereis(PyObject*, PyObject* name) {
 }  // namespace
 
 PyObject* make_ref(MonitorRef ref) {
-    return call_signals("Ref", Py_BuildValue("(K)", static_cast<unsigned long long>(ref)));
+    return call_imported("smarm._signals", "Ref", Py_BuildValue("(K)", static_cast<unsigned long long>(ref)));
 }
 
 namespace {
 
 // Signal.Exit, Signal.Panic or Signal.Timeout. Steals `arguments`.
 PyObject* make_child_signal(const char* name, PyObject* arguments) {
-    PyObject* module = arguments ? PyImport_ImportModule("smarm._signals") : nullptr;
-    PyObject* all = module ? PyObject_GetAttrString(module, "Signal") : nullptr;
+    PyObject* all = arguments ? import_attribute("smarm._signals", "Signal") : nullptr;
     PyObject* type = all ? PyObject_GetAttrString(all, name) : nullptr;
     PyObject* result = type ? PyObject_CallObject(type, arguments) : nullptr;
     Py_XDECREF(type);
     Py_XDECREF(all);
-    Py_XDECREF(module);
     Py_XDECREF(arguments);
     return result;
 }
@@ -251,11 +239,12 @@ PyObject* make_notice(const Notice& notice) {
     PyObject* reason = reason_to_python(*notice.reason);
     if (!reason) return nullptr;
     PyObject* pid = notice.pid ? make_pid(notice.pid) : Py_NewRef(Py_None);
-    if (notice.kind == Notice::Kind::exit) return call_signals("Exit", Py_BuildValue("(NN)", pid, reason));
+    if (notice.kind == Notice::Kind::exit)
+        return call_imported("smarm._signals", "Exit", Py_BuildValue("(NN)", pid, reason));
     if (notice.kind == Notice::Kind::child_ended)
         return make_child_signal(notice.reason->kind() == ExitKind::failed ? "Panic" : "Exit",
                                  Py_BuildValue("(NN)", pid, reason));
-    return call_signals("Down", Py_BuildValue("(NNN)", make_ref(notice.ref), pid, reason));
+    return call_imported("smarm._signals", "Down", Py_BuildValue("(NNN)", make_ref(notice.ref), pid, reason));
 }
 
 bool read_address(const InterpreterState& state, Scheduler& scheduler, PyObject* address, Pid& pid) {

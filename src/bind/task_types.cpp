@@ -8,6 +8,7 @@
 #include "bind/spawn.h"
 #include "smarm/actor/shield.h"
 #include "smarm/interp/errors.h"
+#include "smarm/interp/imports.h"
 #include "smarm/interp/pid_type.h"
 #include "smarm/interp/py_rider.h"
 #include "smarm/sched/scheduler.h"
@@ -285,12 +286,9 @@ void wait_for_children(GroupObject& object, Actor& owner) {
 // Raises what the children left, together with the block's own error (None: it ended well or was cut short for them). Returns
 // false with an exception set.
 bool report_children(PyObject* children, Pid first_failure, PyObject* error) {
-    PyObject* module = PyImport_ImportModule("smarm._tasks");
-    PyObject* failure = module ? (first_failure ? make_pid(first_failure) : Py_NewRef(Py_None)) : nullptr;
-    PyObject* done = failure ? PyObject_CallMethod(module, "conclude", "OOO", children, failure, error) : nullptr;
+    PyObject* failure = first_failure ? make_pid(first_failure) : Py_NewRef(Py_None);
+    PyObject* done = call_imported("smarm._tasks", "conclude", Py_BuildValue("(ONO)", children, failure, error));
     Py_XDECREF(done);
-    Py_XDECREF(failure);
-    Py_XDECREF(module);
     return done != nullptr;
 }
 

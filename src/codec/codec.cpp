@@ -7,6 +7,7 @@
 #include "codec/encoder.h"
 #include "codec/impl.h"
 #include "smarm/interp/errors.h"
+#include "smarm/interp/imports.h"
 #include "smarm/sched/scheduler.h"
 
 namespace smarm {
@@ -181,7 +182,7 @@ bool Cache::prepare() {
         if (!*name.place) *name.place = Handle(PyUnicode_InternFromString(name.text));
         if (!*name.place) return false;
     }
-    Handle copyreg(PyImport_ImportModule("copyreg"));
+    Handle copyreg(import_module("copyreg"));
     if (!copyreg) return false;
     auto* object = reinterpret_cast<PyObject*>(&PyBaseObject_Type);
     const struct {

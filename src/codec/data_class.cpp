@@ -3,6 +3,7 @@
 #include <iterator>
 
 #include "codec/data.h"
+#include "smarm/interp/imports.h"
 
 namespace smarm::codec {
 namespace {
@@ -284,8 +285,7 @@ bool are_exception_arguments(PyTypeObject* type, PyObject* arguments) {
 }
 
 Handle find_known_class(const char* module, const char* name) {
-    Handle found(PyImport_ImportModule(module));
-    return found ? Handle(PyObject_GetAttrString(found.get(), name)) : Handle();
+    return Handle(import_attribute(module, name));
 }
 
 }  // namespace smarm::codec

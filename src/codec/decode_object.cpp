@@ -331,7 +331,7 @@ Handle Decoder::find_decoder(PyObject* name) {
     Handle module(colon < 0 ? nullptr : PyUnicode_Substring(name, 0, colon));
     if (PyErr_Occurred() || !cache_.prepare()) return {};
     if (only_data()) return find_registered(module, name);
-    if (colon < 0) {
+    if (colon < 0 || codec_.limits.objects != Objects::any) {
         bad("a value of a codec that is not registered here");
         return {};
     }
@@ -353,8 +353,8 @@ Handle Decoder::find_registered(const Handle& module, PyObject* name) {
         return {};
     }
     if (!decode) {
-        refuse("a value of the codec %R, which is not registered here: import its module where it is received, or list it "
-               "in trusted_modules", name);
+        refuse("a value of a codec that is not registered here, %R: import its module where it is received, or list it in "
+               "trusted_modules", name);
     }
     return decode;
 }

@@ -2,6 +2,7 @@
 // same walk) where they belong to a script that nobody can import.
 #include "codec/encoder.h"
 #include "codec/globals.h"
+#include "smarm/interp/imports.h"
 
 namespace smarm::codec {
 namespace {
@@ -110,7 +111,7 @@ Handle Encoder::reduce_by_value(PyObject* value) {
 // Makes the pickler of this call: it keeps what functions of one call share (their globals).
 bool Encoder::prepare_by_value() {
     if (by_value_) return true;
-    Handle cloudpickle(PyImport_ImportModule("cloudpickle"));
+    Handle cloudpickle(import_module("cloudpickle"));
     if (!cloudpickle) {
         if (PyErr_ExceptionMatches(PyExc_ModuleNotFoundError)) {
             PyErr_SetString(PyExc_TypeError,
@@ -119,9 +120,7 @@ bool Encoder::prepare_by_value() {
         }
         return false;
     }
-    Handle io(PyImport_ImportModule("io"));
-    if (!io) return false;
-    Handle file(PyObject_CallMethod(io.get(), "BytesIO", nullptr));
+    Handle file(call_imported("io", "BytesIO", PyTuple_New(0)));
     if (!file) return false;
     Handle pickler(PyObject_CallMethod(cloudpickle.get(), "CloudPickler", "O", file.get()));
     if (!pickler) return false;

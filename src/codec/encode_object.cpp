@@ -3,6 +3,7 @@
 #include <iterator>
 
 #include "codec/encoder.h"
+#include "smarm/interp/imports.h"
 
 namespace smarm::codec {
 namespace {

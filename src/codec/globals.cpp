@@ -1,4 +1,5 @@
 #include "codec/globals.h"
+#include "smarm/interp/imports.h"
 
 namespace smarm::codec {
 namespace {
@@ -18,7 +19,7 @@ Handle find_main(Cache& cache) {
         if (loaded < 0) return {};
         if (loaded) return module;
     }
-    Handle loader(PyImport_ImportModule("smarm._main"));
+    Handle loader(import_module("smarm._main"));
     if (!loader) return {};
     return Handle(PyObject_CallMethod(loader.get(), "load", nullptr));
 }

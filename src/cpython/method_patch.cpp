@@ -20,6 +20,17 @@ PyObject* tuple_of(PyObject* const* values, Py_ssize_t count) {
     return tuple;
 }
 
+// The arguments of acquire(False), which every lock is asked before an actor parks: made once.
+// SAFETY: nobody counts its references: no collector (it is untracked), not we, and no function that is replaced keeps the tuple
+// that it is given (PyArg_Parse* borrows from it). So interpreters with GILs of their own can pass the same one.
+PyObject* false_tuple = nullptr;
+
+bool make_false_tuple() {
+    if (!false_tuple) false_tuple = PyTuple_Pack(1, Py_False);
+    if (false_tuple) PyObject_GC_UnTrack(false_tuple);
+    return false_tuple != nullptr;
+}
+
 PyObject* dict_of(PyObject* const* values, PyObject* names) {
     PyObject* dict = PyDict_New();
     for (Py_ssize_t i = 0; dict && i < PyTuple_GET_SIZE(names); ++i) {
@@ -66,7 +77,8 @@ PyObject* Original::call(PyObject* self, PyObject* const* values, Py_ssize_t cou
             return as<PyCMethod>(function)(self, defining_class(self), values, count, names);
         default: break;
     }
-    PyObject* tuple = tuple_of(values, count);
+    const bool only_false = count == 1 && values[0] == Py_False;
+    PyObject* tuple = only_false ? false_tuple : tuple_of(values, count);
     if (!tuple) return nullptr;
     PyObject* result = nullptr;
     if (flags == METH_VARARGS) {
@@ -76,7 +88,7 @@ PyObject* Original::call(PyObject* self, PyObject* const* values, Py_ssize_t cou
         if (dict || !names) result = as<PyCFunctionWithKeywords>(function)(self, tuple, dict);
         Py_XDECREF(dict);
     }
-    Py_DECREF(tuple);
+    if (!only_false) Py_DECREF(tuple);
     return result;
 }
 
@@ -84,7 +96,7 @@ bool find(PyObject* module, const char* type, const char* name, Original& origin
     PyMethodDef* definition = find_definition(module, type, name);
     if (!definition) return false;
     original = {definition, definition->ml_meth, definition->ml_flags};
-    return true;
+    return make_false_tuple();
 }
 
 namespace detail {
@@ -109,24 +121,35 @@ PyObject* from_tuple(Handler handler, const Original& original, PyObject* self, 
     return result;
 }
 
-bool install(PyObject* module, const char* type, const char* name, Original& original,
-             PyCFunction (*choose)(int flags)) {
-    Original found;
-    if (!find(module, type, name, found)) return false;
-    PyMethodDef* definition = found.definition;
-    PyCFunction replacement = choose(definition->ml_flags);
-    if (!replacement) {
+}  // namespace detail
+
+bool replace_all(PyObject* module, std::span<const Replacement> replacements) {
+    struct Found {
+        Original original;
+        PyCFunction replacement;
+    };
+    std::vector<Found> all;
+    for (const Replacement& one : replacements) {
+        Found& found = all.emplace_back();
+        if (one.original->function) continue;
+        if (!find(module, one.type, one.name, found.original)) return false;
+        found.replacement = one.choose(found.original.flags);
+        if (found.replacement) continue;
         PyErr_Format(PyExc_RuntimeError,
                      "smarm does not know how this Python calls %s of %R (flags 0x%x): it needs CPython 3.13 to 3.15",
-                     name, module, definition->ml_flags);
+                     one.name, module, found.original.flags);
         return false;
     }
-    original = found;
-    // Release: who reads the new pointer finds `original`. See stdlib/locks_methods.cpp for why the pointer is all there is.
-    std::atomic_ref<PyCFunction>(definition->ml_meth).store(replacement, std::memory_order_release);
+    for (std::size_t i = 0; i < all.size(); ++i) {
+        if (!all[i].replacement) continue;
+        *replacements[i].original = all[i].original;
+        // Release: a thread that reads the new pointer finds the original. It reads through CPython's plain load, which on
+        // x86-64 is as good as an acquire.
+        std::atomic_ref<PyCFunction>(all[i].original.definition->ml_meth)
+            .store(all[i].replacement, std::memory_order_release);
+    }
     if (_Py_Executors_InvalidateAll) _Py_Executors_InvalidateAll(PyInterpreterState_Get(), 1);
     return true;
 }
 
-}  // namespace detail
 }  // namespace smarm::stdlib

@@ -1,6 +1,8 @@
 #define Py_BUILD_CORE 1
 #include "cpython/py_compat.h"
 
+#include <sched.h>
+
 #include "internal/pycore_ceval.h"
 #include "internal/pycore_frame.h"
 #include "internal/pycore_interp.h"
@@ -84,18 +86,91 @@ void smarm_read_frame(const char* bytes, SmarmFrame* frame) {
     frame->instruction = copy->instr_ptr;
 }
 
-int smarm_add_pending_call(PyInterpreterState* interpreter, int (*function)(void*), void* argument) {
-    return _PyEval_AddPendingCall(interpreter, function, argument, 0) == _Py_ADD_PENDING_SUCCESS ? 0 : -1;
+/* ---- CPython's mutexes ---------------------------------------------------------------------------------------------------- */
+
+/* PyMutex_Lock lets go of the GIL while it waits, which must not happen inside of somebody's malloc. Whoever holds one of these
+ * locks needs no GIL to get to its end.
+ * SAFETY: the bits are CPython's: locked, and whether threads are parked, which PyMutex_Unlock wakes. */
+static int try_lock(PyMutex* mutex) {
+    uint8_t bits = __atomic_load_n(&mutex->_bits, __ATOMIC_RELAXED);
+    /* Acquire: pairs with the release in PyMutex_Unlock. */
+    return !(bits & _Py_LOCKED) && __atomic_compare_exchange_n(&mutex->_bits, &bits, bits | _Py_LOCKED, 0,
+                                                               __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
 }
 
-int smarm_may_signal(void) { return _PyRuntime.interpreters.mutex._bits == 0; }
+static void lock_with_gil(PyMutex* mutex) {
+    while (!try_lock(mutex)) sched_yield();
+}
 
-void smarm_repeat_pending_signal(PyInterpreterState* interpreter) {
+/* The lock of the list of interpreters and thread states is not recursive, and sys._current_frames() allocates while it holds it. */
+static int lock_interpreters(int may_wait) {
     PyMutex* all = &_PyRuntime.interpreters.mutex;
-    PyMutex_Lock(all);
+    if (!may_wait) return try_lock(all);
+    lock_with_gil(all);
+    return 1;
+}
+
+static void unlock_interpreters(void) { PyMutex_Unlock(&_PyRuntime.interpreters.mutex); }
+
+/* ---- pending calls -------------------------------------------------------------------------------------------------------- */
+
+static void signal_all(PyInterpreterState* interpreter) {
     for (PyThreadState* state = interpreter->threads.head; state; state = state->next)
         _Py_set_eval_breaker_bit(state, _PY_CALLS_TO_DO_BIT);
-    PyMutex_Unlock(all);
+}
+
+/* As _PyEval_AddPendingCall, which takes its lock with PyMutex_Lock. */
+static int push(struct _pending_calls* pending, int (*function)(void*), void* argument) {
+    lock_with_gil(&pending->mutex);
+    const int has_room = pending->npending < pending->max;
+    if (has_room) {
+        pending->calls[pending->next] = (struct _pending_call){.func = function, .arg = argument};
+        pending->next = (pending->next + 1) % PENDINGCALLSARRAYSIZE;
+        __atomic_fetch_add(&pending->npending, 1, __ATOMIC_SEQ_CST); /* read without the lock, here and in CPython */
+    }
+    PyMutex_Unlock(&pending->mutex);
+    return has_room;
+}
+
+int smarm_add_pending_call(PyInterpreterState* interpreter, int (*function)(void*), void* argument, int may_wait) {
+    if (!lock_interpreters(may_wait)) return 0;
+    const int added = push(&interpreter->ceval.pending, function, argument);
+    if (added) signal_all(interpreter);
+    unlock_interpreters();
+    return added;
+}
+
+int smarm_repeat_pending_signal(PyInterpreterState* interpreter, int may_wait) {
+    if (!lock_interpreters(may_wait)) return 0;
+    signal_all(interpreter);
+    unlock_interpreters();
+    return 1;
+}
+
+int smarm_make_pending_calls(void) {
+    /* A loop, whose backward jump looks for them. Its builtins are none: those of a running frame are the program's. */
+    PyObject* names = PyDict_New();
+    PyObject* builtins = PyDict_New();
+    PyObject* done = NULL;
+    if (names && builtins && PyDict_SetItemString(names, "__builtins__", builtins) == 0)
+        done = PyRun_String("for _ in (1, 2): pass", Py_file_input, names, names);
+    Py_XDECREF(done);
+    Py_XDECREF(builtins);
+    Py_XDECREF(names);
+    return done ? 0 : -1;
+}
+
+static int note_call(void* called) {
+    *(int*)called = 1;
+    return 0;
+}
+
+int smarm_test_pending_calls(void) {
+    static int called; /* static: should the call be made after all, later */
+    if (called) return 1;
+    if (smarm_add_pending_call(PyInterpreterState_Get(), note_call, &called, 1) && smarm_make_pending_calls() != 0)
+        return -1;
+    return called;
 }
 
 PyThreadState** smarm_pending_handler(PyInterpreterState* interpreter) {
@@ -121,12 +196,11 @@ unsigned long smarm_gil_switches(const PyInterpreterState* interpreter) {
 int smarm_import_lock_held(PyInterpreterState* interpreter) { return interpreter->imports.lock.mutex._bits != 0; }
 
 void smarm_forget_interpreter(PyInterpreterState* interpreter) {
-    struct pyinterpreters* all = &_PyRuntime.interpreters;
-    PyMutex_Lock(&all->mutex);
-    PyInterpreterState** link = &all->head;
+    lock_interpreters(1);
+    PyInterpreterState** link = &_PyRuntime.interpreters.head;
     while (*link && *link != interpreter) link = &(*link)->next;
     if (*link) *link = interpreter->next;
-    PyMutex_Unlock(&all->mutex);
+    unlock_interpreters();
 }
 
 int smarm_needs_datetime_preload(void) {

@@ -44,17 +44,22 @@ typedef struct {
 #define SMARM_FRAME_BYTES 80
 void smarm_read_frame(const char* bytes, SmarmFrame* frame);
 
-/* Makes every thread of `interpreter` call function(argument) at its next eval-breaker check; callable from any thread
- * without a thread state. Py_AddPendingCall would go to the main interpreter only. Returns 0, or -1: queue full. */
-int smarm_add_pending_call(PyInterpreterState* interpreter, int (*function)(void*), void* argument);
-
-/* Whether smarm_add_pending_call would not wait now: nobody holds the lock of the list of interpreters and thread states (private;
- * not recursive). */
-int smarm_may_signal(void);
+/* Makes every thread of `interpreter` call function(argument) at its next eval-breaker check; callable from any thread, also
+ * without a thread state. An attached thread keeps its GIL meanwhile, so it may be inside an allocator.
+ * Py_AddPendingCall would go to the main interpreter only. Returns 1, or 0: the queue is full, or, without may_wait,
+ * somebody (perhaps this very thread) holds the lock of the list of thread states. */
+int smarm_add_pending_call(PyInterpreterState* interpreter, int (*function)(void*), void* argument, int may_wait);
 
 /* Makes every thread of `interpreter` look for pending calls again: one that meets a second call while it runs a first one (3.13 to
- * 3.15: in make_pending_calls) forgets about it. Any thread, also without a thread state; takes the lock of all thread states. */
-void smarm_repeat_pending_signal(PyInterpreterState* interpreter);
+ * 3.15: in make_pending_calls) forgets about it. As above. */
+int smarm_repeat_pending_signal(PyInterpreterState* interpreter, int may_wait);
+
+/* Makes the pending calls of the attached interpreter. Py_MakePendingCalls does so in the main one on the main thread only.
+ * Returns 0, or -1 with an exception set. */
+int smarm_make_pending_calls(void);
+
+/* Whether a call that is added so is made: a self-test. Returns 1, 0, or -1 with an exception set: a signal's, for example. */
+int smarm_test_pending_calls(void);
 
 /* Where the interpreter keeps the thread state that is running pending calls: an actor that switches away inside one must
  * clear it, or no pending call ever runs again. */

@@ -4,6 +4,7 @@
 #include <new>
 
 #include "smarm/base/mpsc_stack.h"
+#include "smarm/interp/imports.h"
 #include "smarm/msg/post.h"
 #include "smarm/sched/scheduler.h"
 #include "smarm/sched/worker.h"
@@ -68,9 +69,7 @@ bool refuse(PyObject* object, const char* why) {
 // Whether nothing but the loan refers to the object.
 bool has_one_reference(PyObject* object) {
     if (Py_REFCNT(object) > 1) return refuse(object, "is referred to elsewhere, too (del what refers to it)");
-    PyObject* weakref = PyImport_ImportModule("_weakref");
-    PyObject* count = weakref ? PyObject_CallMethod(weakref, "getweakrefcount", "O", object) : nullptr;
-    Py_XDECREF(weakref);
+    PyObject* count = call_imported("_weakref", "getweakrefcount", Py_BuildValue("(O)", object));
     if (!count) return false;
     const bool none = PyObject_Not(count) == 1;
     Py_DECREF(count);

@@ -2,17 +2,12 @@
 
 #include <cstdarg>
 
+#include "smarm/interp/imports.h"
 #include "smarm/msg/buffer_memory.h"
 
 namespace smarm {
 
-PyObject* error_type(const char* name) {
-    PyObject* module = PyImport_ImportModule("smarm._errors");
-    if (!module) return nullptr;
-    PyObject* type = PyObject_GetAttrString(module, name);
-    Py_DECREF(module);
-    return type;
-}
+PyObject* error_type(const char* name) { return import_attribute("smarm._errors", name); }
 
 bool current_error_is(const char* name) {
     PyObject* raised = PyErr_GetRaisedException();

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "smarm/base/sync.h"
+#include "smarm/interp/imports.h"
 #include "smarm/sched/worker.h"
 
 namespace smarm {
@@ -31,9 +32,8 @@ void watch_forks(bool (*forget_runtime)()) {
 unsigned fork_count() noexcept { return forks.load(memory_order_relaxed); }
 
 void end_forked_child(PyObject* exception) {
-    PyObject* module = PyImport_ImportModule("smarm._failure");
     PyObject* done =
-        module ? PyObject_CallMethod(module, "end_child", "(O)", exception ? exception : Py_None) : nullptr;
+        call_imported("smarm._failure", "end_child", Py_BuildValue("(O)", exception ? exception : Py_None));
     if (!done) PyErr_Print();
     _exit(1);
 }

@@ -2,6 +2,7 @@
 
 #include <marshal.h>
 
+#include "smarm/interp/imports.h"
 #include <new>
 
 namespace smarm {
@@ -9,11 +10,7 @@ namespace {
 
 // Calls smarm._worker.<name>(argument); steals `argument`.
 PyObject* call_worker_helper(const char* name, PyObject* argument) {
-    PyObject* module = argument ? PyImport_ImportModule("smarm._worker") : nullptr;
-    PyObject* result = module ? PyObject_CallMethod(module, name, "O", argument) : nullptr;
-    Py_XDECREF(module);
-    Py_XDECREF(argument);
-    return result;
+    return call_imported("smarm._worker", name, argument ? Py_BuildValue("(N)", argument) : nullptr);
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "cpython/py_compat.h"
+#include "smarm/interp/imports.h"
 
 namespace smarm {
 namespace {
@@ -51,8 +52,7 @@ bool is_lock_module(PyCodeObject* code) {
 }  // namespace
 
 bool find_library() {
-    PyObject* os = PyImport_ImportModule("os");
-    PyObject* file = os ? PyObject_GetAttrString(os, "__file__") : nullptr;
+    PyObject* file = import_attribute("os", "__file__");
     const char* text = file && PyUnicode_Check(file) ? PyUnicode_AsUTF8(file) : nullptr;
     if (text) {
         library_directory = text;
@@ -61,7 +61,6 @@ bool find_library() {
         PyErr_Clear();  // a library that is not in files: its frozen modules are known by name
     }
     Py_XDECREF(file);
-    Py_XDECREF(os);
     return !PyErr_Occurred();
 }
 

@@ -7,22 +7,12 @@
 #include "smarm/fiber/stack.h"
 #include "smarm/interp/errors.h"
 #include "smarm/interp/forked_child.h"
+#include "smarm/interp/imports.h"
 #include "smarm/interp/interpreter_state.h"
 #include "smarm/interp/pid_type.h"
 
 namespace smarm {
 namespace {
-
-// Calls smarm._failure.<name>(arguments). Steals `arguments` (a tuple, or nullptr with an exception set).
-PyObject* call_failure_helper(const char* name, PyObject* arguments) {
-    PyObject* module = arguments ? PyImport_ImportModule("smarm._failure") : nullptr;
-    PyObject* function = module ? PyObject_GetAttrString(module, name) : nullptr;
-    PyObject* result = function ? PyObject_CallObject(function, arguments) : nullptr;
-    Py_XDECREF(function);
-    Py_XDECREF(module);
-    Py_XDECREF(arguments);
-    return result;
-}
 
 PyObject* text_or_none(const std::string* text) {
     if (!text) return Py_NewRef(Py_None);
@@ -40,9 +30,10 @@ PyObject* describe_briefly(const Actor& actor, PyObject* exception, const char* 
 // Describes the exception for other interpreters, with the exception itself where it can travel.
 OwnedParcel encode_failure(PyObject* exception, const Actor& actor) {
     const SpawnSite* site = actor.spawn_site;
-    PyObject* description = call_failure_helper(
-        "describe", Py_BuildValue("(ONNNi)", exception, make_pid(actor.pid), text_or_none(actor.name.get()),
-                                  text_or_none(site ? &site->file : nullptr), site ? site->line : 0));
+    PyObject* description =
+        call_imported("smarm._failure", "describe",
+                      Py_BuildValue("(ONNNi)", exception, make_pid(actor.pid), text_or_none(actor.name.get()),
+                                    text_or_none(site ? &site->file : nullptr), site ? site->line : 0));
     if (!description) {
         // No room for the traceback: the exception itself may still travel.
         PyErr_Clear();
@@ -225,7 +216,8 @@ void report_failure(const ExitReason& reason) {
     PyObject* description = nullptr;
     if (!reason.parcel()) description = Py_NewRef(Py_None);
     else if (InterpreterState* state = interpreter_state()) description = state->codec->decode(*reason.parcel());
-    PyObject* done = description ? call_failure_helper("report", Py_BuildValue("(N)", description)) : nullptr;
+    PyObject* done =
+        description ? call_imported("smarm._failure", "report", Py_BuildValue("(N)", description)) : nullptr;
     if (!done) {  // the interpreter is ending: its modules are gone, maybe ours too
         PyErr_Clear();
         std::fputs("smarm: an actor failed, and nobody joined it\n", stderr);
@@ -262,7 +254,7 @@ PyObject* reason_to_python(const ExitReason& reason) {
     }
     PyObject* fields = reason.parcel() ? interpreter_state()->codec->decode(*reason.parcel()) : Py_NewRef(Py_None);
     if (!fields && !(fields = undecodable("exception"))) return nullptr;
-    return call_failure_helper("to_exception", Py_BuildValue("(N)", fields));
+    return call_imported("smarm._failure", "to_exception", Py_BuildValue("(N)", fields));
 }
 
 Ref<ExitReason> reason_from_python(PyObject* value) {

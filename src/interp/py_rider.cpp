@@ -34,13 +34,14 @@ PyRider::PyRider(Worker& worker, PyThreadState* own) noexcept
 }
 
 PyRider::~PyRider() {
-    // A pending call that still names this rider must run before it is gone; the thread state is attached.
+    // A pending call that still names this rider must run before it is gone; the thread state is attached. What main raised is
+    // set meanwhile: Python code must not run with it.
     ending_.store(true, memory_order_release);
+    PyObject* raised = PyErr_GetRaisedException();
     while (attention_.load(memory_order_acquire)) {
-        if (Py_MakePendingCalls() < 0) PyErr_Clear();
-        // Only the main interpreter's loop is reached by Py_MakePendingCalls; others run theirs in any bytecode.
-        if (attention_.load(memory_order_acquire)) PyRun_SimpleString("for _ in (1, 2): pass");
+        if (smarm_make_pending_calls() != 0) PyErr_Clear();
     }
+    PyErr_SetRaisedException(raised);
 }
 
 void PyRider::switch_to(void* state) noexcept {
@@ -105,24 +106,23 @@ void PyRider::notice_signals() noexcept {
     request_attention();
 }
 
-void PyRider::request_attention() noexcept {
+void PyRider::request_attention() noexcept { request_attention(true); }
+
+// Inside an allocator: sys._current_frames() allocates while it holds the lock that this takes.
+void PyRider::try_request_attention() noexcept { request_attention(false); }
+
+void PyRider::request_attention(bool may_wait) noexcept {
     // Acq_rel: pairs with the store in safe_point; at most one call is queued, so the queue cannot fill up with ours.
     const Instant::rep now = monotonic_now().time_since_epoch().count();
     if (attention_.exchange(true, memory_order_acq_rel)) {
         // A pending call of the program's own that computes makes CPython forget that others wait behind it.
         if (now - asked_at_.load(memory_order_relaxed) < kRepeatPause.count()) return;
-        asked_at_.store(now, memory_order_relaxed);
-        smarm_repeat_pending_signal(interpreter_);
+        if (smarm_repeat_pending_signal(interpreter_, may_wait)) asked_at_.store(now, memory_order_relaxed);
         return;
     }
     asked_at_.store(now, memory_order_relaxed);
-    if (smarm_add_pending_call(interpreter_, safe_point, this) != 0) attention_.store(false, memory_order_release);
+    if (!smarm_add_pending_call(interpreter_, safe_point, this, may_wait)) attention_.store(false, memory_order_release);
     else if (keeps_gil() && this_worker() != &worker_) smarm_signal_again(interpreter_);
-}
-
-void PyRider::try_request_attention() noexcept {
-    // sys._current_frames() allocates while it holds the lock that signalling a pending call needs.
-    if (smarm_may_signal()) request_attention();
 }
 
 // Whether something waits to be raised in the actor.

@@ -1,12 +1,13 @@
 #include "runtime/python_signals.h"
 
+#include "smarm/interp/imports.h"
 #include <csignal>
 
 namespace smarm {
 namespace {
 
 // The module signal itself makes enums of these, for milliseconds.
-PyObject* import_signal() { return PyImport_ImportModule("_signal"); }
+PyObject* import_signal() { return import_module("_signal"); }
 
 PyObject* default_handler(PyObject* module, int number) {
     return PyObject_GetAttrString(module, number == SIGINT ? "default_int_handler" : "SIG_DFL");

@@ -14,6 +14,7 @@
 #include "smarm/interp/buffer_loan.h"
 #include "smarm/interp/errors.h"
 #include "smarm/interp/forked_child.h"
+#include "smarm/interp/imports.h"
 #include "smarm/interp/interpreter_state.h"
 #include "smarm/interp/py_actor.h"
 #include "smarm/interp/py_rider.h"
@@ -147,6 +148,11 @@ Runtime* Runtime::current() noexcept { return running.load(memory_order_acquire)
 
 PyObject* Runtime::run(const RuntimeConfig& config, PyObject* main, PyObject* arguments) {
     if (const char* reason = smarm_refuse_python()) return raise_error("NoRuntime", "%s", reason);
+    if (const int works = smarm_test_pending_calls(); works != 1)
+        return works < 0 ? nullptr
+                         : raise_error("NoRuntime",
+                                       "smarm cannot interrupt Python code of %s: it needs CPython 3.13 to 3.15.",
+                                       Py_GetVersion());
     if (PyThreadState_GetInterpreter(PyThreadState_Get()) != PyInterpreterState_Main())
         return raise_error("NoRuntime", "smarm.run() must be called from the main interpreter");
     auto* runtime = new (std::nothrow) Runtime(config);
@@ -225,7 +231,7 @@ void Runtime::configure_codec() {
 bool Runtime::ready_for_workers() {
     if (ready_for_workers_) return true;
     if (smarm_needs_datetime_preload()) {
-        PyObject* module = PyImport_ImportModule("_datetime");
+        PyObject* module = import_module("_datetime");
         if (!module) return false;
         Py_DECREF(module);
     }
@@ -303,10 +309,11 @@ PyObject* Runtime::run_main(PyObject* main, PyObject* arguments) {
         Py_XDECREF(exception);
         PyErr_Clear();
         // As without smarm: the process ends by the signal, now that everything has been cleaned up.
-        PyObject* flushed = PyRun_String("import sys\nfor s in (sys.stdout, sys.stderr):\n  s and s.flush()\n",
-                                         Py_file_input, PyEval_GetBuiltins(), nullptr);
-        Py_XDECREF(flushed);
-        PyErr_Clear();
+        for (const char* name : {"stdout", "stderr"}) {
+            PyObject* stream = PySys_GetObject(name);  // borrowed
+            if (stream && stream != Py_None) Py_XDECREF(PyObject_CallMethod(stream, "flush", nullptr));
+            PyErr_Clear();
+        }
         std::signal(SIGTERM, SIG_DFL);
         std::raise(SIGTERM);
     }

@@ -1,6 +1,7 @@
 #include "smarm/stdlib/fork.h"
 
 #include "cpython/method_patch.h"
+#include "smarm/interp/imports.h"
 
 namespace smarm {
 namespace {
@@ -24,7 +25,7 @@ PyObject* fork(const stdlib::Original& original, PyObject* self, PyObject* const
 }  // namespace
 
 bool install_stdlib_fork() {
-    PyObject* module = PyImport_ImportModule("posix");
+    PyObject* module = import_module("posix");
     const bool installed = module && stdlib::Patch<fork<0>>::install(module, nullptr, "fork") &&
                            stdlib::Patch<fork<1>>::install(module, nullptr, "forkpty");
     Py_XDECREF(module);

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <limits>
 
+#include "smarm/interp/imports.h"
 #include "stdlib/locks_methods.h"
 
 namespace smarm::stdlib_locks {
@@ -32,18 +33,9 @@ bool sort_arguments(const Call& call, Arguments& arguments) {
         *place = value;
         return true;
     };
-    if (call.keyword_names) {
-        for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(call.keyword_names); ++i) {
-            if (!set(PyTuple_GET_ITEM(call.keyword_names, i), call.values[call.count + i])) return false;
-        }
-    }
-    if (call.keyword_dict) {
-        PyObject* name = nullptr;
-        PyObject* value = nullptr;
-        Py_ssize_t position = 0;
-        while (PyDict_Next(call.keyword_dict, &position, &name, &value)) {
-            if (!PyUnicode_Check(name) || !set(name, value)) return false;
-        }
+    for (Py_ssize_t i = 0; i < (call.names ? PyTuple_GET_SIZE(call.names) : 0); ++i) {
+        PyObject* name = PyTuple_GET_ITEM(call.names, i);
+        if (!PyUnicode_Check(name) || !set(name, call.values[call.count + i])) return false;
     }
     return true;
 }
@@ -75,16 +67,14 @@ bool read_plain(const Arguments& arguments, Patience& patience) {
 }
 
 // Lets the original judge the arguments. Returns false with its exception set.
-bool let_original_judge(const Call& call) {
-    const bool recursive = call.method == Method::rlock_acquire || call.method == Method::rlock_enter;
-    PyObject* module = PyImport_ImportModule("_thread");
+bool let_original_judge(const Call& call, const stdlib::Original& release) {
+    PyObject* module = import_module("_thread");
+    const bool recursive = release.definition == originals.rlock_release.definition;
     PyObject* lock = module ? PyObject_CallMethod(module, recursive ? "RLock" : "lock", nullptr) : nullptr;
     Py_XDECREF(module);
     if (!lock) return false;
-    Call trial = call;
-    trial.self = lock;
-    PyObject* taken = trial.original();
-    if (taken) Py_XDECREF(call_original(recursive ? Method::rlock_release : Method::lock_release, lock));
+    PyObject* taken = call.before.call(lock, call.values, call.count, call.names);
+    if (taken) Py_XDECREF(release.call(lock, nullptr, 0));
     Py_DECREF(lock);
     Py_XDECREF(taken);
     return taken != nullptr;
@@ -113,11 +103,11 @@ bool read_accepted(const Arguments& arguments, Patience& patience) {
 
 }  // namespace
 
-bool read_patience(const Call& call, Patience& patience) {
+bool read_patience(const Call& call, const stdlib::Original& release, Patience& patience) {
     Arguments arguments;
     const bool sorted = sort_arguments(call, arguments);
     if (!sorted || !read_plain(arguments, patience)) {
-        if (!let_original_judge(call)) return false;
+        if (!let_original_judge(call, release)) return false;
         patience = {};
         // Accepted though we could not sort it: an acquire() that takes more than we know. Wait as long as it takes.
         if (sorted && !read_accepted(arguments, patience)) return false;

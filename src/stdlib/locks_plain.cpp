@@ -4,10 +4,10 @@
 namespace smarm::stdlib_locks {
 namespace {
 
-int try_take(LockEntry& entry, Actor&) { return try_original(Method::lock_acquire, entry.lock); }
+int try_take(LockEntry& entry, Actor&) { return try_original(originals.lock_acquire, entry.lock); }
 
 Taken take(PyObject* lock, Actor& actor, const Patience& patience) {
-    const int taken = try_original(Method::lock_acquire, lock);
+    const int taken = try_original(originals.lock_acquire, lock);
     if (taken != 0) return taken > 0 ? Taken::yes : Taken::error;
     if (!patience.waits) return Taken::timed_out;
     LockTable* table = lock_table();
@@ -23,14 +23,14 @@ PyObject* lock_acquire(const Call& call) {
     Actor* actor = calling_actor();
     if (!actor) return call.original();
     Patience patience;
-    if (!call.bare() && !read_patience(call, patience)) return nullptr;
+    if (!call.bare() && !read_patience(call, originals.lock_release, patience)) return nullptr;
     return as_result(take(call.self, *actor, patience));
 }
 
 PyObject* lock_release(const Call& call) {
     LockEntry* entry = find_entry(call.self);
     if (!entry) return call.original();
-    const int locked = ask_original(Method::lock_locked, call.self);
+    const int locked = ask_original(originals.lock_locked, call.self);
     if (locked < 0) return nullptr;
     if (LockWaiter* heir = locked ? entry->choose_heir() : nullptr) {
         entry->hand_over(*heir);

@@ -17,7 +17,7 @@ OwnerId caller_id() noexcept {
 
 // How often the calling OS thread has the lock natively; -1 with an exception set.
 long native_count(PyObject* lock) {
-    PyObject* count = call_original(Method::rlock_recursion_count, lock);
+    PyObject* count = originals.rlock_recursion_count.call(lock, nullptr, 0);
     if (!count) return -1;
     const long value = PyLong_AsLong(count);
     Py_DECREF(count);
@@ -28,7 +28,7 @@ long native_count(PyObject* lock) {
 // native owner. Nobody else may be waiting natively, so that this does not block.
 bool lock_for(const LockWaiter& heir, PyObject* lock) {
     PyObject* state = Py_BuildValue("(kk)", 1ul, heir.thread_ident);
-    PyObject* done = state ? call_original(Method::rlock_acquire_restore, lock, state) : nullptr;
+    PyObject* done = state ? originals.rlock_acquire_restore.call(lock, &state, 1) : nullptr;
     Py_XDECREF(state);
     Py_XDECREF(done);
     if (!done) PyErr_Clear();
@@ -58,10 +58,10 @@ int try_take(LockEntry& entry, Actor& actor) {
     const OwnerId id = owner_id(actor);
     if (id != 0) {
         // This OS thread may have it itself: the main actor, or code that ran before the actors.
-        const int owned = ask_original(Method::rlock_is_owned, entry.lock);
+        const int owned = ask_original(originals.rlock_is_owned, entry.lock);
         if (owned != 0) return owned < 0 ? -1 : 0;
     }
-    const int taken = try_original(Method::rlock_acquire, entry.lock);
+    const int taken = try_original(originals.rlock_acquire, entry.lock);
     if (taken > 0 && id != 0) {
         entry.owner = id;
         entry.count = 1;
@@ -85,7 +85,7 @@ Taken take(PyObject* lock, Actor& actor, const Patience& patience) {
             return Taken::yes;
         }
     }
-    const int taken = entry ? try_take(*entry, actor) : try_original(Method::rlock_acquire, lock);
+    const int taken = entry ? try_take(*entry, actor) : try_original(originals.rlock_acquire, lock);
     if (taken > 0) return Taken::yes;
     if (taken == 0 && patience.waits) {
         if (!entry && table) entry = table->get(lock);
@@ -101,7 +101,7 @@ Taken take(PyObject* lock, Actor& actor, const Patience& patience) {
 // if it waited the actor could never run.
 bool is_held_below(PyObject* lock) {
     LockEntry* entry = find_entry(lock);
-    return entry && entry->owner != 0 && ask_original(Method::rlock_is_owned, lock) == 1;
+    return entry && entry->owner != 0 && ask_original(originals.rlock_is_owned, lock) == 1;
 }
 
 PyObject* refuse_to_wait() {
@@ -116,7 +116,7 @@ PyObject* acquire_natively(const Call& call) {
     LockTable* table = lock_table();
     if (!table || is_plain_try(call)) return call.original();
     if (call.bare()) {
-        const int taken = try_original(Method::rlock_acquire, call.self);
+        const int taken = try_original(originals.rlock_acquire, call.self);
         if (taken != 0) return taken < 0 ? nullptr : Py_NewRef(Py_True);
     }
     LockEntry* entry = table->get(call.self);
@@ -150,7 +150,7 @@ PyObject* rlock_acquire(const Call& call) {
     Actor* actor = calling_actor();
     if (!actor && !is_held_below(call.self)) return acquire_natively(call);
     Patience patience;
-    if (!call.bare() && !read_patience(call, patience)) return nullptr;
+    if (!call.bare() && !read_patience(call, originals.rlock_release, patience)) return nullptr;
     if (actor) return as_result(take(call.self, *actor, patience));
     if (patience.waits) return refuse_to_wait();
     Py_RETURN_FALSE;
@@ -199,7 +199,7 @@ PyObject* rlock_release_save(const Call& call) {
     if (!entry || entry->owner != id) return raise_not_owner();
     PyObject* state = Py_BuildValue("(kk)", entry->count, PyThread_get_thread_ident());
     PyObject* done =
-        state ? pass_on(*entry, [&call] { return call_original(Method::rlock_release, call.self); }) : nullptr;
+        state ? pass_on(*entry, [&call] { return originals.rlock_release.call(call.self, nullptr, 0); }) : nullptr;
     if (!done) Py_CLEAR(state);
     Py_XDECREF(done);
     return state;
@@ -215,7 +215,7 @@ PyObject* rlock_acquire_restore(const Call& call) {
     if (taken != Taken::yes) return as_result(taken);
     LockEntry* entry = owner_id(*actor) ? find_entry(call.self) : nullptr;
     if (entry) entry->count += count - 1;
-    for (; !entry && count > 1; --count) Py_XDECREF(call_original(Method::rlock_acquire, call.self));
+    for (; !entry && count > 1; --count) Py_XDECREF(originals.rlock_acquire.call(call.self, nullptr, 0));
     Py_RETURN_NONE;
 }
 

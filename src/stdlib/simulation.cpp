@@ -2,6 +2,7 @@
 
 #include "cpython/method_patch.h"
 #include "smarm/interp/errors.h"
+#include "smarm/interp/imports.h"
 #include "smarm/sched/simulation.h"
 #include "stdlib/locks_wait.h"
 
@@ -39,8 +40,8 @@ PyObject* start_thread(const stdlib::Original& original, PyObject* self, PyObjec
 
 bool install_stdlib_simulation() {
     using stdlib::Patch;
-    PyObject* time = PyImport_ImportModule("time");
-    PyObject* thread = time ? PyImport_ImportModule("_thread") : nullptr;
+    PyObject* time = import_module("time");
+    PyObject* thread = time ? import_module("_thread") : nullptr;
     const bool installed = thread && Patch<read_clock<monotonic>, 0>::install(time, nullptr, "monotonic") &&
                            Patch<read_clock<monotonic>, 1>::install(time, nullptr, "perf_counter") &&
                            Patch<read_clock<monotonic_ns>, 0>::install(time, nullptr, "monotonic_ns") &&

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "cpython/method_patch.h"
+#include "smarm/interp/imports.h"
 #include "smarm/interp/py_rider.h"
 #include "stdlib/locks_wait.h"
 
@@ -49,7 +50,7 @@ PyObject* sleep(const stdlib::Original& original, PyObject* self, PyObject* cons
 }  // namespace
 
 bool install_stdlib_sleep() {
-    PyObject* module = PyImport_ImportModule("time");
+    PyObject* module = import_module("time");
     const bool installed = module && stdlib::Patch<sleep>::install(module, nullptr, "sleep");
     Py_XDECREF(module);
     return installed;

@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 
 #include "smarm/interp/blocking_pool.h"
+#include "smarm/interp/imports.h"
 #include "smarm/interp/py_rider.h"
 #include "smarm/sched/scheduler.h"
 #include "stdlib/socket_wait.h"
@@ -322,7 +323,7 @@ PyObject* raise_end(const FdEnd& end, const char* timed_out) {
 bool install_stdlib_sockets() {
     static bool installed = false;  // guarded by the main interpreter's GIL
     if (installed) return true;
-    PyObject* module = PyImport_ImportModule("_imp");
+    PyObject* module = import_module("_imp");
     installed = module && stdlib::Patch<stdlib::exec_module, 0>::install(module, nullptr, "exec_dynamic") &&
                 stdlib::Patch<stdlib::exec_module, 1>::install(module, nullptr, "exec_builtin");
     Py_XDECREF(module);

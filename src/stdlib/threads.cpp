@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "smarm/interp/blocking_pool.h"
+#include "smarm/interp/imports.h"
 #include "smarm/interp/py_rider.h"
 #include "smarm/wait/wait_queue.h"
 #include "stdlib/socket_wait.h"
@@ -111,7 +112,7 @@ void install_queue(PyObject* module) {
 }  // namespace stdlib
 
 bool install_stdlib_threads() {
-    PyObject* module = PyImport_ImportModule("_thread");
+    PyObject* module = import_module("_thread");
     const bool installed = module && stdlib::Patch<stdlib::join_thread>::install(module, "_ThreadHandle", "join");
     Py_XDECREF(module);
     return installed;

@@ -46,6 +46,7 @@ public:
     void notice_signals() noexcept;
 
 private:
+    void request_attention(bool may_wait) noexcept;
     static int safe_point(void* rider);
     bool may_switch(PyThreadState* state) noexcept;
     void note_collector() noexcept;
