@@ -83,6 +83,7 @@ def read(option: Option, value: Any, source: str) -> Any:
         return read_bool(value, source)
     if option.kind is str:
         return read_names(value, source)
+    number: Any
     try:
         if isinstance(value, str):
             number = option.kind(value)

@@ -52,6 +52,7 @@ bool Codec::add_python_codec(PyTypeObject* type, const char* name, PyObject* enc
     if (!impl_->python_encoders) impl_->python_encoders = codec::Handle(PyDict_New());
     if (!impl_->python_decoders) impl_->python_decoders = codec::Handle(PyDict_New());
     if (!impl_->python_encoders || !impl_->python_decoders) return false;
+    for (codec::DataClass& known : impl_->data_classes) known = {};  // classes with a codec are no others
     codec::Handle entry(Py_BuildValue("(sOO)", name, encode, decode));
     return entry && PyDict_SetItemString(impl_->python_decoders.get(), name, decode) == 0 &&
            PyDict_SetItem(impl_->python_encoders.get(), reinterpret_cast<PyObject*>(type), entry.get()) == 0;
@@ -177,6 +178,8 @@ bool Cache::prepare() {
         {&value_map_name, "_value2member_map_"},
         {&member_name_name, "_name_"},
         {&member_value_name, "_value_"},
+        {&flag_mask_name, "_flag_mask_"},
+        {&singles_mask_name, "_singles_mask_"},
     };
     for (const auto& name : names) {
         if (!*name.place) *name.place = Handle(PyUnicode_InternFromString(name.text));

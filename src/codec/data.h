@@ -23,8 +23,11 @@ DataClass data_class(Codec::Impl& codec, PyTypeObject* type);
 // Whether instances may have such an entry in their __dict__: it must be a field, or hide no method or other callable.
 bool is_data_attribute(Codec::Impl& codec, PyTypeObject* type, const DataClass& data, PyObject* name);
 
-// Returns the descriptor (borrowed) of a slot that a class statement made, or of a built-in exception's field, or nullptr.
+// Returns the descriptor (borrowed) of a slot that can be set without a call, or nullptr.
 PyObject* find_slot(PyTypeObject* type, PyObject* name);
+
+// Whether it is a field that an ImportError or AttributeError has beside its args: a name or a path.
+bool is_exception_field(PyTypeObject* type, PyObject* name, PyObject* value);
 
 // Whether a built-in exception class takes these arguments without calling anything of them.
 bool are_exception_arguments(PyTypeObject* type, PyObject* arguments);
@@ -46,9 +49,14 @@ Handle find_data_global(Codec::Impl& codec, PyObject* module, PyObject* qualifie
 // Returns a class of the standard library or of smarm by its constant name, imported if need be.
 Handle find_known_class(const char* module, const char* name);
 
-// Enums. Return a member (owned), or nothing without an exception when the class has none of that name or value.
-Handle find_member(PyTypeObject* type, PyObject* name);
-// A combination of flags that the class knows, made if need be as enum.Flag does.
-Handle find_combination(PyTypeObject* type, PyObject* value);
+// Returns a member (owned) of an enum, or nothing, without an exception, when the class has none of that name.
+Handle find_member(Cache& cache, PyTypeObject* type, PyObject* name);
+
+// Whether combinations of the flags of a class need nothing but their number.
+bool has_plain_combinations(PyTypeObject* type);
+
+// Returns the combination of flags that has this value, made if need be as enum.Flag does; or nothing, without an exception.
+// For classes of kind flag.
+Handle find_combination(Cache& cache, PyTypeObject* type, PyObject* value);
 
 }  // namespace smarm::codec

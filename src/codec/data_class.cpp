@@ -14,6 +14,7 @@ constexpr const char* kOwnState =
     "it says itself how its objects are taken apart or put together (__reduce__, __getstate__, __setstate__, ...); "
     "smarm.register_codec() it";
 constexpr const char* kFinalizer = "it has a __del__, which would run in the receiver; smarm.register_codec() it";
+constexpr const char* kRegistered = "it has a registered codec, and travels that way only";
 constexpr const char* kAbstract = "it is abstract";
 constexpr const char* kHiddenState = "it keeps state outside of its attributes; smarm.register_codec() it";
 constexpr const char* kException = "it comes from an exception class of an extension module; smarm.register_codec() it";
@@ -58,13 +59,32 @@ bool is_enum(PyTypeObject* type) {
     return meta && PyType_Check(meta) && PyType_IsSubtype(Py_TYPE(type), reinterpret_cast<PyTypeObject*>(meta));
 }
 
+// Whether an instance has what `root` has, slots and a __dict__, and no other state: that of a class in C would not be set up.
+bool has_visible_state(PyTypeObject* type, PyTypeObject* root) {
+    constexpr auto kField = static_cast<Py_ssize_t>(sizeof(PyObject*));
+    Py_ssize_t size = root->tp_basicsize;
+    if (type->tp_itemsize != root->tp_itemsize) return false;
+    for (Py_ssize_t index = 0; index < PyTuple_GET_SIZE(type->tp_mro); ++index) {
+        auto* base = reinterpret_cast<PyTypeObject*>(PyTuple_GET_ITEM(type->tp_mro, index));
+        if (PyType_IsSubtype(root, base) || !PyType_HasFeature(base, Py_TPFLAGS_HEAPTYPE)) continue;
+        PyObject* slots = reinterpret_cast<PyHeapTypeObject*>(base)->ht_slots;
+        if (slots) size += PyTuple_GET_SIZE(slots) * kField;
+    }
+    if (type->tp_weaklistoffset > 0 && root->tp_weaklistoffset == 0) size += kField;
+    if (type->tp_dictoffset != 0 && root->tp_dictoffset == 0) size += kField;
+    return type->tp_basicsize <= size;
+}
+
 DataKind known_kind(PyTypeObject* type) {
     for (const auto& known : kKnownClasses) {
         if (std::strcmp(last_name(type), known.name) != 0) continue;
         if (find_loaded(known.module, known.name) != reinterpret_cast<PyObject*>(type)) continue;
         // Whoever put another class in its place meant it: that is a class of the program.
-        bool by_slots = known.kind == DataKind::fraction || known.kind == DataKind::uuid || known.kind == DataKind::ref;
-        if (by_slots || PyType_HasFeature(type, Py_TPFLAGS_IMMUTABLETYPE)) return known.kind;
+        const bool by_slots = known.kind == DataKind::fraction || known.kind == DataKind::uuid;
+        if (by_slots ? has_visible_state(type, &PyBaseObject_Type)
+                     : known.kind == DataKind::ref || PyType_HasFeature(type, Py_TPFLAGS_IMMUTABLETYPE)) {
+            return known.kind;
+        }
     }
     return DataKind::none;
 }
@@ -107,22 +127,6 @@ bool has_default_state(Cache& cache, PyTypeObject* type, PyTypeObject* base) {
     return true;
 }
 
-// Whether an instance has room for its slots and its __dict__, and nothing else.
-bool has_visible_state(PyTypeObject* type) {
-    Py_ssize_t size = PyBaseObject_Type.tp_basicsize;
-    if (type->tp_itemsize != 0) return false;
-    for (Py_ssize_t index = 0; index < PyTuple_GET_SIZE(type->tp_mro); ++index) {
-        auto* base = reinterpret_cast<PyTypeObject*>(PyTuple_GET_ITEM(type->tp_mro, index));
-        if (base == &PyBaseObject_Type) continue;
-        if (!PyType_HasFeature(base, Py_TPFLAGS_HEAPTYPE)) return false;
-        PyObject* slots = reinterpret_cast<PyHeapTypeObject*>(base)->ht_slots;
-        if (slots) size += PyTuple_GET_SIZE(slots) * static_cast<Py_ssize_t>(sizeof(PyObject*));
-    }
-    if (type->tp_weaklistoffset > 0) size += static_cast<Py_ssize_t>(sizeof(PyObject*));
-    if (type->tp_dictoffset > 0) size += static_cast<Py_ssize_t>(sizeof(PyObject*));
-    return type->tp_basicsize <= size;
-}
-
 DataClass refused(const char* why) { return {nullptr, 0, DataKind::none, why, nullptr}; }
 DataClass made_as(DataKind kind, PyObject* fields = nullptr) { return {nullptr, 0, kind, nullptr, fields}; }
 
@@ -130,6 +134,7 @@ DataClass look_at_exception(Cache& cache, PyTypeObject* type) {
     auto* root = reinterpret_cast<PyTypeObject*>(PyExc_BaseException);
     if (!is_inherited(type, root, cache.set_state_name.get())) return refused(kOwnState);
     PyTypeObject* base = builtin_base(type);
+    if (!has_visible_state(type, base)) return refused(kHiddenState);
     for (PyObject* known : {PyExc_BaseException, PyExc_StopIteration, PyExc_SystemExit, PyExc_ImportError,
                             PyExc_NameError, PyExc_AttributeError, PyExc_OSError, PyExc_SyntaxError,
                             PyExc_UnicodeDecodeError, PyExc_UnicodeEncodeError, PyExc_UnicodeTranslateError,
@@ -149,9 +154,7 @@ DataClass look_at_tuple(Cache& cache, PyTypeObject* type) {
     find_in_class(type, cache.new_name.get(), &maker);
     find_in_class(maker, cache.fields_name.get(), &owner);
     if (owner != maker || maker->tp_base != &PyTuple_Type) return refused(kOwnNew);
-    if (type->tp_basicsize > PyTuple_Type.tp_basicsize + static_cast<Py_ssize_t>(sizeof(PyObject*))) {
-        return refused(kHiddenState);
-    }
+    if (!has_visible_state(type, &PyTuple_Type)) return refused(kHiddenState);
     find_in_class(type, cache.new_arguments_name.get(), &owner);
     bool own_arguments = owner != maker && owner != &PyTuple_Type;
     if (own_arguments || !has_default_state(cache, type, &PyBaseObject_Type)) return refused(kOwnState);
@@ -167,13 +170,26 @@ DataClass look_at_record(Cache& cache, PyTypeObject* type) {
         !has_default_state(cache, type, &PyBaseObject_Type)) {
         return refused(kOwnState);
     }
-    if (!has_visible_state(type)) return refused(kHiddenState);
+    if (!has_visible_state(type, &PyBaseObject_Type)) return refused(kHiddenState);
     return made_as(DataKind::record, fields);
 }
 
-DataClass look_at(Cache& cache, PyTypeObject* type) {
+// Compares addresses: a metaclass can have a __hash__.
+bool is_registered(const Codec::Impl& codec, PyTypeObject* type) {
+    Py_ssize_t position = 0;
+    PyObject* registered;
+    PyObject* codecs = codec.python_encoders.get();
+    while (codecs && PyDict_Next(codecs, &position, &registered, nullptr)) {
+        if (registered == reinterpret_cast<PyObject*>(type)) return true;
+    }
+    return false;
+}
+
+DataClass look_at(Codec::Impl& codec, PyTypeObject* type) {
+    Cache& cache = codec.cache;
+    if (is_registered(codec, type)) return refused(kRegistered);
     if (PyType_IsSubtype(type, &PyType_Type)) return refused("it makes classes");
-    if (is_enum(type)) return made_as(DataKind::member);
+    if (is_enum(type)) return made_as(has_plain_combinations(type) ? DataKind::flag : DataKind::member);
     if (const DataKind kind = known_kind(type); kind != DataKind::none) return made_as(kind);
     if (has_finalizer(cache, type)) return refused(kFinalizer);
     if (PyType_HasFeature(type, Py_TPFLAGS_BASE_EXC_SUBCLASS)) return look_at_exception(cache, type);
@@ -202,7 +218,7 @@ PyObject* find_in_class(PyTypeObject* type, PyObject* name, PyTypeObject** owner
 DataClass data_class(Codec::Impl& codec, PyTypeObject* type) {
     DataClass& known = codec.data_classes[(reinterpret_cast<std::uintptr_t>(type) >> 6) % std::size(codec.data_classes)];
     if (known.type == type && known.version == type->tp_version_tag && known.version != 0) return known;
-    DataClass found = look_at(codec.cache, type);
+    DataClass found = look_at(codec, type);
     if (PyUnstable_Type_AssignVersionTag(type) != 1) return found;
     found.type = type;
     found.version = type->tp_version_tag;
@@ -228,6 +244,12 @@ bool is_data_attribute(Codec::Impl& codec, PyTypeObject* type, const DataClass& 
     if (!codec.cached_property) codec.cached_property = find_known_class("functools", "cached_property");
     if (!codec.cached_property) PyErr_Clear();
     return reinterpret_cast<PyObject*>(hidden_type) == codec.cached_property.get();
+}
+
+bool is_exception_field(PyTypeObject* type, PyObject* name, PyObject* value) {
+    const bool named = PyType_IsSubtype(type, reinterpret_cast<PyTypeObject*>(PyExc_ImportError)) ||
+                       PyType_IsSubtype(type, reinterpret_cast<PyTypeObject*>(PyExc_AttributeError));
+    return named && find_slot(type, name) && (value == Py_None || PyUnicode_CheckExact(value));
 }
 
 PyTypeObject* builtin_base(PyTypeObject* type) {
@@ -269,6 +291,26 @@ bool are_syntax_arguments(PyObject* arguments) {
     return true;
 }
 
+// Those of UnicodeEncodeError and UnicodeDecodeError are (encoding, object, start, end, reason), of UnicodeTranslateError without the
+// encoding. CPython trusts the two numbers when it makes a text of the error.
+bool are_unicode_arguments(PyTypeObject* type, PyObject* arguments) {
+    const bool translate = PyType_IsSubtype(type, reinterpret_cast<PyTypeObject*>(PyExc_UnicodeTranslateError));
+    const bool decode = PyType_IsSubtype(type, reinterpret_cast<PyTypeObject*>(PyExc_UnicodeDecodeError));
+    const Py_ssize_t first = translate ? 0 : 1;
+    if (PyTuple_GET_SIZE(arguments) != first + 4) return false;
+    PyObject* object = PyTuple_GET_ITEM(arguments, first);
+    PyObject* start = PyTuple_GET_ITEM(arguments, first + 1);
+    PyObject* end = PyTuple_GET_ITEM(arguments, first + 2);
+    if (decode ? !PyBytes_CheckExact(object) : !PyUnicode_CheckExact(object)) return false;
+    if (!PyLong_CheckExact(start) || !PyLong_CheckExact(end)) return false;
+    const Py_ssize_t length = decode ? PyBytes_GET_SIZE(object) : PyUnicode_GET_LENGTH(object);
+    const Py_ssize_t from = PyLong_AsSsize_t(start);
+    const Py_ssize_t to = PyLong_AsSsize_t(end);
+    if (PyErr_Occurred()) return PyErr_Clear(), false;
+    return from >= 0 && from <= to && to <= length && PyUnicode_CheckExact(PyTuple_GET_ITEM(arguments, first + 3)) &&
+           (translate || PyUnicode_CheckExact(PyTuple_GET_ITEM(arguments, 0)));
+}
+
 bool comes_from(PyTypeObject* type, PyObject* exception) {
     return PyType_IsSubtype(type, reinterpret_cast<PyTypeObject*>(exception));
 }
@@ -279,8 +321,10 @@ bool are_exception_arguments(PyTypeObject* type, PyObject* arguments) {
     if (!PyTuple_CheckExact(arguments)) return false;
     if (comes_from(type, PyExc_BaseExceptionGroup)) return are_group_arguments(arguments);
     if (comes_from(type, PyExc_SyntaxError)) return are_syntax_arguments(arguments);
-    // They look an errno up, and take numbers and buffers of any type.
-    if (comes_from(type, PyExc_OSError) || comes_from(type, PyExc_UnicodeError)) return are_leaves(arguments);
+    for (PyObject* unicode : {PyExc_UnicodeDecodeError, PyExc_UnicodeEncodeError, PyExc_UnicodeTranslateError}) {
+        if (comes_from(type, unicode)) return are_unicode_arguments(type, arguments);
+    }
+    if (comes_from(type, PyExc_OSError)) return are_leaves(arguments);  // it looks an errno up, and takes any number
     return true;
 }
 

@@ -11,15 +11,9 @@ PyObject* own_dict(PyTypeObject* type, PyObject* name) {
     return found && owner == type && PyDict_CheckExact(found) ? found : nullptr;
 }
 
-PyObject* own_dict(PyTypeObject* type, const char* text) {
-    Handle name(PyUnicode_InternFromString(text));
-    return name ? own_dict(type, name.get()) : nullptr;
-}
-
 // Returns a class's int, or -1 where it is none or does not fit.
-long long class_number(PyTypeObject* type, const char* text) {
-    Handle name(PyUnicode_InternFromString(text));
-    PyObject* found = name ? find_in_class(type, name.get()) : nullptr;
+long long class_number(PyTypeObject* type, PyObject* name) {
+    PyObject* found = find_in_class(type, name);
     if (!found || !PyLong_CheckExact(found)) return -1;
     int overflow;
     const long long number = PyLong_AsLongLongAndOverflow(found, &overflow);
@@ -53,23 +47,11 @@ bool add_names(PyObject* members, long long value, bool single, PyObject* names,
     return true;
 }
 
-// Whether flags are plain ones: combinations of these need nothing but their number.
-bool has_plain_combinations(PyTypeObject* type) {
-    Handle flag = find_known_class("enum", "Flag");
-    if (!flag || !PyType_Check(flag.get()) || !PyType_IsSubtype(type, reinterpret_cast<PyTypeObject*>(flag.get()))) {
-        return false;
-    }
-    Handle missing(PyUnicode_InternFromString("_missing_"));
-    return missing && (type->tp_basicsize == PyBaseObject_Type.tp_basicsize || PyType_IsSubtype(type, &PyLong_Type)) &&
-           find_in_class(type, missing.get()) ==
-               find_in_class(reinterpret_cast<PyTypeObject*>(flag.get()), missing.get());
-}
-
 // As Flag._missing_ does, for a value all of whose bits are members.
-Handle make_combination(PyTypeObject* type, PyObject* members, PyObject* value, long long number) {
+Handle make_combination(Cache& cache, PyTypeObject* type, PyObject* members, PyObject* value, long long number) {
     Handle names(PyList_New(0));
     long long covered = 0;
-    const long long singles = class_number(type, "_singles_mask_");
+    const long long singles = class_number(type, cache.singles_mask_name.get());
     if (!names || !add_names(members, number, true, names.get(), covered)) return {};
     if ((number & ~singles) != 0 && !add_names(members, number, false, names.get(), covered)) return {};
     if (covered != number) return {};
@@ -89,22 +71,31 @@ Handle make_combination(PyTypeObject* type, PyObject* members, PyObject* value, 
 
 }  // namespace
 
-Handle find_member(PyTypeObject* type, PyObject* name) {
-    PyObject* members = own_dict(type, "_member_map_");
+bool has_plain_combinations(PyTypeObject* type) {
+    Handle flag = find_known_class("enum", "Flag");
+    Handle missing(PyUnicode_InternFromString("_missing_"));
+    if (!flag || !missing || !PyType_Check(flag.get())) return PyErr_Clear(), false;
+    auto* base = reinterpret_cast<PyTypeObject*>(flag.get());
+    return PyType_IsSubtype(type, base) && find_in_class(type, missing.get()) == find_in_class(base, missing.get()) &&
+           (type->tp_basicsize == PyBaseObject_Type.tp_basicsize || PyType_IsSubtype(type, &PyLong_Type));
+}
+
+Handle find_member(Cache& cache, PyTypeObject* type, PyObject* name) {
+    PyObject* members = own_dict(type, cache.member_map_name.get());
     PyObject* found = members && PyUnicode_CheckExact(name) ? PyDict_GetItemWithError(members, name) : nullptr;
     return found && PyObject_TypeCheck(found, type) ? Handle::share(found) : Handle();
 }
 
-Handle find_combination(PyTypeObject* type, PyObject* value) {
-    PyObject* by_value = own_dict(type, "_value2member_map_");
-    PyObject* members = own_dict(type, "_member_map_");
-    if (!by_value || !members || !PyLong_CheckExact(value) || !has_plain_combinations(type)) return {};
+Handle find_combination(Cache& cache, PyTypeObject* type, PyObject* value) {
+    PyObject* by_value = own_dict(type, cache.value_map_name.get());
+    PyObject* members = own_dict(type, cache.member_map_name.get());
+    if (!by_value || !members || !PyLong_CheckExact(value)) return {};
     int overflow;
     const long long number = PyLong_AsLongLongAndOverflow(value, &overflow);
-    if (overflow || number < 0 || (number & ~class_number(type, "_flag_mask_")) != 0) return {};
+    if (overflow || number < 0 || (number & ~class_number(type, cache.flag_mask_name.get())) != 0) return {};
     PyObject* found = PyDict_GetItemWithError(by_value, value);  // its keys are ints, as Flag checks
     if (found) return PyObject_TypeCheck(found, type) ? Handle::share(found) : Handle();
-    Handle made = make_combination(type, members, value, number);
+    Handle made = make_combination(cache, type, members, value, number);
     if (!made) return {};
     // All combinations of one value are one object.
     return Handle::share(PyDict_SetDefault(by_value, value, made.get()));

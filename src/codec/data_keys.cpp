@@ -5,7 +5,7 @@
 namespace smarm::codec {
 namespace {
 
-constexpr unsigned kMostLevels = 500;
+constexpr unsigned kMostLevels = 100;  // the walk is on the C stack, which is small in an actor
 constexpr unsigned kMostItems = 1u << 20;
 
 // Whether a slot is one of the built-in types that neither take part in others' comparisons nor look into their contents.
@@ -70,7 +70,7 @@ bool is_key(Codec::Impl& codec, PyObject* key, unsigned levels, unsigned& items)
                are_keys(codec, reinterpret_cast<PyTupleObject*>(key)->ob_item, PyTuple_GET_SIZE(key), levels - 1, items);
     }
     if (key == Py_None || key == Py_Ellipsis || key == Py_NotImplemented) return true;
-    if (PyType_Check(key)) return has_builtin_slots(type);
+    if (PyType_Check(key)) return has_builtin_slots(type) && type->tp_getattro == PyType_Type.tp_getattro;
     if (!PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE) && has_builtin_slots(type)) return true;
     if (type == codec.pid.type) return true;
     for (const NativeType& native : codec.natives) {
@@ -84,6 +84,7 @@ bool is_key(Codec::Impl& codec, PyObject* key, unsigned levels, unsigned& items)
         case DataKind::time:
         case DataKind::datetime: return has_plain_zone(codec, key);
         case DataKind::member:
+        case DataKind::flag:
             return has_plain_attributes(codec.cache, type) &&
                    (has_builtin_slots(type) || is_plain_member(codec.cache, type));
         default: return has_builtin_slots(type) && has_plain_attributes(codec.cache, type);

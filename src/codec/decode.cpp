@@ -348,7 +348,7 @@ bool Decoder::add_attribute(BuildFrame& frame) {
 
 // Whether the object may be hashed.
 bool Decoder::add_key(PyObject* key) {
-    if (PyUnicode_CheckExact(key)) return true;
+    if (PyUnicode_CheckExact(key) || PyLong_CheckExact(key)) return true;
     if (only_data()) {
         if (!cache_.prepare()) return false;
         if (is_data_key(codec_, key)) return true;

@@ -124,7 +124,7 @@ Handle make_fraction(PyTypeObject* type, PyObject* arguments) {
 }
 
 // (128 bits, name of the uuid.SafeUUID).
-Handle make_uuid(PyTypeObject* type, PyObject* arguments) {
+Handle make_uuid(Cache& cache, PyTypeObject* type, PyObject* arguments) {
     if (PyTuple_GET_SIZE(arguments) != 2 || !is_int(arguments, 0)) return {};
     PyObject* number = PyTuple_GET_ITEM(arguments, 0);
     unsigned char bytes[16];
@@ -133,7 +133,7 @@ Handle make_uuid(PyTypeObject* type, PyObject* arguments) {
     if (needed < 0 || needed > static_cast<Py_ssize_t>(sizeof bytes)) return {};
     Handle safety = find_known_class("uuid", "SafeUUID");
     if (!safety || !PyType_Check(safety.get())) return {};
-    Handle member = find_member(reinterpret_cast<PyTypeObject*>(safety.get()), PyTuple_GET_ITEM(arguments, 1));
+    Handle member = find_member(cache, reinterpret_cast<PyTypeObject*>(safety.get()), PyTuple_GET_ITEM(arguments, 1));
     Handle made = member ? make_empty(type) : Handle();
     return made && set_slot(made.get(), "int", number) && set_slot(made.get(), "is_safe", member.get()) ? std::move(made) : Handle();
 }
@@ -156,11 +156,14 @@ bool Decoder::accept_data_class(BuildFrame& frame, Handle object) {
     if (!PyType_Check(object.get())) return bad("an object whose class is none"), false;
     auto* type = reinterpret_cast<PyTypeObject*>(object.get());
     const DataClass data = data_class(codec_, type);
-    const bool fits = frame.tag == Tag::Plain       ? data.kind == DataKind::record
-                      : frame.tag == Tag::Exception ? data.kind == DataKind::exception
-                                                    : frame.tag == Tag::New && data.kind > DataKind::exception &&
-                                                          data.kind != DataKind::member;
-    if (!fits && !(frame.tag == Tag::New && data.kind == DataKind::named_tuple)) {
+    const bool is_record = data.kind == DataKind::record;
+    const bool is_exception = data.kind == DataKind::exception;
+    const bool has_no_arguments =
+        is_record || data.kind == DataKind::none || data.kind == DataKind::member || data.kind == DataKind::flag;
+    const bool fits = frame.tag == Tag::Plain       ? is_record
+                      : frame.tag == Tag::Exception ? is_exception
+                                                    : frame.tag == Tag::New && !is_exception && !has_no_arguments;
+    if (!fits) {
         refuse_class(type, data.why ? data.why : "its objects are made in another way");
         return false;
     }
@@ -188,10 +191,11 @@ bool Decoder::make_data(BuildFrame& frame, PyObject* arguments) {
         case DataKind::zone_info: made = make_zone(type, arguments); break;
         case DataKind::decimal: made = make_decimal(type, arguments); break;
         case DataKind::fraction: made = make_fraction(type, arguments); break;
-        case DataKind::uuid: made = make_uuid(type, arguments); break;
+        case DataKind::uuid: made = make_uuid(cache_, type, arguments); break;
         case DataKind::ref: made = make_ref(type, arguments); break;
         case DataKind::none:
-        case DataKind::member: break;
+        case DataKind::member:
+        case DataKind::flag: break;
     }
     if (!made) {
         if (PyErr_Occurred() && !PyErr_ExceptionMatches(PyExc_Exception)) return false;
@@ -244,8 +248,7 @@ bool Decoder::set_data_attribute(PyObject* object, const DataClass& data, PyObje
     PyUnicode_InternInPlace(&own_name);
     Handle name(own_name);
     if (data.kind == DataKind::exception) {
-        // A field of the built-in class: an ImportError's path.
-        if (find_slot(type, name.get())) return set_slot(object, name.get(), value);
+        if (is_exception_field(type, name.get(), value)) return set_slot(object, name.get(), value);
         PyObject* args = find_in_class(type, name.get());
         if (args && Py_IS_TYPE(args, &PyGetSetDescr_Type) && PyUnicode_Compare(name.get(), cache_.args_name.get()) == 0) {
             if (!are_exception_arguments(type, value)) return bad("args that are none"), false;
@@ -278,8 +281,11 @@ PyObject* Decoder::read_member() {
     if (!PyUnicode_CheckExact(key.get()) && !PyLong_CheckExact(key.get())) return bad("a member without a name");
     auto* type = reinterpret_cast<PyTypeObject*>(owner.get());
     if (!cache_.prepare()) return nullptr;
-    if (data_class(codec_, type).kind != DataKind::member) return bad("a member of what is no enum");
-    Handle member = PyUnicode_CheckExact(key.get()) ? find_member(type, key.get()) : find_combination(type, key.get());
+    const DataKind kind = data_class(codec_, type).kind;
+    if (kind != DataKind::member && kind != DataKind::flag) return bad("a member of what is no enum");
+    Handle member;
+    if (PyUnicode_CheckExact(key.get())) member = find_member(cache_, type, key.get());
+    else if (kind == DataKind::flag) member = find_combination(cache_, type, key.get());
     if (!member) {
         if (PyErr_Occurred()) return nullptr;
         Handle name(PyType_GetFullyQualifiedName(type));
@@ -296,7 +302,15 @@ PyObject* Decoder::read_data_global(PyObject* module, PyObject* name) {
         remember(found.get());
         return found.release();
     }
-    return PyErr_Occurred() ? nullptr : refuse("a message cannot name %R of %R: %s", name, module, why);
+    if (!PyErr_Occurred()) return refuse("a message cannot name %R of %R: %s", name, module, why);
+    if (!PyErr_ExceptionMatches(PyExc_Exception) || PyErr_ExceptionMatches(PyExc_MemoryError)) return nullptr;
+    // A listed module, or the script, fails when it is loaded.
+    Handle cause(PyErr_GetRaisedException());
+    refuse("%R of %R cannot be looked up: %T", name, module, cause.get());
+    Handle error(PyErr_GetRaisedException());
+    if (PyExceptionInstance_Check(error.get())) PyException_SetCause(error.get(), cause.release());
+    PyErr_SetRaisedException(error.release());
+    return nullptr;
 }
 
 std::nullptr_t Decoder::refuse_class(PyTypeObject* type, const char* why) {

@@ -86,6 +86,7 @@ Encoder::Step Encoder::advance_dict() {
         if (!PyDict_Next(frame.object, &frame.index, &key, &value)) break;
         if (frame.count-- == 0) return changed("dict");
         frame.phase = Phase::Key;
+        if (frame.checked && !check_attribute(frames_[frames_.size() - 2].object, key, value)) return Step::Failed;
         if (!PyUnicode_CheckExact(key)) {
             // Writing the key can run Python code that removes the value.
             frame.held = Py_NewRef(value);
@@ -174,7 +175,7 @@ Encoder::Step Encoder::push(Kind kind, PyObject* object, Py_ssize_t count) {
     if (counted && depth_ >= codec_.limits.depth) {
         return refuse_depth(object);
     }
-    frames_.push({object, nullptr, 0, count, kind, Phase::Value, Tag::None, false, counted});
+    frames_.push({object, nullptr, 0, count, kind, Phase::Value, Tag::None, false, counted, false});
     Py_INCREF(object);
     depth_ += counted;
     return Step::Opened;

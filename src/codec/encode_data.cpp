@@ -39,7 +39,7 @@ Handle uuid_arguments(PyObject* value) {
 }
 
 // What the receiver makes a known class's object of. Not in order where the class changed its mind: then it is refused there.
-Handle known_arguments(PyObject* value, DataKind kind) {
+Handle known_arguments(const Cache& cache, PyObject* value, DataKind kind) {
     if (kind == DataKind::uuid) return uuid_arguments(value);
     if (kind == DataKind::ref) {
         Handle number(PyNumber_Index(value));
@@ -49,7 +49,8 @@ Handle known_arguments(PyObject* value, DataKind kind) {
         Handle key(PyObject_GetAttrString(value, "key"));
         return key ? Handle(PyTuple_Pack(1, key.get())) : Handle();
     }
-    Handle reduced(PyObject_CallMethod(value, "__reduce_ex__", "i", 5));
+    PyObject* self_and_protocol[] = {value, cache.protocol.get()};
+    Handle reduced(PyObject_VectorcallMethod(cache.reduce_ex_name.get(), self_and_protocol, 2, nullptr));
     if (!reduced) return {};
     PyObject* arguments = PyTuple_Check(reduced.get()) && PyTuple_GET_SIZE(reduced.get()) >= 2
                               ? PyTuple_GET_ITEM(reduced.get(), 1)
@@ -67,19 +68,19 @@ Encoder::Step Encoder::write_data_object(PyObject* value) {
     if (PyCFunction_Check(value)) return write_function_or_class(value);
     const DataClass data = data_class(codec_, type);
     if (data.kind == DataKind::none) return refuse_data(value, data.why);
-    if (data.kind == DataKind::member) return write_member(value);
+    if (data.kind == DataKind::member || data.kind == DataKind::flag) return write_member(value, data.kind);
     if (int known = is_registered(type)) return known < 0 ? Step::Failed : refuse_data(value, "copyreg says how it travels");
-    if (data.kind == DataKind::record) return open_record(value, data);
-    if (data.kind == DataKind::exception) return open_exception(value, data);
+    if (data.kind == DataKind::record) return open_record(value);
+    if (data.kind == DataKind::exception) return open_exception(value);
     const bool tuple = data.kind == DataKind::named_tuple;
     Handle state = tuple ? state_of(value) : Handle(Py_NewRef(Py_None));
     Handle arguments = tuple ? Handle(PyTuple_GetSlice(value, 0, PyTuple_GET_SIZE(value)))
-                             : known_arguments(value, data.kind);
+                             : known_arguments(cache_, value, data.kind);
     if (!state || !arguments) return explain(value);
     if (tuple && PyTuple_GET_SIZE(value) != PyTuple_GET_SIZE(data.fields)) {
         return refuse_data(value, "it has more or fewer items than its class has fields");
     }
-    if (!check_attributes(value, data, state.get())) return Step::Failed;
+    if (!check_attributes(value, state.get())) return Step::Failed;
     Handle reduced = as_new(cache_, type, arguments.get(), state.get());
     return reduced ? open_parts(value, Tag::New, std::move(reduced)) : Step::Failed;
 }
@@ -95,7 +96,7 @@ int Encoder::is_registered(PyTypeObject* type) {
     return registered;
 }
 
-Encoder::Step Encoder::open_record(PyObject* value, const DataClass& data) {
+Encoder::Step Encoder::open_record(PyObject* value) {
     const bool slots = Py_TYPE(value)->tp_basicsize != PyBaseObject_Type.tp_basicsize;
     Handle state;
     if (slots) {
@@ -108,12 +109,13 @@ Encoder::Step Encoder::open_record(PyObject* value, const DataClass& data) {
         }
     }
     if (!state) return explain(value);
-    if (!check_attributes(value, data, state.get())) return Step::Failed;
+    // The names of a dict are looked at as they are written.
+    if (slots && !check_attributes(value, state.get())) return Step::Failed;
     if (state.get() == Py_None) state = {};
     return open_plain(value, std::move(state));
 }
 
-Encoder::Step Encoder::open_exception(PyObject* value, const DataClass& data) {
+Encoder::Step Encoder::open_exception(PyObject* value) {
     Handle reduced = reduce(value);
     if (!reduced) return explain(value);
     if (!PyTuple_Check(reduced.get())) return refuse_data(value, "its __reduce__ returns a name");
@@ -127,33 +129,44 @@ Encoder::Step Encoder::open_exception(PyObject* value, const DataClass& data) {
         return refuse_data(value, "its args are not of the built-in types that its base class takes");
     }
     PyObject* state = PyTuple_GET_SIZE(reduced.get()) == 3 ? PyTuple_GET_ITEM(reduced.get(), 2) : Py_None;
-    if (!check_attributes(value, data, state)) return Step::Failed;
+    if (!check_attributes(value, state)) return Step::Failed;
     return open_parts(value, tag, std::move(reduced));
 }
 
 // Whether a receiver takes these attributes: None, a dict, or a pair of these of which the second is for slots. False with an
 // exception set.
-bool Encoder::check_attributes(PyObject* value, const DataClass& data, PyObject* state) {
+bool Encoder::check_attributes(PyObject* value, PyObject* state) {
     if (PyTuple_CheckExact(state) && PyTuple_GET_SIZE(state) == 2) state = PyTuple_GET_ITEM(state, 0);
     if (!PyDict_CheckExact(state)) return true;
     Py_ssize_t position = 0;
     PyObject* name;
-    while (PyDict_Next(state, &position, &name, nullptr)) {
-        if (is_data_attribute(codec_, Py_TYPE(value), data, name)) continue;
-        if (data.kind == DataKind::exception && PyUnicode_CheckExact(name) &&
-            (find_slot(Py_TYPE(value), name) || PyUnicode_Compare(name, cache_.args_name.get()) == 0)) {
-            continue;
-        }
+    PyObject* item;
+    while (PyDict_Next(state, &position, &name, &item)) {
+        if (!check_attribute(value, name, item)) return false;
+    }
+    return true;
+}
+
+bool Encoder::check_attribute(PyObject* owner, PyObject* name, PyObject* value) {
+    PyTypeObject* type = Py_TYPE(owner);
+    const std::pair checked(type, name);
+    auto& known = checked_attributes_[(reinterpret_cast<std::uintptr_t>(name) >> 4) % std::size(checked_attributes_)];
+    if (known == checked) return true;
+    const DataClass data = data_class(codec_, type);
+    const bool of_exception = data.kind == DataKind::exception && PyUnicode_CheckExact(name) &&
+                              (is_exception_field(type, name, value) || PyUnicode_Compare(name, cache_.args_name.get()) == 0);
+    if (!of_exception && !is_data_attribute(codec_, type, data, name)) {
         refuse("%T cannot be sent: its attribute %R hides what its class has under that name (pickle=False, --no-pickle)",
-               value, name);
+               owner, name);
         return false;
     }
+    if (!of_exception) known = checked;
     return true;
 }
 
 // Whether the receiver may hash it. False with an exception set.
 bool Encoder::may_be_key(PyObject* key) {
-    if (!only_data() || PyUnicode_CheckExact(key)) return true;
+    if (!only_data() || PyUnicode_CheckExact(key) || PyLong_CheckExact(key)) return true;
     if (!cache_.prepare()) return false;
     if (is_data_key(codec_, key)) return true;
     refuse("%T cannot be sent as a key or in a set: a receiver would call its __hash__ and __eq__ (pickle=False, --no-pickle); "
@@ -161,15 +174,17 @@ bool Encoder::may_be_key(PyObject* key) {
     return false;
 }
 
-Encoder::Step Encoder::write_member(PyObject* value) {
+Encoder::Step Encoder::write_member(PyObject* value, DataKind kind) {
     PyTypeObject* type = Py_TYPE(value);
     Handle name(PyObject_GenericGetAttr(value, cache_.member_name_name.get()));
-    Handle number(PyObject_GenericGetAttr(value, cache_.member_value_name.get()));
     PyErr_Clear();
-    Handle found = name ? find_member(type, name.get()) : Handle();
+    Handle found = name ? find_member(cache_, type, name.get()) : Handle();
     PyObject* written = name.get();
-    if (found.get() != value) {
-        found = number ? find_combination(type, number.get()) : Handle();
+    Handle number;
+    if (found.get() != value && kind == DataKind::flag) {
+        number = Handle(PyObject_GenericGetAttr(value, cache_.member_value_name.get()));
+        PyErr_Clear();
+        found = number ? find_combination(cache_, type, number.get()) : Handle();
         written = number.get();
     }
     if (PyErr_Occurred()) return Step::Failed;

@@ -288,7 +288,9 @@ Encoder::Step Encoder::write_plain_state(PyObject* state) {
     put(Tag::State);
     if (!PyDict_CheckExact(state)) return write(state);
     // The receiver copies the items: nothing can refer to this dict itself.
-    return open_sequence(Kind::Dict, Tag::Dict, state, PyDict_GET_SIZE(state));
+    Step step = open_sequence(Kind::Dict, Tag::Dict, state, PyDict_GET_SIZE(state));
+    if (step == Step::Opened) frames_.top().checked = only_data();
+    return step;
 }
 
 Encoder::Step Encoder::open_iterator(Kind kind, Tag tag, PyObject* iterator) {

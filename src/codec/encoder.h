@@ -48,6 +48,7 @@ struct Frame {
     Tag tag;       // of an Object
     bool marked;   // the contents are followed by Memo or Use
     bool counted;  // towards the depth limit
+    bool checked;  // a Dict of attributes, of the object below, whose names have to be looked at
 };
 
 using Frames = Stack<Frame, 12>;
@@ -119,11 +120,12 @@ private:
     bool only_data() const { return codec_.limits.objects == Objects::data; }
     Step write_data_object(PyObject* value);
     Step write_data_global(PyObject* value, PyObject* name);
-    Step write_member(PyObject* value);
-    Step open_record(PyObject* value, const DataClass& data);
-    Step open_exception(PyObject* value, const DataClass& data);
+    Step write_member(PyObject* value, DataKind kind);
+    Step open_record(PyObject* value);
+    Step open_exception(PyObject* value);
     int is_registered(PyTypeObject* type);
-    bool check_attributes(PyObject* value, const DataClass& data, PyObject* state);
+    bool check_attributes(PyObject* value, PyObject* state);
+    bool check_attribute(PyObject* owner, PyObject* name, PyObject* value);
     bool may_be_key(PyObject* key);
     Step refuse_data(PyObject* value, const char* why);
 
@@ -189,6 +191,8 @@ private:
     std::uint32_t names_again_ = 0;      // keys that then were a Ref
     PyTypeObject* plain_types_[4] = {};  // the last types found to be plain; borrowed from the memo
     unsigned next_plain_type_ = 0;
+    // Names of attributes that a class's objects may have; a name that has gone and come again does no harm here.
+    std::pair<PyTypeObject*, PyObject*> checked_attributes_[16] = {};
     Handle by_value_;        // cloudpickle's pickler of this call
     Handle by_value_table_;  // and its dispatch table
 };

@@ -21,7 +21,7 @@ struct Cache {
     Handle reduce_ex_name, reduce_name, set_state_name, get_state_name, new_arguments_name, new_arguments_ex_name;
     Handle append_name, suppress_context_name;
     Handle new_name, del_name, class_name, hash_name, args_name, dataclass_fields_name;
-    Handle member_map_name, value_map_name, member_name_name, member_value_name;
+    Handle member_map_name, value_map_name, member_name_name, member_value_name, flag_mask_name, singles_mask_name;
 
     Handle dispatch_table, new_object, new_object_ex;  // of copyreg
     Handle object_reduce_ex, object_reduce, object_get_state;
@@ -40,6 +40,7 @@ enum class DataKind : std::uint8_t {
     named_tuple,  // tuple.__new__
     exception,    // its built-in base's __new__ and __init__
     member,       // of an enum, looked up by its name
+    flag,         // the same, or a combination of flags by its number
     date, time, datetime, timedelta, timezone, zone_info, decimal, fraction, uuid, ref,  // by C code, or slot by slot
 };
 
