@@ -161,6 +161,17 @@ Actor* ActorTable::own(Pid pid) const noexcept {
     return it && pid && it->generation.load(memory_order_acquire) == pid.generation ? it->actor : nullptr;
 }
 
+bool ActorTable::own_from(std::uint32_t& index, int worker_index, Own& found) const noexcept {
+    found.count = 0;
+    if (!slot(index)) return false;
+    do {
+        const Slot& it = *slot(index);
+        if (it.generation.load(memory_order_acquire) != 0 && it.home.load(memory_order_acquire) == worker_index)
+            found.actors[found.count++] = it.actor;
+    } while (++index % kSegmentSlots != 0 && found.count < std::size(found.actors));
+    return true;
+}
+
 bool ActorTable::reserve(Pid pid, const Parcel& parcel) const noexcept {
     const Slot* it = slot(pid.index);
     if (!it || !it->refuses.load(memory_order_relaxed)) return true;
@@ -170,29 +181,35 @@ bool ActorTable::reserve(Pid pid, const Parcel& parcel) const noexcept {
     return it->actor->mailbox_limit->reserve(it->actor->mailbox, parcel.bytes());
 }
 
-bool ActorTable::pinned(Pid pid, const std::function<void(Actor&, int home)>& visit) const {
+bool ActorTable::look(Pid pid, ActorSnapshot& seen) const noexcept {
     const Slot* it = slot(pid.index);
     if (!it || !pid) return false;
     std::lock_guard pin(it->pin);
     if (!it->actor || it->generation.load(memory_order_acquire) != pid.generation) return false;
-    visit(*it->actor, it->home.load(memory_order_acquire));
+    seen = look_at(*it->actor, it->home.load(memory_order_acquire));
     return true;
 }
 
-void ActorTable::visit_all(const std::function<void(Actor&, int home)>& visit) const {
-    for (std::uint32_t s = 0; visit_segment(s, visit);) ++s;
+std::size_t ActorTable::look_from(std::uint32_t& index, std::span<ActorSnapshot> seen) const noexcept {
+    std::size_t count = 0;
+    for (; count < seen.size(); ++index) {
+        const Slot* it = slot(index);
+        if (!it) break;
+        if (it->generation.load(memory_order_relaxed) == 0) continue;
+        std::lock_guard pin(it->pin);
+        if (it->actor && it->generation.load(memory_order_acquire) != 0)
+            seen[count++] = look_at(*it->actor, it->home.load(memory_order_acquire));
+    }
+    return count;
 }
 
-bool ActorTable::visit_segment(std::uint32_t number, const std::function<void(Actor&, int home)>& visit) const {
-    const Slot* segment = number < kMaxSegments ? segments_[number].load(memory_order_acquire) : nullptr;
-    if (!segment) return false;
-    for (std::uint32_t i = 0; i < kSegmentSlots; ++i) {
-        const Slot& it = segment[i];
-        if (it.generation.load(memory_order_relaxed) == 0) continue;
-        std::lock_guard pin(it.pin);
-        if (it.actor && it.generation.load(memory_order_acquire) != 0)
-            visit(*it.actor, it.home.load(memory_order_acquire));
-    }
+bool ActorTable::mark_registered(Pid pid) const noexcept {
+    const Slot* it = slot(pid.index);
+    if (!it || !pid) return false;
+    std::lock_guard pin(it->pin);
+    if (!it->actor || it->generation.load(memory_order_acquire) != pid.generation) return false;
+    // Release, for release() takes this lock before its caller asks for the mark.
+    it->actor->registered.store(true, memory_order_release);
     return true;
 }
 

@@ -122,11 +122,9 @@ PyObject* message_count(PyObject*, PyObject* const* arguments, Py_ssize_t count)
     if (count == 0) return PyLong_FromSize_t(worker->current()->mailbox.size());
     Pid pid;
     if (!read_address(*interpreter_state(), worker->scheduler(), arguments[0], pid)) return nullptr;
-    std::size_t waiting = 0;
-    const bool alive =
-        worker->scheduler().table().pinned(pid, [&](Actor& actor, int) { waiting = actor.mailbox.size(); });
-    if (!alive) Py_RETURN_NONE;
-    return PyLong_FromSize_t(waiting);
+    ActorSnapshot seen;
+    if (!worker->scheduler().table().look(pid, seen)) Py_RETURN_NONE;
+    return PyLong_FromSize_t(seen.messages);
 }
 
 }  // namespace

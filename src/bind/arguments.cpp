@@ -88,16 +88,12 @@ PyObject* raise_status(Status status, const char* timed_out, const char* closed)
 }
 
 PyObject* raise_mailbox_full(Scheduler& scheduler, Pid pid, std::size_t bytes) {
-    std::size_t most_bytes = 0;
-    scheduler.table().pinned(pid, [&](Actor& actor, int) {
-        const MailboxLimit* limit = actor.mailbox_limit.get();
-        if (limit && !limit->lacks_places(actor.mailbox)) most_bytes = limit->most_bytes();
-    });
-    if (most_bytes)
+    ActorSnapshot seen;
+    if (scheduler.table().look(pid, seen) && seen.mailbox_byte_limit && !seen.lacks_places)
         return raise_error("MailboxFull",
                            "<pid %u.%u> has no room for a message of %zu bytes, its mailbox_byte_limit is %zu: nothing "
                            "was sent",
-                           pid.index, pid.generation, bytes, most_bytes);
+                           pid.index, pid.generation, bytes, seen.mailbox_byte_limit);
     return raise_error("MailboxFull", "<pid %u.%u> has as many messages as its mailbox_limit allows: nothing was sent",
                        pid.index, pid.generation);
 }

@@ -212,7 +212,7 @@ py::object statistics() {
 
 py::object processes() {
     std::vector<Pid> pids;
-    running_scheduler().table().visit_all([&](Actor& actor, int) { pids.push_back(actor.pid); });
+    running_scheduler().table().for_each([&](const ActorSnapshot& actor) { pids.push_back(actor.pid); });
     py::list result;
     for (Pid pid : pids) result.append(pid_object(pid));
     return result;
@@ -222,74 +222,37 @@ double seconds_since(Instant then) {
     return std::max(0.0, std::chrono::duration<double>(monotonic_now() - then).count());
 }
 
-// Copies under the pin, makes Python objects after it: allocation may run finalisers.
 py::object describe_actor(py::handle pid) {
     if (!is_pid(*interpreter_state(), pid.ptr())) {
         PyErr_SetString(PyExc_TypeError, "process_info() needs a Pid");
         throw ErrorIsSet();
     }
-    struct {
-        Pid parent;
-        std::string name;
-        bool named = false;
-        ActorState state{};
-        WaitReason wait{};
-        std::size_t mailbox = 0;
-        Pid awaited;
-        Instant parked_since{};
-        std::uint64_t reductions = 0;
-        std::uint32_t mailbox_limit = 0;
-        std::size_t mailbox_byte_limit = 0;
-        std::uint64_t buffers = 0;
-        std::uint64_t buffer_bytes = 0;
-        int home = 0;
-        const SpawnSite* site = nullptr;
-        std::vector<std::string> registered;
-    } seen;
     if (Actor* self = this_actor()) self->worker->charge(*self);
-    const bool alive = running_scheduler().table().pinned(pid_value(pid.ptr()), [&](Actor& actor, int home) {
-        seen.parent = actor.parent;
-        seen.named = actor.name != nullptr;
-        if (seen.named) seen.name = *actor.name;
-        seen.state = actor.state.load(memory_order_relaxed);
-        seen.wait = actor.wait_reason.load(memory_order_relaxed);
-        seen.mailbox = actor.mailbox.size();
-        seen.awaited = awaited_by(actor);
-        seen.parked_since = Instant(Duration(actor.parked_since.load(memory_order_relaxed)));
-        seen.reductions = actor.reductions.load(memory_order_relaxed);
-        if (const MailboxLimit* limit = actor.mailbox_limit.get()) {
-            seen.mailbox_limit = limit->most();
-            seen.mailbox_byte_limit = limit->most_bytes();
-        }
-        if (const BufferAccount* account = actor.buffers()) {
-            seen.buffers = account->buffers.load(memory_order_relaxed);
-            seen.buffer_bytes = account->bytes.load(memory_order_relaxed);
-        }
-        seen.home = home;
-        seen.site = actor.spawn_site;
-        if (actor.registered.load(memory_order_relaxed))
-            seen.registered = running_scheduler().registry().names_of(actor.pid);
-    });
-    if (!alive) return py::none();
+    Scheduler& scheduler = running_scheduler();
+    ActorSnapshot seen;
+    if (!scheduler.table().look(pid_value(pid.ptr()), seen)) return py::none();
     py::list registered;
-    for (const std::string& name : seen.registered) registered.append(name);
+    if (seen.registered)
+        for (const std::string& name : scheduler.registry().names_of(seen.pid)) registered.append(name);
     const bool parked = seen.state == ActorState::parked;
     return py::dict(
-        py::arg("pid") = pid, py::arg("name") = seen.named ? py::object(py::str(seen.name)) : py::none(),
+        py::arg("pid") = pid, py::arg("name") = seen.name ? py::object(py::str(*seen.name)) : py::none(),
         py::arg("parent") = pid_object(seen.parent), py::arg("state") = state_name(seen.state),
-        py::arg("waiting_for") = parked ? py::object(py::str(wait_reason_name(seen.wait))) : py::none(),
-        py::arg("waiting_for_pid") = pid_object(parked ? seen.awaited : Pid{}),
-        py::arg("waiting_seconds") = parked ? py::object(py::float_(seconds_since(seen.parked_since))) : py::none(),
+        py::arg("waiting_for") = parked ? py::object(py::str(wait_reason_name(seen.wait_reason))) : py::none(),
+        py::arg("waiting_for_pid") = pid_object(awaited_by(seen)),
+        py::arg("waiting_seconds") =
+            parked ? py::object(py::float_(seconds_since(Instant(Duration(seen.parked_since))))) : py::none(),
         py::arg("reductions") = seen.reductions,
         py::arg("worker") = seen.home < 0 ? py::none() : py::object(py::int_(seen.home)),
-        py::arg("messages") = seen.mailbox,
+        py::arg("messages") = seen.messages,
         py::arg("mailbox_limit") = seen.mailbox_limit ? py::object(py::int_(seen.mailbox_limit)) : py::none(),
         py::arg("mailbox_byte_limit") =
             seen.mailbox_byte_limit ? py::object(py::int_(seen.mailbox_byte_limit)) : py::none(),
         py::arg("buffers") = seen.buffers, py::arg("buffer_bytes") = seen.buffer_bytes,
         py::arg("registered_names") = py::tuple(registered),
         py::arg("spawned_at") =
-            seen.site ? py::object(py::str(seen.site->file + ":" + std::to_string(seen.site->line))) : py::none());
+            seen.spawn_site ? py::object(py::str(seen.spawn_site->file + ":" + std::to_string(seen.spawn_site->line)))
+                            : py::none());
 }
 
 PyObject* process_info(PyObject*, PyObject* pid) {

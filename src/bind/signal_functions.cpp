@@ -175,16 +175,17 @@ PyObject* register_name(PyObject*, PyObject* const* arguments, Py_ssize_t count)
     Scheduler& scheduler = worker->scheduler();
     if (count == 2 && !read_address(*interpreter_state(), scheduler, arguments[1], pid)) return nullptr;
     try {
-        bool taken = false;
-        // Under the pin the actor cannot be reaped, so its worker sees the flag before it looks for names to drop.
-        const bool alive = scheduler.table().pinned(pid, [&](Actor& actor, int) {
-            taken = !scheduler.registry().add(name, pid);
-            if (!taken) actor.registered.store(true, memory_order_release);
-        });
+        // Its worker ends the pid first, sees the mark then, and drops the names: one that comes later finds the pid ended.
+        bool alive = scheduler.table().mark_registered(pid);
+        const bool added = alive && scheduler.registry().add(name, pid);
+        if (added && scheduler.table().find_home(pid) == ActorTable::kNobody) {
+            scheduler.registry().drop_all(pid);
+            alive = false;
+        }
         if (!alive)
             return raise_error("NotRegistered", "<pid %u.%u> cannot be registered: it has ended", pid.index,
                                pid.generation);
-        if (taken) {
+        if (!added) {
             PyErr_Format(PyExc_ValueError, "the name %R is taken by another actor", arguments[0]);
             return nullptr;
         }

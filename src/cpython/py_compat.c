@@ -94,8 +94,8 @@ void smarm_read_frame(const char* bytes, SmarmFrame* frame) {
 static int try_lock(PyMutex* mutex) {
     uint8_t bits = __atomic_load_n(&mutex->_bits, __ATOMIC_RELAXED);
     /* Acquire: pairs with the release in PyMutex_Unlock. */
-    return !(bits & _Py_LOCKED) && __atomic_compare_exchange_n(&mutex->_bits, &bits, bits | _Py_LOCKED, 0,
-                                                               __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+    return !(bits & _Py_LOCKED) &&
+           __atomic_compare_exchange_n(&mutex->_bits, &bits, bits | _Py_LOCKED, 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
 }
 
 static void lock_with_gil(PyMutex* mutex) {

@@ -121,7 +121,8 @@ void PyRider::request_attention(bool may_wait) noexcept {
         return;
     }
     asked_at_.store(now, memory_order_relaxed);
-    if (!smarm_add_pending_call(interpreter_, safe_point, this, may_wait)) attention_.store(false, memory_order_release);
+    if (!smarm_add_pending_call(interpreter_, safe_point, this, may_wait))
+        attention_.store(false, memory_order_release);
     else if (keeps_gil() && this_worker() != &worker_) smarm_signal_again(interpreter_);
 }
 

@@ -12,19 +12,10 @@
 #include <unordered_map>
 #include <vector>
 
-#include "smarm/base/safe_read.h"
 #include "smarm/cpython/frame_walk.h"
 #include "smarm/interp/blocking_pool.h"
 
 namespace smarm {
-
-Pid awaited_by(const Actor& actor) noexcept {
-    const void* place = actor.awaited.load(memory_order_relaxed);
-    std::uint64_t bits = 0;
-    return place && actor.state.load(memory_order_relaxed) == ActorState::parked && safe_read(place, &bits, sizeof bits)
-               ? Pid::from_bits(bits)
-               : Pid{};
-}
 
 namespace {
 
@@ -36,35 +27,51 @@ std::string text_of(Pid pid) {
     return "<pid " + std::to_string(pid.index) + "." + std::to_string(pid.generation) + ">";
 }
 
-std::string title(const Actor& actor) { return text_of(actor.pid) + (actor.name ? " '" + *actor.name + "'" : ""); }
+std::string title(const ActorSnapshot& actor) {
+    return text_of(actor.pid) + (actor.name ? " '" + *actor.name + "'" : "");
+}
 
-std::string describe_wait(const Actor& actor, Instant now) {
-    const Instant since{Duration(actor.parked_since.load(memory_order_relaxed))};
+std::string describe_wait(const ActorSnapshot& actor, Instant now) {
+    const Instant since{Duration(actor.parked_since)};
     const double seconds = std::max(0.0, std::chrono::duration<double>(now - since).count());
     char length[32];
     std::snprintf(length, sizeof length, "%.2f s", seconds);
-    std::string text = std::string(", waits for ") + wait_reason_name(actor.wait_reason.load(memory_order_relaxed));
+    std::string text = std::string(", waits for ") + wait_reason_name(actor.wait_reason);
     if (const Pid whom = awaited_by(actor)) text += " (" + text_of(whom) + ")";
     return text + ", for " + length;
 }
 
-std::string describe(const Actor& actor, int home, Instant now) {
-    const ActorState state = actor.state.load(memory_order_relaxed);
-    std::string text = title(actor) + ": " + state_name(state);
-    if (state == ActorState::parked) text += describe_wait(actor, now);
-    if (home >= 0) text += ", worker " + std::to_string(home);
-    if (const std::size_t waiting = actor.mailbox.size()) text += ", " + std::to_string(waiting) + " messages";
+// What `line` makes of the frames, innermost first.
+template <class Line>
+std::string read_frames(const void* rider_state, int most, Line line) {
+    std::string text;
+    walk_frames(static_cast<const PyThreadState*>(rider_state), most,
+                [&](const FrameLine& frame) { text += line(frame); });
+    return text;
+}
+
+std::string as_traceback_line(const FrameLine& frame) {
+    return std::string("  File \"") + frame.file + "\", line " + std::to_string(frame.line) + ", in " + frame.function +
+           "\n";
+}
+
+std::string as_place(const FrameLine& frame) {
+    return std::string(frame.file) + ":" + std::to_string(frame.line) + " in " + frame.function;
+}
+
+std::string describe(Scheduler& scheduler, const ActorSnapshot& actor, Instant now) {
+    std::string text = title(actor) + ": " + state_name(actor.state);
+    if (actor.state == ActorState::parked) text += describe_wait(actor, now);
+    if (actor.home >= 0) text += ", worker " + std::to_string(actor.home);
+    if (actor.messages) text += ", " + std::to_string(actor.messages) + " messages";
     if (actor.parent) text += ", parent " + text_of(actor.parent);
     if (actor.spawn_site)
         text += ", spawned at " + actor.spawn_site->file + ":" + std::to_string(actor.spawn_site->line);
     text += "\n";
-    if (state == ActorState::unstarted || state == ActorState::dead) return text;
-    walk_frames(static_cast<const PyThreadState*>(actor.rider_state), kMostFrames, [&text](const FrameLine& frame) {
-        text += "  File \"";
-        text += frame.file;
-        text += "\", line " + std::to_string(frame.line) + ", in " + frame.function + "\n";
-    });
-    return text;
+    if (actor.state == ActorState::unstarted || actor.state == ActorState::dead) return text;
+    const std::string traceback = read_frames(actor.rider_state, kMostFrames, as_traceback_line);
+    // When it has ended meanwhile the frames may be another's.
+    return scheduler.table().find_home(actor.pid) == ActorTable::kNobody ? text : text + traceback;
 }
 
 // False: nobody reads it (any more).
@@ -92,20 +99,16 @@ using WaitGraph = std::unordered_map<std::uint64_t, Edge>;
 
 WaitGraph read_wait_graph(Scheduler& scheduler) {
     WaitGraph graph;
-    scheduler.table().visit_all([&graph](Actor& actor, int) {
+    scheduler.table().for_each([&graph](const ActorSnapshot& actor) {
         const Pid whom = awaited_by(actor);
-        if (whom)
-            graph[actor.pid.bits()] = {title(actor), whom,
-                                       wait_reason_name(actor.wait_reason.load(memory_order_relaxed))};
+        if (whom) graph[actor.pid.bits()] = {title(actor), whom, wait_reason_name(actor.wait_reason)};
     });
     return graph;
 }
 
 std::string find_title(Scheduler& scheduler, Pid pid) {
-    std::string text = text_of(pid);
-    if (!scheduler.table().pinned(pid, [&text](Actor& actor, int) { text = title(actor); }))
-        text += ", which has ended";
-    return text;
+    ActorSnapshot seen;
+    return scheduler.table().look(pid, seen) ? title(seen) : text_of(pid) + ", which has ended";
 }
 
 std::string describe_edges(Scheduler& scheduler, const WaitGraph& graph) {
@@ -145,9 +148,9 @@ void dump_actors(Scheduler& scheduler, int fd) {
     const Instant now = monotonic_now();
     std::string text = "smarm: " + std::to_string(scheduler.table().alive()) + " actors\n";
     bool is_read = true;
-    scheduler.table().visit_all([&](Actor& actor, int home) {
+    scheduler.table().for_each([&](const ActorSnapshot& actor) {
         if (!is_read) return;
-        text += describe(actor, home, now);
+        text += describe(scheduler, actor, now);
         if (text.size() > 1 << 16) {
             is_read = write_all(fd, text);
             text.clear();
@@ -167,19 +170,13 @@ void report_deadlock(Scheduler& scheduler, int fd) {
 
 std::string describe_deadlock(Scheduler& scheduler, Instant now) {
     std::string text;
-    scheduler.table().visit_all([&](Actor& actor, int home) { text += describe(actor, home, now); });
+    scheduler.table().for_each([&](const ActorSnapshot& actor) { text += describe(scheduler, actor, now); });
     const WaitGraph graph = read_wait_graph(scheduler);
     if (!graph.empty()) text += "who waits for whom:\n" + describe_edges(scheduler, graph) + describe_circles(graph);
     return text;
 }
 
-std::string place_of(const Actor& actor) {
-    std::string place;
-    walk_frames(static_cast<const PyThreadState*>(actor.rider_state), 1, [&place](const FrameLine& frame) {
-        place = std::string(frame.file) + ":" + std::to_string(frame.line) + " in " + frame.function;
-    });
-    return place;
-}
+std::string place_of(const Actor& actor) { return read_frames(actor.rider_state, 1, as_place); }
 
 bool has_foreign_threads(const Scheduler& scheduler) {
     // Worker 0 is the thread that called run. The monitor asks. On the process's main thread another one waits for signals.
@@ -203,11 +200,11 @@ std::string describe_stall(Scheduler& scheduler, Worker& worker, Duration lasted
     std::string text =
         "smarm: worker " + std::to_string(worker.index()) + " has been held up for " + std::to_string(ms) + " ms by ";
     std::string who = "its interpreter";
-    scheduler.table().visit_all([&](Actor& actor, int home) {
-        if (home != static_cast<int>(worker.index()) || actor.state.load(memory_order_relaxed) != ActorState::running)
-            return;
+    scheduler.table().for_each([&](const ActorSnapshot& actor) {
+        if (actor.home != static_cast<int>(worker.index()) || actor.state != ActorState::running) return;
         who = "actor " + title(actor);
-        if (const std::string place = place_of(actor); !place.empty()) who += " at " + place;
+        if (const std::string place = read_frames(actor.rider_state, 1, as_place); !place.empty())
+            who += " at " + place;
     });
     return text + who + ", which cannot be preempted there (C code, or no_preempt)\n";
 }

@@ -483,21 +483,19 @@ bool Worker::spin() noexcept {
 
 // Some thousand actors at a time, as long as there is nothing else to do.
 void Worker::trim_stacks() noexcept {
-    const auto trim = [this](Actor& actor, int home) {
-        if (home != static_cast<int>(index_) || !actor.stack ||
-            actor.state.load(memory_order_relaxed) != ActorState::parked)
-            return;
-        if (stacks_.trim_if_deep(actor.stack, actor.context.stack_pointer))
-            WorkerCounters::add(counters_.stacks_trimmed);
-    };
+    ActorTable::Own own;
     while (!has_outside_work() && !timer_due(driver_->now())) {
-        if (scheduler_.table().visit_segment(trim_segment_, trim)) {
-            ++trim_segment_;
-            continue;
+        if (!scheduler_.table().own_from(next_to_trim_, static_cast<int>(index_), own)) {
+            next_to_trim_ = 0;
+            trim_requested_.store(false, memory_order_relaxed);
+            return;
         }
-        trim_segment_ = 0;
-        trim_requested_.store(false, memory_order_relaxed);
-        return;
+        for (std::size_t i = 0; i < own.count; ++i) {
+            const Actor& actor = *own.actors[i];
+            if (actor.stack && actor.state.load(memory_order_relaxed) == ActorState::parked &&
+                stacks_.trim_if_deep(actor.stack, actor.context.stack_pointer))
+                WorkerCounters::add(counters_.stacks_trimmed);
+        }
     }
 }
 
@@ -541,11 +539,13 @@ bool Worker::stop_step() noexcept {
     ++stop_tries_;
     stop_deadline_ = deadline_after(now, scheduler_.options().stop_timeout / kStopTries);
     const auto reason = ExitReason::plain(ExitKind::shutdown);
-    scheduler_.table().visit_all([&](Actor& actor, int home) {
-        if (home != static_cast<int>(index_)) return;
-        if (!actor.exit_cause) actor.exit_cause = reason;
-        request_exit(actor);
-    });
+    ActorTable::Own own;
+    for (std::uint32_t from = 0; scheduler_.table().own_from(from, static_cast<int>(index_), own);) {
+        for (std::size_t i = 0; i < own.count; ++i) {
+            if (!own.actors[i]->exit_cause) own.actors[i]->exit_cause = reason;
+            request_exit(*own.actors[i]);
+        }
+    }
     return false;
 }
 

@@ -10,7 +10,7 @@
 //   first turn, or no memory for its stack)
 // Owner:   the worker that started it, for good (see DESIGN D2); before that, the scheduler. Freed by that worker.
 // Threads: fields are the worker's own, except the atomics, which others may read while they hold the actor pinned in
-//          the ActorTable or in a WaitQueue whose lock they hold.
+//          the ActorTable (which copies: see actor_snapshot.h) or in a WaitQueue whose lock they hold.
 // Subclass: NativeActor (C++ function), PyActor (interp). attach/body/detach bracket its life on the worker.
 #pragma once
 
@@ -118,16 +118,16 @@ public:
     Pid pid;
     Pid parent;
     const SpawnSite* spawn_site = nullptr;
-    std::uint32_t stack_bytes = 0;         // wished slot size, 0: the default
-    Ref<ExitReason> exit_cause;            // what the exit request came with
-    Ref<ExitReason> exit_reason;           // how it ended; null: normally
-    MonitorRef marked_ref = 0;             // what the mailbox's mark was set for
-    HeldResource* held = nullptr;          // locks and scopes, see held_resource.h
-    std::unique_ptr<Relations> relations;  // links and monitors, made at the first one
-    bool searches_mailbox = false;         // code of its program looks at a message that is still in the mailbox
-    atomic<bool> registered{false};        // has a name in the Registry
-    bool keeps_thread_ident = false;       // the main actor: threading takes it for its OS thread
-    std::unique_ptr<std::string> name;     // given by the user, or nullptr
+    std::uint32_t stack_bytes = 0;            // wished slot size, 0: the default
+    Ref<ExitReason> exit_cause;               // what the exit request came with
+    Ref<ExitReason> exit_reason;              // how it ended; null: normally
+    MonitorRef marked_ref = 0;                // what the mailbox's mark was set for
+    HeldResource* held = nullptr;             // locks and scopes, see held_resource.h
+    std::unique_ptr<Relations> relations;     // links and monitors, made at the first one
+    bool searches_mailbox = false;            // code of its program looks at a message that is still in the mailbox
+    atomic<bool> registered{false};           // has a name in the Registry
+    bool keeps_thread_ident = false;          // the main actor: threading takes it for its OS thread
+    std::shared_ptr<const std::string> name;  // given by the user, or nullptr; set before it has a pid
 
     // Takes the message at `position` out of the mailbox; must exist.
     Message take_message(std::size_t position) noexcept {
@@ -136,7 +136,7 @@ public:
     }
     // What counts the buffers that this actor holds, made at the first call; on the actor's worker. Throws std::bad_alloc.
     Ref<BufferAccount> buffer_account();
-    // The same for others that have the actor pinned, nullptr if there is none.
+    // The same for whoever looks at it, nullptr if there is none.
     const BufferAccount* buffers() const noexcept { return buffers_.load(memory_order_acquire); }
 
 private:

@@ -7,18 +7,20 @@
 //          is handed to the home worker) -> release (generation ends; whatever arrives later is a dead letter).
 // Early:   a sender that finds the early stack closed reads the home again: it was set before the closing, so what one
 //          sender sends stays in order across the change.
-// Threads: find_home, post_early, reserve, visit: any. settle, release: the actor's worker. allocate: any.
+// Threads: find_home, post_early, reserve, look: any. settle, release: the actor's worker. allocate: any.
+// Locks:   a slot's spin lock keeps its actor alive while somebody copies from it: nothing else is done under it.
 // Errors:  allocate says why it refused: no memory, or a limit of ActorLimits.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <vector>
 
 #include "smarm/actor/actor.h"
+#include "smarm/actor/actor_snapshot.h"
 #include "smarm/actor/pid.h"
 #include "smarm/base/mpsc_stack.h"
 
@@ -53,7 +55,7 @@ public:
     bool post_early(Pid pid, Post& post) noexcept;
     // Makes `worker_index` the actor's home and returns the chain of early posts, oldest first.
     MpscNode* settle(const Actor& actor, int worker_index) noexcept;
-    // Ends the pid. The actor must be settled. Nobody has it pinned afterwards.
+    // Ends the pid. The actor must be settled. Nobody looks at it afterwards.
     void release(const Actor& actor) noexcept;
     // Counts a message that is about to be sent to the pid from another worker. False: its mailbox is full, and refuses it.
     bool reserve(Pid pid, const Parcel& parcel) const noexcept;
@@ -62,13 +64,28 @@ public:
     // The same for any worker: nullptr also when another one is the actor's home.
     Actor* own(Pid pid, int worker_index) const noexcept;
 
-    // Calls visit(actor, home) while the actor cannot be freed. visit must be short and must not park.
-    // Returns false when the pid is stale.
-    bool pinned(Pid pid, const std::function<void(Actor&, int home)>& visit) const;
-    // Pins and visits every actor that is alive, in index order.
-    void visit_all(const std::function<void(Actor&, int home)>& visit) const;
-    // The same for the slots of one segment, in order. False: there is no such segment, nor one after it.
-    bool visit_segment(std::uint32_t segment, const std::function<void(Actor&, int home)>& visit) const;
+    // Copies what is to be seen of the pid's actor. False: the pid is stale.
+    bool look(Pid pid, ActorSnapshot& seen) const noexcept;
+    // The same for actors from this index on, in index order: as many as there is room for. Returns how many, 0 at the end, and
+    // moves the index behind them.
+    std::size_t look_from(std::uint32_t& index, std::span<ActorSnapshot> seen) const noexcept;
+    // Calls visit(snapshot) for every actor that is alive, in index order. Nothing is locked meanwhile.
+    template <class Visit>
+    void for_each(Visit visit) const {
+        ActorSnapshot seen[16];
+        std::uint32_t index = 0;
+        while (const std::size_t count = look_from(index, seen))
+            for (std::size_t i = 0; i < count; ++i) visit(seen[i]);
+    }
+    // Finds the worker's own actors, for that worker only, from this index to the end of its segment at most, and moves the index
+    // behind them. False: there are no slots there.
+    struct Own {
+        Actor* actors[64];
+        std::size_t count = 0;
+    };
+    bool own_from(std::uint32_t& index, int worker_index, Own& found) const noexcept;
+    // Marks the actor as one with a name in the Registry: whoever ends it looks for names from now on. False: the pid is stale.
+    bool mark_registered(Pid pid) const noexcept;
     std::size_t alive() const noexcept { return alive_.load(memory_order_relaxed); }
     const ActorLimits& limits() const noexcept { return limits_; }
 

@@ -5,7 +5,7 @@
 //          and count.
 // Bytes:   Message::bytes() when it comes; remembered for each message, since one that was looked at is another one later.
 // Full:    error: the sender is told, nothing is sent. drop_newest: the message is a dead letter.
-// Owner:   the Actor, set before it has a pid. Threads: reserve, lacks_places: any thread that has it pinned in the
+// Owner:   the Actor, set before it has a pid. Threads: reserve, lacks_places: any thread that looks at it through the
 //          ActorTable; all others: the actor's worker.
 #pragma once
 

@@ -4,7 +4,7 @@
 //          long, worker, mailbox, spawn site, traceback. report_deadlock adds who waits for whom, and the circles in that.
 //          describe_stall says which actor holds a worker up, and in which line.
 // Time:    how long an actor has been parked is right to some milliseconds (Worker::note_time).
-// Threads: any that is not a worker's; needs no GIL and no cooperation (see cpython/frame_walk.h), only the table's pins.
+// Threads: any that is not a worker's; needs no GIL and no cooperation (see cpython/frame_walk.h), and holds no lock while it works (see actor_snapshot.h).
 // Blocks:  for a reader that does not read, 10 seconds at most; then the rest is not written.
 #pragma once
 
@@ -14,13 +14,10 @@
 
 namespace smarm {
 
-// The actor whose end or release a parked one waits for, or the null Pid: nobody in particular. `actor` must be pinned.
-Pid awaited_by(const Actor& actor) noexcept;
-
 void dump_actors(Scheduler& scheduler, int fd);
 // Every actor as in a dump, and who waits for whom.
 std::string describe_deadlock(Scheduler& scheduler, Instant now);
-// The actor's innermost Python line as "file:line in function", or nothing.
+// The innermost Python line of an actor that does not run as "file:line in function", or nothing.
 std::string place_of(const Actor& actor);
 
 void report_deadlock(Scheduler& scheduler, int fd);

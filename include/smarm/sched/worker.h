@@ -158,7 +158,7 @@ public:
     void post_silently(Post& post) noexcept;
     // As post, for a message or signal of one actor to another.
     void post(Post& post, Pid from, Pid to) noexcept;
-    // Wakes an actor of this worker. The caller must hold it: pinned, or in a WaitQueue whose lock is held.
+    // Wakes an actor of this worker. The caller must hold it: on its worker, or in a WaitQueue whose lock is held.
     void wake_remote(Actor& actor) noexcept {
         if (wake_silently(actor)) nudge();
     }
@@ -294,7 +294,7 @@ private:
     atomic<Life> life_{Life::running};
     ThreadProbe thread_;                  // of the OS thread in run()
     atomic<bool> trim_requested_{false};  // relaxed: a request that comes a moment too late is made again
-    std::uint32_t trim_segment_ = 0;      // of the actor table: the next one to look at
+    std::uint32_t next_to_trim_ = 0;      // index in the actor table
     std::uint32_t stop_tries_ = 0;
     std::uint32_t passes_ = 0;
     std::uint32_t random_;  // never 0

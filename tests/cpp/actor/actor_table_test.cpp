@@ -39,13 +39,14 @@ void end_life(ActorTable& table, Actor& actor) {
 
 TEST_CASE("a fresh table knows nobody") {
     ActorTable table;
+    ActorSnapshot seen;
     const Pid strangers[] = {Pid{}, Pid{0, 1}, Pid{ActorTable::kSegmentSlots, 1}, Pid{UINT32_MAX, UINT32_MAX}};
     for (const Pid pid : strangers) {
         CHECK(table.find_home(pid) == ActorTable::kNobody);
         CHECK(table.own(pid) == nullptr);
-        CHECK(!table.pinned(pid, [](Actor&, int) { FAIL("visited nobody"); }));
+        CHECK(!table.look(pid, seen));
     }
-    table.visit_all([](Actor&, int) { FAIL("visited nobody"); });
+    table.for_each([](const ActorSnapshot&) { FAIL("visited nobody"); });
     CHECK(table.alive() == 0);
 }
 
@@ -65,7 +66,8 @@ TEST_CASE("an actor has no home, then one, then its pid is stale") {
     table.release(actor);
     CHECK(table.find_home(pid) == ActorTable::kNobody);
     CHECK(table.own(pid) == nullptr);
-    CHECK(!table.pinned(pid, [](Actor&, int) {}));
+    ActorSnapshot seen;
+    CHECK(!table.look(pid, seen));
     CHECK(table.alive() == 0);
 }
 
@@ -78,7 +80,8 @@ TEST_CASE("a pid with the index of a living actor and another generation is nobo
         const Pid other{actor.pid.index, generation};
         CHECK(table.find_home(other) == ActorTable::kNobody);
         CHECK(table.own(other) == nullptr);
-        CHECK(!table.pinned(other, [](Actor&, int) {}));
+        ActorSnapshot seen;
+        CHECK(!table.look(other, seen));
     }
     table.release(actor);
 }
@@ -139,14 +142,14 @@ TEST_CASE("actors of several segments are all found and visited once, in index o
     }
     CHECK(table.alive() == count);
     std::vector<std::uint32_t> visited;
-    table.visit_all([&](Actor& actor, int home) {
-        CHECK(home == table.find_home(actor.pid));
+    table.for_each([&](const ActorSnapshot& actor) {
+        CHECK(actor.home == table.find_home(actor.pid));
         visited.push_back(actor.pid.index);
     });
     CHECK(visited.size() == count);
     CHECK(std::is_sorted(visited.begin(), visited.end()));
     for (auto& actor : actors) end_life(table, *actor);
-    table.visit_all([](Actor&, int) { FAIL("visited an actor that ended"); });
+    table.for_each([](const ActorSnapshot&) { FAIL("visited an actor that ended"); });
 }
 
 TEST_CASE("posts that come before the actor has a home wait for it, oldest first") {
@@ -179,26 +182,64 @@ TEST_CASE("the next actor of a slot takes early posts again") {
     table.release(second);
 }
 
-TEST_CASE("an actor that somebody looks at is not released meanwhile") {
+TEST_CASE("what is seen of an actor is a copy, which stays when the actor is gone") {
     ActorTable table;
-    IdleActor actor;
-    REQUIRE(table.allocate(actor) == Allocated::yes);
-    table.settle(actor, 0);
-    atomic<bool> looking{false}, released{false};
-    std::thread releaser([&] {
-        while (!looking.load()) sched_yield();
-        table.release(actor);
-        released.store(true);
+    auto actor = std::make_unique<IdleActor>();
+    actor->name = std::make_shared<std::string>("somebody");
+    actor->parent = Pid{7, 7};
+    actor->mailbox_limit = std::make_unique<MailboxLimit>(3, 0, OnMailboxFull::error);
+    REQUIRE(table.allocate(*actor) == Allocated::yes);
+    table.settle(*actor, 2);
+    actor->state.store(ActorState::parked);
+    actor->wait_reason.store(WaitReason::sleep);
+    const Pid pid = actor->pid;
+    ActorSnapshot seen;
+    REQUIRE(table.look(pid, seen));
+    table.release(*actor);
+    actor.reset();
+    CHECK(seen.pid == pid);
+    CHECK(seen.home == 2);
+    CHECK(seen.parent == Pid{7, 7});
+    CHECK(*seen.name == "somebody");
+    CHECK(seen.state == ActorState::parked);
+    CHECK(seen.wait_reason == WaitReason::sleep);
+    CHECK(seen.mailbox_limit == 3);
+}
+
+TEST_CASE("whoever goes through the actors may look at others, and end some, meanwhile") {
+    ActorTable table;
+    std::vector<std::unique_ptr<IdleActor>> actors(40);
+    for (auto& actor : actors) {
+        actor = std::make_unique<IdleActor>();
+        REQUIRE(table.allocate(*actor) == Allocated::yes);
+        table.settle(*actor, 0);
+    }
+    table.for_each([&](const ActorSnapshot& visited) {
+        ActorSnapshot seen;
+        CHECK(table.look(visited.pid, seen));  // would wait for ever for a lock that is held here
+        table.release(*actors[visited.pid.index]);
     });
-    const bool found = table.pinned(actor.pid, [&](Actor& seen, int) {
-        looking.store(true);
-        // Time enough for a release that does not wait: the pid is stale, the actor still there.
-        while (table.find_home(seen.pid) != ActorTable::kNobody) sched_yield();
-        for (int i = 0; i < 100; ++i) sched_yield();
-        CHECK(!released.load());
-    });
-    CHECK(found);
-    releaser.join();
+    CHECK(table.alive() == 0);
+}
+
+TEST_CASE("a worker finds its own actors, segment by segment") {
+    ActorTable table;
+    std::vector<std::unique_ptr<IdleActor>> actors(ActorTable::kSegmentSlots + 100);
+    for (std::size_t i = 0; i < actors.size(); ++i) {
+        actors[i] = std::make_unique<IdleActor>();
+        REQUIRE(table.allocate(*actors[i]) == Allocated::yes);
+        if (i % 2) table.settle(*actors[i], static_cast<int>(i % 3));
+    }
+    std::size_t found = 0;
+    ActorTable::Own own;
+    for (std::uint32_t index = 0; table.own_from(index, 1, own);) {
+        found += own.count;
+        for (std::size_t i = 0; i < own.count; ++i) CHECK(table.find_home(own.actors[i]->pid) == 1);
+    }
+    std::size_t expected = 0;
+    for (std::size_t i = 0; i < actors.size(); ++i) expected += i % 2 && i % 3 == 1;
+    CHECK(found == expected);
+    for (auto& actor : actors) end_life(table, *actor);
 }
 
 TEST_CASE("threads may allocate, settle, release, look up and visit at the same time") {
@@ -234,7 +275,7 @@ TEST_CASE("threads may allocate, settle, release, look up and visit at the same 
     }
     std::thread visitor([&] {
         while (!done.load()) {
-            table.visit_all([](Actor& actor, int) {
+            table.for_each([](const ActorSnapshot& actor) {
                 if (!actor.pid) std::abort();
             });
         }
@@ -242,9 +283,8 @@ TEST_CASE("threads may allocate, settle, release, look up and visit at the same 
     std::thread looker([&] {
         while (!done.load()) {
             const Pid pid = Pid::from_bits(some_pid.load(memory_order_relaxed));
-            table.pinned(pid, [&](Actor& actor, int) {
-                if (actor.pid != pid) std::abort();
-            });
+            ActorSnapshot seen;
+            if (table.look(pid, seen) && seen.pid != pid) std::abort();
             table.find_home(pid);
         }
     });

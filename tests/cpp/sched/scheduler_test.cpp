@@ -255,7 +255,7 @@ TEST_CASE("messages to actors found by looking at the table are not lost, even w
         const Pid sender = spawn_on(1, [&] {
             while (!done.load()) {
                 std::vector<Pid> pids;
-                scheduler().table().visit_all([&](Actor& actor, int) { pids.push_back(actor.pid); });
+                scheduler().table().for_each([&](const ActorSnapshot& actor) { pids.push_back(actor.pid); });
                 for (const Pid pid : pids) {
                     if (pid.index > 1 && send_number(pid, 1)) accepted.fetch_add(1);
                 }

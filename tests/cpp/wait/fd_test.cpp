@@ -64,11 +64,9 @@ std::string get(int fd, Instant deadline = kNever, std::size_t most = 64) {
 }
 
 bool waits(Pid pid) {
-    bool parked = false;
-    scheduler().table().pinned(pid, [&](Actor& actor, int) {
-        parked = actor.state.load() == ActorState::parked && actor.wait_reason.load() == WaitReason::fd;
-    });
-    return parked;
+    ActorSnapshot seen;
+    return scheduler().table().look(pid, seen) && seen.state == ActorState::parked &&
+           seen.wait_reason == WaitReason::fd;
 }
 
 }  // namespace

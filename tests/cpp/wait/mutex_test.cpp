@@ -18,8 +18,8 @@ using Alone = TestScheduler<VirtualDriver>;
 void wait_for_waiters(std::size_t count) {
     wait_until([count] {
         std::size_t waiting = 0;
-        scheduler().table().visit_all(
-            [&](Actor& actor, int) { waiting += actor.wait_reason.load() == WaitReason::lock; });
+        scheduler().table().for_each(
+            [&](const ActorSnapshot& actor) { waiting += actor.wait_reason == WaitReason::lock; });
         return waiting == count;
     });
 }
