@@ -341,7 +341,11 @@ class Listener:
 # ---- for the package's own modules and for tests ----
 
 def _run(
-    main: Callable[..., Any], arguments: tuple[Any, ...], options: tuple[float | str | None, ...], main_by_value: bool, /
+    main: Callable[..., Any],
+    arguments: tuple[Any, ...],
+    options: tuple[float | str | None, ...],
+    main_by_value: bool,
+    /,
 ) -> Any: ...
 def _simulate(
     main: Callable[..., Any],

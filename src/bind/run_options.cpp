@@ -37,10 +37,11 @@ bool read_run_options(PyObject* options, RuntimeConfig& config) {
     double spin_seconds = 0;
     double slice_seconds = 0;
     double stall_seconds = 0;
-    if (!PyArg_ParseTuple(options, "InnnddddInIInnnnnps", &config.workers, &stack_bytes, &main_stack_bytes, &warm_stacks,
-                          &shutdown_seconds, &spin_seconds, &slice_seconds, &stall_seconds, &config.mailbox_limit,
-                          &mailbox_bytes, &config.report_dead_letters, &config.message_depth, &message_bytes,
-                          &pool_bytes, &max_actors, &max_stack_bytes, &max_buffer_bytes, &pickle, &trusted_modules))
+    if (!PyArg_ParseTuple(options, "InnnddddInIInnnnnps", &config.workers, &stack_bytes, &main_stack_bytes,
+                          &warm_stacks, &shutdown_seconds, &spin_seconds, &slice_seconds, &stall_seconds,
+                          &config.mailbox_limit, &mailbox_bytes, &config.report_dead_letters, &config.message_depth,
+                          &message_bytes, &pool_bytes, &max_actors, &max_stack_bytes, &max_buffer_bytes, &pickle,
+                          &trusted_modules))
         return false;
     config.stack_bytes = static_cast<std::size_t>(stack_bytes);
     config.main_stack_bytes = static_cast<std::size_t>(main_stack_bytes);

@@ -26,11 +26,16 @@ constexpr struct {
     const char* name;
     DataKind kind;
 } kKnownClasses[] = {
-    {"datetime", "date", DataKind::date},           {"datetime", "time", DataKind::time},
-    {"datetime", "datetime", DataKind::datetime},   {"datetime", "timedelta", DataKind::timedelta},
-    {"datetime", "timezone", DataKind::timezone},   {"zoneinfo", "ZoneInfo", DataKind::zone_info},
-    {"decimal", "Decimal", DataKind::decimal},      {"fractions", "Fraction", DataKind::fraction},
-    {"uuid", "UUID", DataKind::uuid},               {"smarm._signals", "Ref", DataKind::ref},
+    {"datetime", "date", DataKind::date},
+    {"datetime", "time", DataKind::time},
+    {"datetime", "datetime", DataKind::datetime},
+    {"datetime", "timedelta", DataKind::timedelta},
+    {"datetime", "timezone", DataKind::timezone},
+    {"zoneinfo", "ZoneInfo", DataKind::zone_info},
+    {"decimal", "Decimal", DataKind::decimal},
+    {"fractions", "Fraction", DataKind::fraction},
+    {"uuid", "UUID", DataKind::uuid},
+    {"smarm._signals", "Ref", DataKind::ref},
 };
 
 // Classes of smarm that are like data classes.
@@ -75,16 +80,24 @@ bool has_visible_state(PyTypeObject* type, PyTypeObject* root) {
     return type->tp_basicsize <= size;
 }
 
+// Whether it is the class itself that has the slot, and instances have no state in C.
+bool has_own_slot(PyTypeObject* type, const char* text) {
+    Handle name(PyUnicode_InternFromString(text));
+    PyTypeObject* owner = nullptr;
+    return name && find_in_class(type, name.get(), &owner) && owner == type &&
+           has_visible_state(type, &PyBaseObject_Type);
+}
+
 DataKind known_kind(PyTypeObject* type) {
     for (const auto& known : kKnownClasses) {
         if (std::strcmp(last_name(type), known.name) != 0) continue;
         if (find_loaded(known.module, known.name) != reinterpret_cast<PyObject*>(type)) continue;
         // Whoever put another class in its place meant it: that is a class of the program.
-        const bool by_slots = known.kind == DataKind::fraction || known.kind == DataKind::uuid;
-        if (by_slots ? has_visible_state(type, &PyBaseObject_Type)
-                     : known.kind == DataKind::ref || PyType_HasFeature(type, Py_TPFLAGS_IMMUTABLETYPE)) {
-            return known.kind;
-        }
+        const bool original = known.kind == DataKind::fraction ? has_own_slot(type, "_numerator")
+                              : known.kind == DataKind::uuid
+                                  ? has_own_slot(type, "int")
+                                  : known.kind == DataKind::ref || PyType_HasFeature(type, Py_TPFLAGS_IMMUTABLETYPE);
+        if (original) return known.kind;
     }
     return DataKind::none;
 }
@@ -135,10 +148,10 @@ DataClass look_at_exception(Cache& cache, PyTypeObject* type) {
     if (!is_inherited(type, root, cache.set_state_name.get())) return refused(kOwnState);
     PyTypeObject* base = builtin_base(type);
     if (!has_visible_state(type, base)) return refused(kHiddenState);
-    for (PyObject* known : {PyExc_BaseException, PyExc_StopIteration, PyExc_SystemExit, PyExc_ImportError,
-                            PyExc_NameError, PyExc_AttributeError, PyExc_OSError, PyExc_SyntaxError,
-                            PyExc_UnicodeDecodeError, PyExc_UnicodeEncodeError, PyExc_UnicodeTranslateError,
-                            PyExc_MemoryError, PyExc_BaseExceptionGroup}) {
+    for (PyObject* known :
+         {PyExc_BaseException, PyExc_StopIteration, PyExc_SystemExit, PyExc_ImportError, PyExc_NameError,
+          PyExc_AttributeError, PyExc_OSError, PyExc_SyntaxError, PyExc_UnicodeDecodeError, PyExc_UnicodeEncodeError,
+          PyExc_UnicodeTranslateError, PyExc_MemoryError, PyExc_BaseExceptionGroup}) {
         auto* builtin = reinterpret_cast<PyTypeObject*>(known);
         if (base->tp_new == builtin->tp_new && base->tp_init == builtin->tp_init) return made_as(DataKind::exception);
     }
@@ -166,8 +179,7 @@ DataClass look_at_record(Cache& cache, PyTypeObject* type) {
     if (fields ? !PyDict_CheckExact(fields) : !is_known_record(type)) return refused(kOptIn);
     if (type->tp_new != PyBaseObject_Type.tp_new) return refused(kOwnNew);
     if (PyType_HasFeature(type, Py_TPFLAGS_IS_ABSTRACT)) return refused(kAbstract);
-    if (find_in_class(type, cache.new_arguments_name.get()) ||
-        !has_default_state(cache, type, &PyBaseObject_Type)) {
+    if (find_in_class(type, cache.new_arguments_name.get()) || !has_default_state(cache, type, &PyBaseObject_Type)) {
         return refused(kOwnState);
     }
     if (!has_visible_state(type, &PyBaseObject_Type)) return refused(kHiddenState);
@@ -190,8 +202,8 @@ DataClass look_at(Codec::Impl& codec, PyTypeObject* type) {
     if (is_registered(codec, type)) return refused(kRegistered);
     if (PyType_IsSubtype(type, &PyType_Type)) return refused("it makes classes");
     if (is_enum(type)) return made_as(has_plain_combinations(type) ? DataKind::flag : DataKind::member);
-    if (const DataKind kind = known_kind(type); kind != DataKind::none) return made_as(kind);
     if (has_finalizer(cache, type)) return refused(kFinalizer);
+    if (const DataKind kind = known_kind(type); kind != DataKind::none) return made_as(kind);
     if (PyType_HasFeature(type, Py_TPFLAGS_BASE_EXC_SUBCLASS)) return look_at_exception(cache, type);
     if (PyType_HasFeature(type, Py_TPFLAGS_TUPLE_SUBCLASS)) return look_at_tuple(cache, type);
     return look_at_record(cache, type);
@@ -216,7 +228,8 @@ PyObject* find_in_class(PyTypeObject* type, PyObject* name, PyTypeObject** owner
 // SAFETY: an entry has no references. A version tag is never given to two classes, and changes with every change of a class or
 // of its bases: where address and tag agree it is the same class, unchanged, and so are its fields.
 DataClass data_class(Codec::Impl& codec, PyTypeObject* type) {
-    DataClass& known = codec.data_classes[(reinterpret_cast<std::uintptr_t>(type) >> 6) % std::size(codec.data_classes)];
+    DataClass& known =
+        codec.data_classes[(reinterpret_cast<std::uintptr_t>(type) >> 6) % std::size(codec.data_classes)];
     if (known.type == type && known.version == type->tp_version_tag && known.version != 0) return known;
     DataClass found = look_at(codec, type);
     if (PyUnstable_Type_AssignVersionTag(type) != 1) return found;
@@ -328,8 +341,6 @@ bool are_exception_arguments(PyTypeObject* type, PyObject* arguments) {
     return true;
 }
 
-Handle find_known_class(const char* module, const char* name) {
-    return Handle(import_attribute(module, name));
-}
+Handle find_known_class(const char* module, const char* name) { return Handle(import_attribute(module, name)); }
 
 }  // namespace smarm::codec

@@ -11,9 +11,9 @@ constexpr unsigned kMostItems = 1u << 20;
 // Whether a slot is one of the built-in types that neither take part in others' comparisons nor look into their contents.
 template <class Slot>
 bool is_builtin_slot(Slot PyTypeObject::* slot, PyTypeObject* type) {
-    for (PyTypeObject* builtin : {&PyBaseObject_Type, &PyUnicode_Type, &PyLong_Type, &PyFloat_Type, &PyComplex_Type,
-                                  &PyBytes_Type, &PyRange_Type, &PyFrozenSet_Type, &PyType_Type, &PyFunction_Type,
-                                  &PyCFunction_Type}) {
+    for (PyTypeObject* builtin :
+         {&PyBaseObject_Type, &PyUnicode_Type, &PyLong_Type, &PyFloat_Type, &PyComplex_Type, &PyBytes_Type,
+          &PyRange_Type, &PyFrozenSet_Type, &PyType_Type, &PyFunction_Type, &PyCFunction_Type}) {
         if (type->*slot == builtin->*slot) return true;
     }
     return false;
@@ -26,8 +26,7 @@ bool has_builtin_slots(PyTypeObject* type) {
 // Others that are compared with it may ask for its __class__.
 bool has_plain_attributes(Cache& cache, PyTypeObject* type) {
     return type->tp_getattro == PyObject_GenericGetAttr &&
-           find_in_class(type, cache.class_name.get()) ==
-               find_in_class(&PyBaseObject_Type, cache.class_name.get());
+           find_in_class(type, cache.class_name.get()) == find_in_class(&PyBaseObject_Type, cache.class_name.get());
 }
 
 // Enum.__hash__ hashes the member's _name_, which must be what the enum put there.
@@ -67,7 +66,8 @@ bool is_key(Codec::Impl& codec, PyObject* key, unsigned levels, unsigned& items)
     if (PyTuple_Check(key)) {
         return type->tp_hash == PyTuple_Type.tp_hash && type->tp_richcompare == PyTuple_Type.tp_richcompare &&
                has_plain_attributes(codec.cache, type) &&
-               are_keys(codec, reinterpret_cast<PyTupleObject*>(key)->ob_item, PyTuple_GET_SIZE(key), levels - 1, items);
+               are_keys(codec, reinterpret_cast<PyTupleObject*>(key)->ob_item, PyTuple_GET_SIZE(key), levels - 1,
+                        items);
     }
     if (key == Py_None || key == Py_Ellipsis || key == Py_NotImplemented) return true;
     if (PyType_Check(key)) return has_builtin_slots(type) && type->tp_getattro == PyType_Type.tp_getattro;

@@ -77,7 +77,8 @@ Handle walk(PyObject* module, PyObject* path) {
         if (!part) return {};
         PyObject* next = nullptr;  // borrowed
         if (start == 0) next = PyDict_GetItemWithError(PyModule_GetDict(module), part.get());
-        else if (PyType_Check(found.get())) next = find_in_class(reinterpret_cast<PyTypeObject*>(found.get()), part.get());
+        else if (PyType_Check(found.get()))
+            next = find_in_class(reinterpret_cast<PyTypeObject*>(found.get()), part.get());
         if (!next) return {};
         found = Handle::share(next);
         start = dot + 1;

@@ -373,7 +373,8 @@ std::nullptr_t Decoder::refuse(const char* format, ...) {
     Handle what(PyUnicode_FromFormatV(format, arguments));
     va_end(arguments);
     if (what) {
-        raise_error("DecodeError", "%U (at byte %zu of %zu)", what.get(), parcel_.size() - reader_.left(), parcel_.size());
+        raise_error("DecodeError", "%U (at byte %zu of %zu)", what.get(), parcel_.size() - reader_.left(),
+                    parcel_.size());
     }
     return nullptr;
 }

@@ -60,7 +60,8 @@ Handle make_datetime(PyTypeObject* type, PyObject* arguments) {
 }
 
 Handle make_timedelta(PyTypeObject* type, PyObject* arguments) {
-    const bool ints = PyTuple_GET_SIZE(arguments) == 3 && is_int(arguments, 0) && is_int(arguments, 1) && is_int(arguments, 2);
+    const bool ints =
+        PyTuple_GET_SIZE(arguments) == 3 && is_int(arguments, 0) && is_int(arguments, 1) && is_int(arguments, 2);
     return ints ? Handle(type->tp_new(type, arguments, nullptr)) : Handle();
 }
 
@@ -77,9 +78,12 @@ bool is_zone_key(PyObject* key) {
     Py_ssize_t size = 0;
     const char* text = PyUnicode_CheckExact(key) ? PyUnicode_AsUTF8AndSize(key, &size) : nullptr;
     if (!text || size == 0 || size > kLongestZone || text[0] == '/' || text[size - 1] == '/') return false;
-    return std::all_of(text, text + size, [](char c) {
-        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '+' || c == '-' || c == '/';
-    }) && !std::strstr(text, "//");
+    return std::all_of(text, text + size,
+                       [](char c) {
+                           return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                                  c == '_' || c == '+' || c == '-' || c == '/';
+                       }) &&
+           !std::strstr(text, "//");
 }
 
 Handle make_zone(PyTypeObject* type, PyObject* arguments) {
@@ -119,7 +123,8 @@ Handle make_fraction(PyTypeObject* type, PyObject* arguments) {
     if (!common || !one || PyObject_RichCompareBool(common.get(), one.get(), Py_NE) != 0) return {};
     if (PyObject_RichCompareBool(denominator, one.get(), Py_LT) != 0) return {};
     Handle made = make_empty(type);
-    const bool set = made && set_slot(made.get(), "_numerator", numerator) && set_slot(made.get(), "_denominator", denominator);
+    const bool set =
+        made && set_slot(made.get(), "_numerator", numerator) && set_slot(made.get(), "_denominator", denominator);
     return set ? std::move(made) : Handle();
 }
 
@@ -128,14 +133,17 @@ Handle make_uuid(Cache& cache, PyTypeObject* type, PyObject* arguments) {
     if (PyTuple_GET_SIZE(arguments) != 2 || !is_int(arguments, 0)) return {};
     PyObject* number = PyTuple_GET_ITEM(arguments, 0);
     unsigned char bytes[16];
-    constexpr int kFlags = Py_ASNATIVEBYTES_LITTLE_ENDIAN | Py_ASNATIVEBYTES_UNSIGNED_BUFFER | Py_ASNATIVEBYTES_REJECT_NEGATIVE;
+    constexpr int kFlags =
+        Py_ASNATIVEBYTES_LITTLE_ENDIAN | Py_ASNATIVEBYTES_UNSIGNED_BUFFER | Py_ASNATIVEBYTES_REJECT_NEGATIVE;
     const Py_ssize_t needed = PyLong_AsNativeBytes(number, bytes, sizeof bytes, kFlags);
     if (needed < 0 || needed > static_cast<Py_ssize_t>(sizeof bytes)) return {};
     Handle safety = find_known_class("uuid", "SafeUUID");
     if (!safety || !PyType_Check(safety.get())) return {};
     Handle member = find_member(cache, reinterpret_cast<PyTypeObject*>(safety.get()), PyTuple_GET_ITEM(arguments, 1));
     Handle made = member ? make_empty(type) : Handle();
-    return made && set_slot(made.get(), "int", number) && set_slot(made.get(), "is_safe", member.get()) ? std::move(made) : Handle();
+    return made && set_slot(made.get(), "int", number) && set_slot(made.get(), "is_safe", member.get())
+               ? std::move(made)
+               : Handle();
 }
 
 Handle make_ref(PyTypeObject* type, PyObject* arguments) {
@@ -250,7 +258,8 @@ bool Decoder::set_data_attribute(PyObject* object, const DataClass& data, PyObje
     if (data.kind == DataKind::exception) {
         if (is_exception_field(type, name.get(), value)) return set_slot(object, name.get(), value);
         PyObject* args = find_in_class(type, name.get());
-        if (args && Py_IS_TYPE(args, &PyGetSetDescr_Type) && PyUnicode_Compare(name.get(), cache_.args_name.get()) == 0) {
+        if (args && Py_IS_TYPE(args, &PyGetSetDescr_Type) &&
+            PyUnicode_Compare(name.get(), cache_.args_name.get()) == 0) {
             if (!are_exception_arguments(type, value)) return bad("args that are none"), false;
             return Py_TYPE(args)->tp_descr_set(args, object, value) == 0;
         }
@@ -315,7 +324,8 @@ PyObject* Decoder::read_data_global(PyObject* module, PyObject* name) {
 
 std::nullptr_t Decoder::refuse_class(PyTypeObject* type, const char* why) {
     Handle name(PyType_GetFullyQualifiedName(type));
-    return name ? refuse("making a %U needs a call, which is not allowed (pickle=False): %s", name.get(), why) : nullptr;
+    return name ? refuse("making a %U needs a call, which is not allowed (pickle=False): %s", name.get(), why)
+                : nullptr;
 }
 
 }  // namespace smarm::codec

@@ -313,7 +313,8 @@ bool Decoder::set_cause(BuildFrame& frame, Handle exception) {
     frame.await = Await::Part;
     if (!PyExceptionInstance_Check(exception.get())) return bad("an exception's cause is none"), false;
     // What the encoder took for an exception may have become something else.
-    if (!PyExceptionInstance_Check(frame.object)) return !only_data() || (bad("a cause of what is no exception"), false);
+    if (!PyExceptionInstance_Check(frame.object))
+        return !only_data() || (bad("a cause of what is no exception"), false);
     if (!cause) {
         PyException_SetContext(frame.object, exception.release());
         return true;
@@ -348,13 +349,14 @@ Handle Decoder::find_registered(const Handle& module, PyObject* name) {
                                      is_trusted_module(codec_, module.get()));
     if (may_load && !Handle(find_module(cache_, module.get()))) return {};
     Handle decode;
-    if (may_load && codec_.python_decoders &&
-        PyDict_GetItemRef(codec_.python_decoders.get(), name, decode.out()) < 0) {
+    if (may_load && codec_.python_decoders && PyDict_GetItemRef(codec_.python_decoders.get(), name, decode.out()) < 0) {
         return {};
     }
     if (!decode) {
-        refuse("a value of a codec that is not registered here, %R: import its module where it is received, or list it in "
-               "trusted_modules", name);
+        refuse(
+            "a value of a codec that is not registered here, %R: import its module where it is received, or list it in "
+            "trusted_modules",
+            name);
     }
     return decode;
 }

@@ -40,7 +40,11 @@ struct BuildFrame {
 class Decoder {
 public:
     Decoder(Codec::Impl& codec, const Parcel& parcel, Names names) noexcept
-        : codec_(codec), cache_(codec.cache), parcel_(parcel), travels_as_(names), reader_(parcel.data(), parcel.size()) {}
+        : codec_(codec),
+          cache_(codec.cache),
+          parcel_(parcel),
+          travels_as_(names),
+          reader_(parcel.data(), parcel.size()) {}
     ~Decoder();
     PyObject* run();
 

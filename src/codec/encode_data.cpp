@@ -69,13 +69,14 @@ Encoder::Step Encoder::write_data_object(PyObject* value) {
     const DataClass data = data_class(codec_, type);
     if (data.kind == DataKind::none) return refuse_data(value, data.why);
     if (data.kind == DataKind::member || data.kind == DataKind::flag) return write_member(value, data.kind);
-    if (int known = is_registered(type)) return known < 0 ? Step::Failed : refuse_data(value, "copyreg says how it travels");
+    if (int known = is_registered(type))
+        return known < 0 ? Step::Failed : refuse_data(value, "copyreg says how it travels");
     if (data.kind == DataKind::record) return open_record(value);
     if (data.kind == DataKind::exception) return open_exception(value);
     const bool tuple = data.kind == DataKind::named_tuple;
     Handle state = tuple ? state_of(value) : Handle(Py_NewRef(Py_None));
-    Handle arguments = tuple ? Handle(PyTuple_GetSlice(value, 0, PyTuple_GET_SIZE(value)))
-                             : known_arguments(cache_, value, data.kind);
+    Handle arguments =
+        tuple ? Handle(PyTuple_GetSlice(value, 0, PyTuple_GET_SIZE(value))) : known_arguments(cache_, value, data.kind);
     if (!state || !arguments) return explain(value);
     if (tuple && PyTuple_GET_SIZE(value) != PyTuple_GET_SIZE(data.fields)) {
         return refuse_data(value, "it has more or fewer items than its class has fields");
@@ -153,11 +154,13 @@ bool Encoder::check_attribute(PyObject* owner, PyObject* name, PyObject* value) 
     auto& known = checked_attributes_[(reinterpret_cast<std::uintptr_t>(name) >> 4) % std::size(checked_attributes_)];
     if (known == checked) return true;
     const DataClass data = data_class(codec_, type);
-    const bool of_exception = data.kind == DataKind::exception && PyUnicode_CheckExact(name) &&
-                              (is_exception_field(type, name, value) || PyUnicode_Compare(name, cache_.args_name.get()) == 0);
+    const bool of_exception =
+        data.kind == DataKind::exception && PyUnicode_CheckExact(name) &&
+        (is_exception_field(type, name, value) || PyUnicode_Compare(name, cache_.args_name.get()) == 0);
     if (!of_exception && !is_data_attribute(codec_, type, data, name)) {
-        refuse("%T cannot be sent: its attribute %R hides what its class has under that name (pickle=False, --no-pickle)",
-               owner, name);
+        refuse(
+            "%T cannot be sent: its attribute %R hides what its class has under that name (pickle=False, --no-pickle)",
+            owner, name);
         return false;
     }
     if (!of_exception) known = checked;
@@ -169,8 +172,11 @@ bool Encoder::may_be_key(PyObject* key) {
     if (!only_data() || PyUnicode_CheckExact(key) || PyLong_CheckExact(key)) return true;
     if (!cache_.prepare()) return false;
     if (is_data_key(codec_, key)) return true;
-    refuse("%T cannot be sent as a key or in a set: a receiver would call its __hash__ and __eq__ (pickle=False, --no-pickle); "
-           "send a list of pairs, or of the elements", key);
+    refuse(
+        "%T cannot be sent as a key or in a set: a receiver would call its __hash__ and __eq__ (pickle=False, "
+        "--no-pickle); "
+        "send a list of pairs, or of the elements",
+        key);
     return false;
 }
 
@@ -188,7 +194,8 @@ Encoder::Step Encoder::write_member(PyObject* value, DataKind kind) {
         written = number.get();
     }
     if (PyErr_Occurred()) return Step::Failed;
-    if (found.get() != value) return refuse_data(value, "its enum has no such member, or it has unknown bits: send its value");
+    if (found.get() != value)
+        return refuse_data(value, "its enum has no such member, or it has unknown bits: send its value");
     put(Tag::Member);
     auto* owner = reinterpret_cast<PyObject*>(type);
     if (!put_ref(owner) && write_function_or_class(owner) == Step::Failed) return Step::Failed;
@@ -207,7 +214,8 @@ Encoder::Step Encoder::write_data_global(PyObject* value, PyObject* name) {
     Handle found = find_data_global(codec_, module.get(), name, false, &why);
     if (!found && PyErr_Occurred()) return explain(value);
     if (!found) {
-        return refuse("'%U' of the module '%U' cannot be sent (pickle=False, --no-pickle): %s", name, module.get(), why);
+        return refuse("'%U' of the module '%U' cannot be sent (pickle=False, --no-pickle): %s", name, module.get(),
+                      why);
     }
     return write_global(value, name);
 }

@@ -194,7 +194,8 @@ Encoder::Step Encoder::open_reduced(PyObject* value, Handle reduced) {
     if (check_reduced(value, reduced.get()) == Step::Failed) return Step::Failed;
     Tag tag = tag_of_reduced(value, reduced.get());
     if (PyErr_Occurred()) return explain(value);
-    if (only_data()) return refuse_data(value, "it is made by a call");  // a function by value, a codec of such a __main__
+    if (only_data())
+        return refuse_data(value, "it is made by a call");  // a function by value, a codec of such a __main__
     return open_parts(value, tag, std::move(reduced));
 }
 

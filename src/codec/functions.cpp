@@ -24,7 +24,7 @@ public:
         int pickle = 1;
         int main_by_value = 0;
         const char* trusted = nullptr;
-        static const char* const names[] = {"",       "depth",         "size",            "allow_reduce",
+        static const char* const names[] = {"",       "depth",         "size",           "allow_reduce",
                                             "pickle", "main_by_value", "trusted_module", nullptr};
         if (!PyArg_ParseTupleAndKeywords(arguments, keywords, format, const_cast<char**>(names), &value, &depth, &size,
                                          &allow_reduce, &pickle, &main_by_value, &trusted)) {

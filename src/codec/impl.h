@@ -41,7 +41,16 @@ enum class DataKind : std::uint8_t {
     exception,    // its built-in base's __new__ and __init__
     member,       // of an enum, looked up by its name
     flag,         // the same, or a combination of flags by its number
-    date, time, datetime, timedelta, timezone, zone_info, decimal, fraction, uuid, ref,  // by C code, or slot by slot
+    date,
+    time,
+    datetime,
+    timedelta,
+    timezone,
+    zone_info,
+    decimal,
+    fraction,
+    uuid,
+    ref,  // by C code, or slot by slot
 };
 
 // What a parcel is: where only data travel, the parcels of a spawn may name more than a message.
@@ -55,8 +64,8 @@ struct DataClass {
     PyTypeObject* type = nullptr;
     unsigned version = 0;
     DataKind kind = DataKind::none;
-    const char* why = nullptr;    // it is none
-    PyObject* fields = nullptr;   // borrowed from the class: a data class's dict of them, if any, a named tuple's tuple
+    const char* why = nullptr;   // it is none
+    PyObject* fields = nullptr;  // borrowed from the class: a data class's dict of them, if any, a named tuple's tuple
 };
 
 }  // namespace smarm::codec

@@ -181,7 +181,8 @@ void allow_modules(Objects objects) {
 // Also that a refusal is one: DecodeError, or memory.
 void check_existing(PyObject* value) {
     PyObject* error = PyErr_GetRaisedException();
-    if (!value && std::strcmp(Py_TYPE(error)->tp_name, "DecodeError") != 0 && !PyErr_GivenExceptionMatches(error, PyExc_MemoryError))
+    if (!value && std::strcmp(Py_TYPE(error)->tp_name, "DecodeError") != 0 &&
+        !PyErr_GivenExceptionMatches(error, PyExc_MemoryError))
         found("it raised", error);
     existing.check();
     PyErr_SetRaisedException(error);

@@ -15,11 +15,27 @@ import zoneinfo
 import smarm
 from smarm import _core
 
-
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "python"))  # hostile_bytes.py
 
-from hostile_bytes import Raw, data, made, member, named, of, part  # noqa: E402
-from world import CLASSES, GADGETS, Bits, Colour, Failure, Frozen, Missing, Named, Node, Point, Rights, Rows, Slots, Spy, Table, m  # noqa: E402
+from hostile_bytes import Raw, data, made, member, named, of, part
+from world import (
+    CLASSES,
+    GADGETS,
+    Bits,
+    Colour,
+    Failure,
+    Frozen,
+    Missing,
+    Named,
+    Node,
+    Point,
+    Rights,
+    Rows,
+    Slots,
+    Spy,
+    Table,
+    m,
+)
 
 sys.modules["m"] = m
 
@@ -53,7 +69,8 @@ def hostile() -> list[Raw]:
     state = part("State", {"x": 1, "trap": 2, "__class__": 3, "method": 4})
     slots = part("State", (None, {"x": 1, "trap": 2}))
     ways = [
-        *(made(tag, cls, 1, 2, parts=parts) for cls in (*CLASSES, *GADGETS) for tag in ("Plain", "New", "Exception", "Call") for parts in (b"", state, slots)),
+        *(made(tag, cls, 1, 2, parts=parts) for cls in (*CLASSES, *GADGETS)
+          for tag in ("Plain", "New", "Exception", "Call") for parts in (b"", state, slots)),
         *(made("New", cls, system, ["echo"]) for cls in GADGETS),
         *(made("Exception", named("builtins", name), made("Plain", Spy), made("Plain", Spy)) for name in
           ("OSError", "SyntaxError", "UnicodeDecodeError", "ExceptionGroup", "BlockingIOError", "StopIteration", "ImportError")),

@@ -23,10 +23,6 @@ import warnings
 import zoneinfo
 from typing import Any
 
-import smarm
-import smarm._errors
-import smarm._server
-
 warnings.simplefilter("ignore")
 
 
@@ -200,8 +196,25 @@ class Trapped(Exception):
 
 CLASSES = [value for value in list(globals().values()) if isinstance(value, type) and value.__module__ == __name__]
 GADGETS = [
-    *(tempfile._TemporaryFileCloser, subprocess.Popen, http.client.HTTPResponse, types.SimpleNamespace, types.MethodType),  # type: ignore[attr-defined]
-    *(map, filter, zip, enumerate, type, property, super, collections.deque, collections.OrderedDict, collections.defaultdict),
+    *(
+        tempfile._TemporaryFileCloser,
+        subprocess.Popen,
+        http.client.HTTPResponse,
+        types.SimpleNamespace,
+        types.MethodType,
+    ),  # type: ignore[attr-defined]
+    *(
+        map,
+        filter,
+        zip,
+        enumerate,
+        type,
+        property,
+        super,
+        collections.deque,
+        collections.OrderedDict,
+        collections.defaultdict,
+    ),
 ]
 
 m = types.ModuleType("m")
@@ -229,7 +242,10 @@ SOME = {
     "http": part(http, "HTTPStatus"),
     "uuid": part(uuid, "UUID", "SafeUUID"),
     "zoneinfo": part(zoneinfo, "ZoneInfo"),
-} | {name: sys.modules[name] for name in ("copyreg", "smarm", "smarm._errors", "smarm._core", "smarm._signals", "functools", "math")}
+} | {
+    name: sys.modules[name]
+    for name in ("copyreg", "smarm", "smarm._errors", "smarm._core", "smarm._signals", "functools", "math")
+}
 UTC = zoneinfo.ZoneInfo("UTC")  # stays in its cache
 zoneinfo.reset_tzpath(())
 

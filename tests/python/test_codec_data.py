@@ -25,12 +25,12 @@ import uuid
 import weakref
 import zoneinfo
 from collections.abc import Callable
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import pytest
+from hostile_bytes import TAG, Raw, data, made, member, named, of, part, ref, refusal, text, what_runs
 
 import smarm
-from hostile_bytes import TAG, Raw, data, made, member, named, of, part, ref, refusal, text, what_runs
 from smarm import _core
 
 encode: Callable[..., bytes] = _core._encode
@@ -71,11 +71,8 @@ class HalfSlots(Slots):
     y: Any
 
 
-Item = TypeVar("Item")
-
-
 @dataclasses.dataclass
-class Box(abc.ABC, Generic[Item]):
+class Box[Item](abc.ABC):
     item: Item
 
     @functools.cached_property
@@ -558,7 +555,8 @@ SENT = {
     "method": lambda: NOON.isoformat, "exception's __del__": FailsWithDel, "exception's __setstate__": FailsWithState,
     "exception's __reduce__": FailsWithReduce, "metaclass": lambda: type.__call__(HasMeta), "struct": lambda: os.stat("."),
     "key": lambda: {Key(1): 1}, "key in a tuple": lambda: {(1, Key(1)): 1}, "member of a set": lambda: {Key(1)},
-    "key in a named tuple": lambda: {Pair(Key(1)): 1}, "decimal as a key": lambda: {decimal.Decimal(1): 1}, "registered type as a key": lambda: {Money(1)},
+    "key in a named tuple": lambda: {Pair(Key(1)): 1}, "decimal as a key": lambda: {decimal.Decimal(1): 1},
+    "registered type as a key": lambda: {Money(1)},
     "fraction as a key": lambda: {fractions.Fraction(1, 2)}, "class with a metaclass as a key": lambda: {HasMeta: 1},
     "time with a zone as a key": lambda: {datetime.time(1, tzinfo=Zone())}, "enum with a hash": lambda: {Lookup.ONE},
     "function": lambda: function, "builtin": lambda: len, "function of a class": lambda: Zone.utcoffset, "object by name": lambda: os.environ,
@@ -687,6 +685,19 @@ HOSTILE: dict[str, Raw] = {
     "OSError's filename": made("Exception", named("builtins", "BlockingIOError"), 11, "x", made("Plain", Spy)),
     "UnicodeDecodeError's object": made("Exception", named("builtins", "UnicodeDecodeError"), "utf8", made("Plain", Spy), 0, 1, "r"),
     "UnicodeDecodeError's start": made("Exception", named("builtins", "UnicodeDecodeError"), "utf8", b"x", made("Plain", Spy), 1, "r"),
+    **{
+        f"UnicodeDecodeError from {start} to {end}": made("Exception", named("builtins", "UnicodeDecodeError"), "utf8", b"x", start, end, "r")
+        for start, end in ((-5, -4), (0, 2), (1, 0), (-(2**62), 0), (2**80, 2**80))
+    },
+    "UnicodeDecodeError of a text": made("Exception", named("builtins", "UnicodeDecodeError"), "utf8", "x", 0, 1, "r"),
+    "UnicodeEncodeError of bytes": made("Exception", named("builtins", "UnicodeEncodeError"), "utf8", b"x", 0, 1, "r"),
+    "UnicodeDecodeError without args": made("Exception", named("builtins", "UnicodeDecodeError")),
+    "UnicodeDecodeError's fields": made(
+        "Exception", named("builtins", "UnicodeDecodeError"), "utf8", b"x", 0, 1, "r", parts=part("State", {"object": 5})
+    ),
+    "OSError's fields": made("Exception", named("builtins", "OSError"), parts=part("State", {"errno": made("Plain", Spy)})),
+    "ImportError's fields": made("Exception", named("builtins", "ImportError"), parts=part("State", {"path": made("Plain", Spy)})),
+    "SyntaxError's fields": made("Exception", named("builtins", "SyntaxError"), parts=part("State", {"text": made("Plain", Spy)})),
     "SyntaxError's details": made("Exception", named("builtins", "SyntaxError"), "m", made("Plain", Spy)),
     "group of an iterable": made("Exception", named("builtins", "ExceptionGroup"), "m", made("Plain", Spy)),
     "group of others": made("Exception", named("builtins", "ExceptionGroup"), "m", [1]),
@@ -804,7 +815,9 @@ def test_the_receiver_refuses_it_inside_of_another_value(hostile: Raw) -> None:
 
 
 def test_an_exceptions_own_suppress_context_is_not_asked() -> None:
-    hostile = made("Exception", Trapped, parts=TAG["Suppress"] + part("Cause", made("Exception", named("builtins", "ValueError"))))
+    hostile = made(
+        "Exception", Trapped, parts=TAG["Suppress"] + part("Cause", made("Exception", named("builtins", "ValueError")))
+    )
     came = decode(bytes(hostile), pickle=False)
     assert type(came) is Trapped
     assert ran == []
@@ -824,6 +837,43 @@ def test_a_module_that_answers_for_its_attributes_is_not_asked(monkeypatch: pyte
     assert ran == []
 
 
+def test_a_class_in_the_place_of_a_known_one_is_one_of_the_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Uuid(uuid.UUID):
+        def __init__(self) -> None: ...
+
+        def __setattr__(self, name: str, value: Any) -> None:
+            ran.append(name)
+
+        def __del__(self) -> None:
+            ran.append("__del__")
+
+    class Date(datetime.date):
+        def __new__(cls, *arguments: Any) -> Any:
+            ran.append("__new__")
+            return super().__new__(cls, *arguments)
+
+    for module, name, cls in ((uuid, "UUID", Uuid), (datetime, "date", Date)):
+        cls.__module__, cls.__qualname__, cls.__name__ = module.__name__, name, name
+        monkeypatch.setattr(module, name, cls)
+    assert refusal(made("New", Date, b"\x07\xd0\x02\x01"))
+    assert refusal(made("New", Uuid, 1, "safe"))
+    assert ran == []
+
+
+def test_keys_of_a_type_that_runs_code_are_not_compared_with_others() -> None:
+    # The same hash as 1: were it asked whether it is equal, it would run something.
+    for key in (
+        made("Plain", Spy),
+        made("Plain", Key),
+        made("New", decimal.Decimal, "1"),
+        made("New", fractions.Fraction, 1, 1),
+    ):
+        with what_runs() as seen:
+            refused = refusal(data({1: 2, key: 3}))
+        assert refused
+        assert seen == []
+
+
 def test_a_class_that_changes_is_looked_at_again() -> None:
     changing = dataclasses.make_dataclass("Changing", ["x"], namespace={"__module__": __name__})
     globals()["Changing"] = changing
@@ -834,7 +884,7 @@ def test_a_class_that_changes_is_looked_at_again() -> None:
         decode(encoded, pickle=False)
     del changing.__setstate__  # type: ignore[attr-defined]
     assert decode(encoded, pickle=False) == changing(1)
-    Meddled = dataclasses.make_dataclass("Meddled", ["x"], bases=(changing,), namespace={"__module__": __name__})  # noqa: N806
+    Meddled = dataclasses.make_dataclass("Meddled", ["x"], bases=(changing,), namespace={"__module__": __name__})
     globals()["Meddled"] = Meddled
     encoded = encode(Meddled(1), pickle=False)
     changing.__del__ = lambda self: None  # type: ignore[attr-defined]
@@ -906,7 +956,8 @@ def test_a_message_that_is_refused_is_lost_alone_counted_and_named_once(run_app:
     assert (result.code, result.out) == (0, "[1, 'DecodeError', [2], 'DecodeError', 3] 2\n")
     (line,) = result.err.splitlines()
     assert re.match(
-        r"smarm: <pid \d+\.\d+> lost a message that cannot be decoded: making a .*Point needs a call, .*statistics", line
+        r"smarm: <pid \d+\.\d+> lost a message that cannot be decoded: making a .*Point needs a call, .*statistics",
+        line,
     )
 
 
@@ -1028,6 +1079,39 @@ def test_a_registered_type_travels(run_app: Callable[..., Any]) -> None:
     assert (result.code, result.out, result.err) == (0, "[5, 6]\n", "")
 
 
+def test_a_type_with_a_codec_comes_by_its_codec_only(run_app: Callable[..., Any]) -> None:
+    result = run_app(f"""
+    import dataclasses, sys
+    import smarm
+    from smarm import _core
+    sys.path.insert(0, {str(pathlib.Path(__file__).parent)!r})
+    from hostile_bytes import made, part
+
+    @dataclasses.dataclass
+    class Coin:
+        cents: int
+
+    def coin_of(cents):
+        if cents < 0:
+            raise ValueError("a coin is worth something")
+        return Coin(cents)
+
+    hostile = made("Plain", Coin, parts=part("State", dict(cents=-1)))
+    print(_core._decode(bytes(hostile)))
+    smarm.register_codec(Coin, lambda coin: coin.cents, coin_of)
+
+    def main():
+        assert _core._decode(_core._encode(Coin(1))) == Coin(1)
+        try:
+            _core._decode(bytes(hostile))
+        except smarm.DecodeError as error:
+            print("registered codec" in str(error))
+
+    smarm.run(main, workers=1, pickle=False)
+    """)
+    assert (result.code, result.out, result.err) == (0, "Coin(cents=-1)\nTrue\n", "")
+
+
 def test_listed_modules_reach_every_worker(run_app: Callable[..., Any]) -> None:
     program = """
     import os, smarm
@@ -1121,5 +1205,5 @@ def test_trusted_modules_are_names(good: Any) -> None:
 
 @pytest.mark.parametrize("bad", [1, [1], "a b", "a.", b"a", object(), "os;sys", [None]])
 def test_trusted_modules_that_are_no_names_are_refused(bad: Any) -> None:
-    with pytest.raises(smarm.ConfigError, match="^trusted_modules must be names of modules"):
+    with pytest.raises(smarm.ConfigError, match=r"^trusted_modules must be names of modules"):
         smarm.Runtime(trusted_modules=bad)

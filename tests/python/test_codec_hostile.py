@@ -7,13 +7,13 @@ import struct
 import sys
 import tracemalloc
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
+from hostile_bytes import TAG
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hostile_bytes import TAG
 from smarm import _core
 from smarm._errors import DecodeError
 
@@ -178,6 +178,20 @@ def test_a_key_that_is_deeper_than_its_bytes_is_refused() -> None:
 def test_a_key_that_is_exponentially_large_is_refused() -> None:
     with pytest.raises(DecodeError, match="a key is nested too deep"):
         decode(deep_key(60))
+
+
+class Pair(NamedTuple):
+    left: Any
+
+
+def test_a_key_of_named_tuples_that_is_deeper_than_its_bytes_is_refused() -> None:
+    name = TAG["Global"] + b"".join(TAG["String1"] + bytes([len(text)]) + text.encode() for text in (__name__, "Pair"))
+    pair = TAG["New"] + TAG["Ref"] + b"\0" + TAG["Tuple"] + b"\1%b" + TAG["Memo"] + TAG["End"]
+    parts = [name, pair % TAG["None"]]
+    parts += [pair % (TAG["Ref"] + varint(number + 1)) for number in range(100_000)]
+    last = TAG["Dict"] + b"\x01" + TAG["Ref"] + varint(len(parts) - 1) + TAG["None"]
+    with pytest.raises(DecodeError, match="a key is nested too deep"):
+        decode(TAG["List"] + varint(len(parts) + 1) + b"".join(parts) + last)
 
 
 def test_a_small_shared_key_is_accepted() -> None:

@@ -30,11 +30,11 @@ struct RuntimeConfig {
     std::size_t buffer_pool_bytes = std::size_t{128} << 20;  // free memory kept for large buffers
     Simulation* simulation = nullptr;                        // borrowed; see smarm.testing
     std::size_t max_actors = 67'000'000;
-    std::size_t max_stack_bytes = 0;   // of all actors together; 0: any
-    std::size_t max_buffer_bytes = 0;  // of all Buffers together; 0: any
-    bool pickle = true;                // false: Objects::data
+    std::size_t max_stack_bytes = 0;           // of all actors together; 0: any
+    std::size_t max_buffer_bytes = 0;          // of all Buffers together; 0: any
+    bool pickle = true;                        // false: Objects::data
     std::vector<std::string> trusted_modules;  // whose functions a message may name then
-    bool main_by_value = false;        // functions of __main__ travel by value: no worker can load it
+    bool main_by_value = false;                // functions of __main__ travel by value: no worker can load it
 };
 
 }  // namespace smarm
