@@ -95,6 +95,10 @@ class Statistics:
     """Messages that reached nobody: sent to an ended actor, left in the mailbox of one, or dropped by a full mailbox."""
     undecoded: int
     """Messages that were lost because their receiver could not decode them: it got DecodeError."""
+    resident_bytes: int
+    """Memory of the process, now, as the kernel counts it; 0: unknown."""
+    page_table_bytes: int
+    """What the kernel needs besides to map it, now: 4 KiB for each actor with a stack of 2 MiB or more; 0: unknown."""
     buffers: BufferStatistics
 
 

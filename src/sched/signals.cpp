@@ -9,7 +9,7 @@ namespace {
 
 // One signal under way to an actor of another worker, or to one that has not started.
 struct SignalPost final : Post {
-    enum class Kind : std::uint8_t { link, unlink, monitor, demonitor, exit, link_exit, down, reply };
+    enum class Kind : std::uint8_t { link, unlink, monitor, demonitor, exit, link_exit, down, reply, order };
     SignalPost(Kind its_kind, Pid its_from, Pid its_to, MonitorRef its_ref = 0,
                Ref<ExitReason> its_reason = nullptr) noexcept
         : Post(deliver_signal),
@@ -46,7 +46,7 @@ void receive_exit(Actor& actor, Pid from, const Ref<ExitReason>& reason) {
         actor.worker->request_exit(actor);
     } else if (actor.relations && actor.relations->trap_exit) {
         notify(actor, Notice::Kind::exit, 0, from, reason);
-    } else if (reason->kind() != ExitKind::normal) {
+    } else if (reason->kind() != ExitKind::normal || from == actor.pid) {  // to itself it means it
         if (!actor.killed) actor.exit_cause = reason;
         actor.worker->request_exit(actor);
     }
@@ -113,6 +113,7 @@ void act(Actor& actor, SignalPost& signal) {
         case Kind::exit: receive_exit(actor, signal.from, signal.reason); break;
         case Kind::link_exit: receive_link_exit(actor, signal.from, signal.reason); break;
         case Kind::reply: receive_reply(actor, signal); break;
+        case Kind::order: notify(actor, Notice::Kind::order, 0, signal.from, nullptr, std::move(signal.payload)); break;
         case Kind::down: receive_down(actor, signal.ref, signal.from, std::move(signal.reason)); break;
     }
 }
@@ -240,6 +241,12 @@ bool send_exit(Pid from, Pid to, Ref<ExitReason> reason) {
 
 bool send_reply(Pid from, Pid caller, MonitorRef ref, OwnedParcel payload) {
     auto signal = std::make_unique<SignalPost>(Kind::reply, from, caller, ref);
+    signal->payload = std::move(payload);
+    return send_signal(std::move(signal));
+}
+
+bool send_order(Pid from, Pid to, OwnedParcel payload) {
+    auto signal = std::make_unique<SignalPost>(Kind::order, from, to);
     signal->payload = std::move(payload);
     return send_signal(std::move(signal));
 }
