@@ -231,10 +231,12 @@ DataClass data_class(Codec::Impl& codec, PyTypeObject* type) {
     DataClass& known =
         codec.data_classes[(reinterpret_cast<std::uintptr_t>(type) >> 6) % std::size(codec.data_classes)];
     if (known.type == type && known.version == type->tp_version_tag && known.version != 0) return known;
+    const bool tagged = PyUnstable_Type_AssignVersionTag(type) == 1;
+    const unsigned version = type->tp_version_tag;
     DataClass found = look_at(codec, type);
-    if (PyUnstable_Type_AssignVersionTag(type) != 1) return found;
+    if (!tagged || version != type->tp_version_tag) return found;
     found.type = type;
-    found.version = type->tp_version_tag;
+    found.version = version;
     return known = found;
 }
 
@@ -285,12 +287,21 @@ bool are_leaves(PyObject* values) {
     return true;
 }
 
+// Whether a group may ask if it is an Exception: one that is none is asked for its __class__.
+bool is_plain_exception(PyObject* object) {
+    PyTypeObject* type = Py_TYPE(object);
+    if (!PyExceptionInstance_Check(object)) return false;
+    if (PyType_IsSubtype(type, reinterpret_cast<PyTypeObject*>(PyExc_Exception))) return true;
+    Handle name(PyUnicode_InternFromString("__class__"));
+    return name && type->tp_getattro == PyObject_GenericGetAttr && is_inherited(type, &PyBaseObject_Type, name.get());
+}
+
 bool are_group_arguments(PyObject* arguments) {
     if (PyTuple_GET_SIZE(arguments) != 2 || !PyUnicode_CheckExact(PyTuple_GET_ITEM(arguments, 0))) return false;
     PyObject* exceptions = PyTuple_GET_ITEM(arguments, 1);
     if (!PyTuple_CheckExact(exceptions) && !PyList_CheckExact(exceptions)) return false;
     for (Py_ssize_t index = 0; index < PySequence_Fast_GET_SIZE(exceptions); ++index) {
-        if (!PyExceptionInstance_Check(PySequence_Fast_GET_ITEM(exceptions, index))) return false;
+        if (!is_plain_exception(PySequence_Fast_GET_ITEM(exceptions, index))) return false;
     }
     return true;
 }

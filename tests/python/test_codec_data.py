@@ -479,6 +479,13 @@ class Sly:
         return int
 
 
+class SlyExit(BaseException):
+    @property
+    def __class__(self) -> Any:
+        ran.append("__class__")
+        return ValueError
+
+
 class Trapped(Exception):
     @property
     def args(self) -> Any:
@@ -700,6 +707,9 @@ HOSTILE: dict[str, Raw] = {
     "SyntaxError's fields": made("Exception", named("builtins", "SyntaxError"), parts=part("State", {"text": made("Plain", Spy)})),
     "SyntaxError's details": made("Exception", named("builtins", "SyntaxError"), "m", made("Plain", Spy)),
     "group of an iterable": made("Exception", named("builtins", "ExceptionGroup"), "m", made("Plain", Spy)),
+    "group of an exception with a __class__": made(
+        "Exception", named("builtins", "BaseExceptionGroup"), "m", [made("Exception", SlyExit)]
+    ),
     "group of others": made("Exception", named("builtins", "ExceptionGroup"), "m", [1]),
     "group named by an object": made("Exception", named("builtins", "ExceptionGroup"), made("Plain", Spy), []),
     "exception's args": made("Exception", named("builtins", "ValueError"), parts=state({"args": made("Plain", Spy)})),
