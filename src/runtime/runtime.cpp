@@ -201,11 +201,7 @@ bool Runtime::prepare() {
     install_data_stack_hook();
     install_allocation_hook();
     if (!install_stdlib_locks() || !install_stdlib_sleep() || !install_stdlib_sockets() || !install_stdlib_threads() ||
-<<<<<<< HEAD
-        !install_stdlib_fork() || !install_stdlib_import())
-=======
-        !install_stdlib_fork() || !install_stdlib_frames())
->>>>>>> i04b
+        !install_stdlib_fork() || !install_stdlib_frames() || !install_stdlib_import())
         return false;
     if (config_.simulation && !install_stdlib_simulation()) return false;
     PyObject* failures = import_module("smarm._failure");  // before no file can be opened any more
@@ -226,11 +222,8 @@ bool Runtime::prepare() {
     options.enter_worker = [this](Worker& worker) { enter_worker(worker); };
     if (config_.simulation) simulate(*config_.simulation, options);
     scheduler_ = std::make_unique<Scheduler>(std::move(options));
-<<<<<<< HEAD
     limit_native_threads(config_.workers > 1);
-=======
     reporter_ = std::make_unique<Reporter>(*scheduler_);
->>>>>>> i04b
     if (scheduler_->ensure_worker(0)) return true;
     PyErr_SetFromErrno(PyExc_OSError);
     return false;
