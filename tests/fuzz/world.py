@@ -6,13 +6,15 @@ The fuzzer runs the functions below; make_corpus.py writes inputs that name the 
 from __future__ import annotations
 
 import collections
-import copyreg  # noqa: F401 - for sys.modules
+import copyreg
 import dataclasses
 import datetime
 import decimal
 import enum
 import fractions
+import functools  # noqa: F401
 import http.client
+import math  # noqa: F401
 import os
 import subprocess
 import sys
@@ -22,6 +24,11 @@ import uuid
 import warnings
 import zoneinfo
 from typing import Any
+
+import smarm
+import smarm._errors
+import smarm._server
+import smarm._signals  # noqa: F401
 
 warnings.simplefilter("ignore")
 
@@ -248,13 +255,16 @@ SOME = {
 }
 UTC = zoneinfo.ZoneInfo("UTC")  # stays in its cache
 zoneinfo.reset_tzpath(())
+zoneinfo._common.load_tzdata = {}.__getitem__  # type: ignore[attr-defined]  # there are no other zones, in tzdata neither
 
 
 _all: dict[str, types.ModuleType] = {}
 
 
 def close() -> None:
-    """Cut importing off."""
+    """Cut importing off, and do what taking objects apart would do to their classes."""
+    for kind in CLASSES:
+        copyreg._slotnames(kind)  # type: ignore[attr-defined]
     sys.modules["m"] = m
     sys.meta_path.clear()
     sys.path_hooks.clear()
@@ -278,9 +288,13 @@ def watch() -> None:
 
 
 def may_run() -> set[types.CodeType]:
-    """Return the code that a message may run where only data travel: hashing and comparing of some keys."""
-    functions = (enum.Enum.__hash__, uuid.UUID.__hash__, uuid.UUID.__eq__)
-    return {function.__code__ for function in functions}
+    """Return the code that a message may run where only data travel: hashing and comparing of some keys.
+
+    And how zoneinfo looks for a zone, by its paths; the fuzzer itself allows zoneinfo's own code.
+    """
+    functions = [enum.Enum.__hash__, uuid.UUID.__hash__, uuid.UUID.__eq__]
+    paths = [value for value in vars(os.path).values() if isinstance(value, types.FunctionType)]
+    return {function.__code__ for function in (*functions, *paths)}
 
 
 def watched_types() -> list[type]:
