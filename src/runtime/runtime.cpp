@@ -10,6 +10,7 @@
 #include "smarm/codec/codec.h"
 #include "smarm/cpython/allocation_hook.h"
 #include "smarm/cpython/data_stack.h"
+#include "smarm/cpython/tls_blocks.h"
 #include "smarm/interp/blocking_pool.h"
 #include "smarm/interp/buffer_loan.h"
 #include "smarm/interp/errors.h"
@@ -216,6 +217,7 @@ bool Runtime::prepare() {
     if (config_.simulation) simulate(*config_.simulation, options);
     scheduler_ = std::make_unique<Scheduler>(std::move(options));
     limit_native_threads(config_.workers > 1);
+    find_tls_objects();
     if (scheduler_->ensure_worker(0)) return true;
     PyErr_SetFromErrno(PyExc_OSError);
     return false;

@@ -2,6 +2,7 @@
 
 #include "cpython/method_patch.h"
 #include "cpython/py_compat.h"
+#include "smarm/cpython/tls_blocks.h"
 #include "smarm/interp/imports.h"
 #include "smarm/interp/native_threads.h"
 
@@ -46,6 +47,7 @@ PyObject* create_dynamic(const stdlib::Original& original, PyObject* self, PyObj
                          PyObject* names) {
     PyObject* module = original.call(self, values, count, names);
     check_native_libraries();
+    find_tls_objects();
     if (!module && smarm_init_errors_are_foreign() && PyInterpreterState_Get() != PyInterpreterState_Main())
         raise_as_own(values[0]);
     return module;

@@ -123,7 +123,10 @@ assert len(joined) == len(frame)
 assert frame.sort_values("key").rolling(7).mean().shape == frame.shape
 assert pd.read_csv(io.StringIO(frame.to_csv(index=False))).equals(frame)
 """
-    assert succeed(program("import io; import numpy as np; import pandas as pd", body, (10, 100, 1000), place)) == "right\n"
+    assert (
+        succeed(program("import io; import numpy as np; import pandas as pd", body, (10, 100, 1000), place))
+        == "right\n"
+    )
 
 
 @pytest.mark.packages("sklearn")
