@@ -1,22 +1,29 @@
-"""How an actor's exception travels: described where it happened, raised or reported where it is seen."""
+"""How an actor's exception travels: described where it happened, raised where it is seen.
+
+Every interpreter imports this before its first actor runs: a failure may be that no file can be opened any more.  Where
+``traceback`` cannot be imported for that reason, the core describes the failure by itself.
+"""
 
 from __future__ import annotations
 
+import os
 import sys
-import traceback
-from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from smarm._errors import ActorFailed, ActorKilled
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from types import TracebackType
+    from typing import NamedTuple, NoReturn
 
     from smarm._core import Pid
+else:
+    from smarm._record import NamedTuple
 
 
 MOST_FRAMES = 200  # of one traceback, the innermost: a runaway recursion has a million
+_OWN = os.path.join(os.path.dirname(__file__), "")
+_shows_own = os.environ.get("SMARM_INTERNAL_FRAMES", "0") not in ("", "0")
 
 
 class Failure(NamedTuple):
@@ -45,9 +52,8 @@ def _add_hint(exception: BaseException) -> None:
         cause = cause.__cause__ or cause.__context__
 
 
-@contextmanager
-def _short_tracebacks(exception: BaseException) -> Iterator[None]:
-    """Cut the tracebacks of the exception and of those before it to their innermost frames, for a while.
+def _format(exception: BaseException) -> str:
+    """Return the exception's whole text, with the innermost frames of its traceback and of those before it.
 
     ``limit=`` does not do: the traceback module takes up to a millisecond for each frame that it leaves out.
     """
@@ -65,19 +71,37 @@ def _short_tracebacks(exception: BaseException) -> Iterator[None]:
                 assert trace is not None  # it is as long as counted
                 trace = trace.tb_next
             each.__traceback__ = trace
-        yield
+        return _render(exception)
     finally:
         for each, trace in whole:
             each.__traceback__ = trace
 
 
+def _render(exception: BaseException) -> str:
+    """Return the traceback without smarm's own frames, which say nothing about the program."""
+    import traceback
+
+    described = traceback.TracebackException.from_exception(exception)
+    waiting: list[traceback.TracebackException] = [] if _shows_own else [described]
+    while waiting:
+        one = waiting.pop()
+        frames = [frame for frame in one.stack if not frame.filename.startswith(_OWN)]
+        if frames:
+            one.stack = traceback.StackSummary.from_list(frames)
+        waiting.extend(
+            other for other in (one.__cause__, one.__context__, *(one.exceptions or ())) if other is not None
+        )
+    return "".join(described.format())
+
+
 def describe(exception: BaseException, pid: Pid, name: str | None, file: str | None, line: int) -> tuple[object, ...]:
-    """Return the fields of a Failure, as a plain tuple."""
+    """Return the fields of a Failure, as a plain tuple.  Raises what importing ``traceback`` raises."""
+    import traceback
+
     if isinstance(exception, ImportError):
         _add_hint(exception)
     try:
-        with _short_tracebacks(exception):
-            text = "".join(traceback.format_exception(exception))
+        text = _format(exception)
     except Exception:  # formatting runs user code (__str__, __repr__), which may fail in any way
         text = f"{type(exception).__qualname__}: <its description could not be made>\n"
     try:
@@ -112,23 +136,13 @@ def to_exception(fields: tuple[object, ...] | str | None) -> ActorFailed:
     return error
 
 
-def raise_outcome(pid: Pid, reason: object) -> NoReturn:
-    """Raise, in the joining actor, how the joined one ended."""
+def raise_outcome(pid: Pid, reason: object, reported: bool) -> NoReturn:
+    """Raise, in the joining actor, how the joined one ended; ``reported``: on stderr, as nobody had joined it."""
     if isinstance(reason, ActorFailed) and reason.pid in (pid, None):
+        if reported:
+            reason.add_note("(This failure was reported on stderr before, as nobody had joined the actor.)")
         raise reason
     raise ActorKilled(f"actor {pid} was stopped: {reason!r}", pid, reason)
-
-
-def report(fields: tuple[object, ...] | None) -> None:
-    """Write to stderr that an actor failed and nobody joined it."""
-    if fields is None:
-        text = "smarm: an actor failed without a description: no memory was left, or its worker has no interpreter\n"
-    else:
-        failure = Failure(*fields)  # type: ignore[arg-type]
-        text = f"smarm: {_title(failure)} failed, and nobody joined it:\n{failure.traceback_text}"
-    if sys.stderr is not None:
-        sys.stderr.write(text)
-        sys.stderr.flush()
 
 
 def end_child(error: BaseException | None) -> NoReturn:
@@ -136,6 +150,7 @@ def end_child(error: BaseException | None) -> NoReturn:
     import atexit
     import os
     import threading
+    from contextlib import suppress
 
     code = 0
     if isinstance(error, SystemExit):

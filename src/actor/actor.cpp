@@ -5,7 +5,9 @@
 
 namespace smarm {
 namespace {
-void no_worker(Post&) noexcept { SMARM_ASSERT(false, "an actor was posted before the scheduler took it"); }
+constexpr Post::Kind kUnknown{
+    [](Post&, Worker&) noexcept { SMARM_ASSERT(false, "an actor was posted before the scheduler took it"); },
+    [](Post&, Scheduler&) noexcept { SMARM_ASSERT(false, "an actor was posted before the scheduler took it"); }};
 }  // namespace
 
 const char* state_name(ActorState state) noexcept {
@@ -39,7 +41,7 @@ const char* wait_reason_name(WaitReason reason) noexcept {
     return "unknown";
 }
 
-Actor::Actor() noexcept : Post(no_worker) {}
+Actor::Actor() noexcept : Post(kUnknown) {}
 
 Actor::~Actor() {
     // Relaxed: nobody else has the actor any more.

@@ -7,14 +7,18 @@
 
 #include "bind/arguments.h"
 #include "bind/join_handle.h"
+#include "bind/raising.h"
 #include "bind/signal_functions.h"
 #include "bind/spawn.h"
+#include "interp/method_table.h"
 #include "smarm/interp/errors.h"
+#include "smarm/interp/failure_report.h"
 #include "smarm/interp/pid_type.h"
 #include "smarm/interp/py_actor.h"
-#include "smarm/interp/py_rider.h"
+#include "smarm/interp/point.h"
 #include "smarm/runtime/portal.h"
 #include "smarm/runtime/runtime.h"
+#include "smarm/sched/signals.h"
 
 namespace smarm::bind {
 namespace {
@@ -50,6 +54,7 @@ PyObject* handle_wait(PyObject* self, PyObject* timeout) {
         deadline = deadline_after(monotonic_now(), duration);
     }
     if (in_actor()) {
+        if (!pass_point(*this_actor())) return nullptr;
         if (handle.outside->done()) Py_RETURN_TRUE;
         const auto join = Ref<JoinState>::share(handle.join);
         const Status status = join->join(deadline);
@@ -157,7 +162,7 @@ PyObject* portal_kill(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
         return PyErr_Format(PyExc_TypeError, "_portal_kill() takes a run and a Pid");
     if (!read_run(arguments[0], run)) return nullptr;
     const RuntimeVisit visit(run);
-    if (visit) visit->scheduler().request_exit(pid_value(arguments[1]));
+    if (visit) cancel(visit->scheduler(), pid_value(arguments[1]), visit->scheduler().options().interrupt_after);
     Py_RETURN_NONE;
 }
 
@@ -201,10 +206,9 @@ bool add_portal(PyObject* module, InterpreterState& state) {
 
 PyMethodDef portal_functions[] = {
     {"_portal_run", portal_run, METH_NOARGS, nullptr},
-    {"_portal_send", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(portal_send)), METH_FASTCALL, nullptr},
-    {"_portal_kill", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(portal_kill)), METH_FASTCALL, nullptr},
-    {"_portal_spawn", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(portal_spawn)),
-     METH_FASTCALL | METH_KEYWORDS, nullptr},
+    {"_portal_send", SMARM_POSITIONAL_METHOD(portal_send), nullptr},
+    {"_portal_kill", SMARM_POSITIONAL_METHOD(portal_kill), nullptr},
+    {"_portal_spawn", SMARM_FAST_METHOD(portal_spawn), nullptr},
     {nullptr, nullptr, 0, nullptr},
 };
 

@@ -1,9 +1,13 @@
 #include "bind/receive.h"
 
+#include <cstring>
 #include <new>
 
 #include "bind/arguments.h"
+#include "bind/message_values.h"
+#include "bind/raising.h"
 #include "bind/signal_functions.h"
+#include "interp/method_table.h"
 #include "smarm/interp/errors.h"
 #include "smarm/interp/imports.h"
 #include "smarm/interp/pid_type.h"
@@ -15,12 +19,18 @@ namespace {
 
 // ---- receive -----------------------------------------------------------------------------------------------------------
 
-// The message at `position` as an object (borrowed from the mailbox), decoded on first sight. nullptr: it cannot be decoded;
-// it has been taken out, and the exception says why.
+// The message at `position` as an object (new reference), decoded on first sight. nullptr: it cannot be decoded; it has been taken
+// out, and the exception says why. A notice stays one in the mailbox: it is also looked for by its ref.
 PyObject* look_at(Actor& self, std::size_t position) {
     Mailbox& mailbox = self.mailbox;
     Message& message = mailbox.at(position);
-    if (!message.is_parcel()) return static_cast<PyObject*>(message.local_object());
+    if (!message.is_parcel()) return Py_NewRef(static_cast<PyObject*>(message.local_object()));
+    if (const Notice* notice = find_notice(message)) {
+        // SAFETY: nobody takes it out while it is decoded, see may_take_messages.
+        PyObject* object = make_notice(*notice);
+        if (!object) self.take_message(position);
+        return object;
+    }
     // Out of the mailbox while user code may run, in which other actors send here; an empty Message keeps its place.
     Message taken = std::move(message);
     PyObject* object = open_message(std::move(taken));
@@ -28,7 +38,7 @@ PyObject* look_at(Actor& self, std::size_t position) {
         self.take_message(position);
         return nullptr;
     }
-    mailbox.at(position) = Message::local(object);
+    mailbox.at(position) = Message::local(Py_NewRef(object));
     return object;
 }
 
@@ -43,7 +53,17 @@ int matches(PyObject* object, PyObject* match) {
 
 bool is_ref(PyObject* object) {
     // smarm.Ref is the only subclass of int that is looked for; the name is enough to tell it from a predicate or type.
-    return PyLong_Check(object) && !PyBool_Check(object);
+    return PyLong_Check(object) && std::strcmp(Py_TYPE(object)->tp_name, "Ref") == 0;
+}
+
+// As isinstance takes it: types, and tuples of such.
+bool is_tuple_of_types(PyObject* match) {
+    if (!PyTuple_CheckExact(match) || PyTuple_GET_SIZE(match) == 0) return false;
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(match); ++i) {
+        PyObject* item = PyTuple_GET_ITEM(match, i);
+        if (!PyType_Check(item) && !is_tuple_of_types(item)) return false;
+    }
+    return true;
 }
 
 // Searches from *position on, leaving it where the search ended. 1: found at *position, 0: not (yet), -1: exception.
@@ -54,7 +74,7 @@ int find_match(Actor& self, PyObject* match, std::size_t* position) {
         Actor& self;
     } const search(self);
     for (; *position < self.mailbox.size(); ++*position) {
-        PyObject* object = Py_XNewRef(look_at(self, *position));
+        PyObject* object = look_at(self, *position);
         if (!object) return -1;
         const int found = matches(object, match);
         Py_DECREF(object);
@@ -77,15 +97,11 @@ bool wait_for_message(Worker& worker, std::size_t seen, Instant deadline,
                       const char* nothing = "no such message came before the timeout") {
     Mailbox& mailbox = worker.current()->mailbox;
     while (mailbox.size() <= seen) {
-        const Wake wake = worker.park(WaitReason::message, deadline);
-        if (wake == Wake::exit_requested) {
-            raise_exit();
-            return false;
-        }
-        if (wake == Wake::timed_out && mailbox.size() <= seen) {
-            raise_status(Status::timed_out, nothing, "");
-            return false;
-        }
+        const Parked parked = worker.park(WaitReason::message, deadline);
+        if (parked.woken() || mailbox.size() > seen) continue;
+        if (parked.requested) raise_exit();
+        else raise_status(Status::timed_out, nothing, "");
+        return false;
     }
     return true;
 }
@@ -103,7 +119,7 @@ bool receive_ref(Worker& worker, MonitorRef ref, std::size_t from, Instant deadl
 }
 
 PyObject* receive(PyObject*, PyObject* const* arguments, Py_ssize_t count, PyObject* names) {
-    Worker* worker = require_actor("receive");
+    Worker* worker = enter_wait("receive");
     if (!worker) return nullptr;
     PyObject* match = Py_None;
     PyObject* timeout = Py_None;
@@ -163,7 +179,7 @@ void forget_call(Actor& self, MonitorRef ref) {
 }
 
 PyObject* call(PyObject*, PyObject* const* arguments, Py_ssize_t count, PyObject* names) {
-    Worker* worker = require_actor("call");
+    Worker* worker = enter_wait("call");
     if (!worker) return nullptr;
     PyObject* timeout = nullptr;
     if (!read_timeout_keyword("call", arguments, count, names, 2, &timeout)) return nullptr;
@@ -228,10 +244,22 @@ PyObject* reply(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
 }  // namespace
 
 bool check_match(PyObject* match) {
-    if (match == Py_None || PyCallable_Check(match) || PyTuple_CheckExact(match)) return true;
     if (is_ref(match)) return PyLong_AsUnsignedLongLong(match) != static_cast<MonitorRef>(-1) || !PyErr_Occurred();
-    PyErr_Format(PyExc_TypeError, "receive() matches by a type, a predicate or a Ref, not by %.100s",
-                 Py_TYPE(match)->tp_name);
+    if (match == Py_None || is_tuple_of_types(match)) return true;
+    const bool is_alias = Py_IS_TYPE(match, &Py_GenericAliasType);  // list[int]: calling it makes a list
+    if (PyCallable_Check(match) && !is_alias) return true;
+    if (PyNumber_Check(match) && !PyTuple_Check(match))
+        PyErr_Format(
+            PyExc_TypeError,
+            "receive() matches by a type, a tuple of types, a predicate or a Ref, not by %R: a timeout is given "
+            "as timeout=%R",
+            match, match);
+    else
+        PyErr_Format(PyExc_TypeError,
+                     "receive() matches by a type, a tuple of types, a predicate or a Ref, not by %R%s", match,
+                     PyTuple_Check(match) ? ", which has something else in it or nothing: look at messages with a "
+                                            "predicate, or with `match smarm.receive():`"
+                                          : "");
     return false;
 }
 
@@ -254,19 +282,19 @@ int find_message(Actor& self, PyObject* match, std::size_t& position) {
 }
 
 PyMethodDef receive_functions[] = {
-    {"receive", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(receive)), METH_FASTCALL | METH_KEYWORDS,
+    {"receive", SMARM_FAST_METHOD(receive),
      "receive(match=None, /, timeout=None)\n--\n\nTake a message out of the running actor's mailbox; park until there "
      "is one.\n\nThe oldest "
      "message that matches: an instance of a type (or of one of a tuple of types), one for which a predicate is true, "
      "the\nDown of a "
      "Ref; None matches any.  The others stay, in order.  Raises Timeout after timeout seconds."},
-    {"call", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(call)), METH_FASTCALL | METH_KEYWORDS,
+    {"call", SMARM_FAST_METHOD(call),
      "call(pid, request, /, timeout=5.0)\n--\n\nSend a Call to an actor (by Pid or name) and return its "
      "answer.\n\nRaises ProcessDown at once "
      "when the actor has ended or ends before it answers, Timeout after timeout seconds\n(a later answer is dropped), "
      "NotRegistered, MailboxFull, "
      "NotSendable."},
-    {"reply", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(reply)), METH_FASTCALL,
+    {"reply", SMARM_POSITIONAL_METHOD(reply),
      "reply(call, value, /)\n--\n\nAnswer a Call, from any actor.  False: the caller has ended."},
     {nullptr, nullptr, 0, nullptr},
 };

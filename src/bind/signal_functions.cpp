@@ -1,6 +1,7 @@
 #include "bind/signal_functions.h"
 #include "bind/arguments.h"
 #include "bind/receive.h"
+#include "interp/method_table.h"
 
 #include <new>
 
@@ -8,7 +9,7 @@
 #include "smarm/interp/imports.h"
 #include "smarm/interp/pid_type.h"
 #include "smarm/interp/py_actor.h"
-#include "smarm/interp/py_rider.h"
+#include "smarm/interp/point.h"
 
 namespace smarm::bind {
 namespace {
@@ -83,19 +84,17 @@ PyObject* demonitor_ref(PyObject*, PyObject* arguments, PyObject* keywords) {
     return PyBool_FromLong(was_there);
 }
 
-PyObject* send_exit_signal(Scheduler&, Actor& self, Pid pid, Ref<ExitReason> reason) {
-    const bool alive = send_exit(self.pid, pid, std::move(reason));
-    // To oneself: at once, as raise ActorExit.
-    if (pid == self.pid && self.exit_requested && self.shield_depth == 0) {
-        self.exit_requested = false;
-        return raise_exit();
-    }
+PyObject* send_exit_signal(Actor& self, Pid pid, Ref<ExitReason> reason) {
+    const Duration patience = self.worker->scheduler().options().interrupt_after;
+    const bool alive = send_exit(self.pid, pid, std::move(reason), patience);
+    if (pid == self.pid && !pass_point(self)) return nullptr;  // to oneself: at once, as raise ActorExit
     return PyBool_FromLong(alive);
 }
 
 PyObject* exit_actor(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
     if (count != 2) {
-        PyErr_Format(PyExc_TypeError, "exit() takes a pid and a reason, %zd arguments were given", count);
+        PyErr_Format(PyExc_TypeError, "exit() takes a pid and a reason, %zd argument%s given", count,
+                     count == 1 ? " was" : "s were");
         return nullptr;
     }
     return with_pid("exit", arguments[0], [arguments](Actor& self, Pid pid) -> PyObject* {
@@ -103,13 +102,23 @@ PyObject* exit_actor(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
                                      ? ExitReason::plain(ExitKind::killed)
                                      : reason_from_python(arguments[1]);
         if (!reason) return nullptr;
-        return send_exit_signal(self.worker->scheduler(), self, pid, std::move(reason));
+        return send_exit_signal(self, pid, std::move(reason));
     });
 }
 
 PyObject* kill_actor(PyObject*, PyObject* address) {
     return with_pid("kill", address, [](Actor& self, Pid pid) {
-        return send_exit_signal(self.worker->scheduler(), self, pid, ExitReason::plain(ExitKind::killed));
+        return send_exit_signal(self, pid, ExitReason::plain(ExitKind::killed));
+    });
+}
+
+// send() for orders: the receiver's mailbox_limit does not hold.
+PyObject* send_past_limit(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
+    if (count != 2) return PyErr_BadArgument(), nullptr;
+    return with_pid("send", arguments[0], [arguments](Actor& self, Pid pid) -> PyObject* {
+        OwnedParcel payload = interpreter_state()->codec->encode(arguments[1], "message");
+        if (!payload) return nullptr;
+        return PyBool_FromLong(send_order(self.pid, pid, std::move(payload)));
     });
 }
 
@@ -131,17 +140,14 @@ PyObject* shield(PyObject*, PyObject* enter) {
     if (!worker) return nullptr;
     Actor& self = *worker->current();
     if (enter == Py_True) {
-        if (self.shield_depth == 255)
+        if (!self.requests.raise_shield())
             return raise_error("ConfigError", "shield() sections are nested more than 255 deep");
-        ++self.shield_depth;
         Py_RETURN_NONE;
     }
-    // What was held back takes effect at the end of the outermost section.
-    if (--self.shield_depth == 0 && self.exit_requested) {
-        self.exit_requested = false;
-        return raise_exit();
-    }
-    Py_RETURN_NONE;
+    self.requests.lower_shield();
+    // What ends the actor takes effect at the end of the outermost section; the end of a block waits for the next point.
+    if (self.requests.first() == Request::scope) Py_RETURN_NONE;
+    return pass_point(self) ? Py_NewRef(Py_None) : nullptr;
 }
 
 // ---- names -----------------------------------------------------------------------------------------------------------
@@ -166,7 +172,8 @@ PyObject* register_name(PyObject*, PyObject* const* arguments, Py_ssize_t count)
     Worker* worker = require_actor("register");
     if (!worker) return nullptr;
     if (count < 1 || count > 2) {
-        PyErr_Format(PyExc_TypeError, "register() takes a name and optionally a pid, %zd arguments were given", count);
+        PyErr_Format(PyExc_TypeError, "register() takes a name and optionally a pid, %zd argument%s given", count,
+                     count == 1 ? " was" : "s were");
         return nullptr;
     }
     std::string name;
@@ -186,7 +193,10 @@ PyObject* register_name(PyObject*, PyObject* const* arguments, Py_ssize_t count)
             return raise_error("NotRegistered", "<pid %u.%u> cannot be registered: it has ended", pid.index,
                                pid.generation);
         if (!added) {
-            PyErr_Format(PyExc_ValueError, "the name %R is taken by another actor", arguments[0]);
+            if (scheduler.registry().find(name) == pid)
+                PyErr_Format(PyExc_ValueError, "<pid %u.%u> has the name %R already", pid.index, pid.generation,
+                             arguments[0]);
+            else PyErr_Format(PyExc_ValueError, "the name %R is taken by another actor", arguments[0]);
             return nullptr;
         }
     } catch (const std::bad_alloc&) {
@@ -237,6 +247,7 @@ PyObject* make_child_signal(const char* name, PyObject* arguments) {
 PyObject* make_notice(const Notice& notice) {
     if (notice.kind == Notice::Kind::child_late)
         return make_child_signal("Timeout", Py_BuildValue("(N)", make_pid(notice.pid)));
+    if (notice.kind == Notice::Kind::order) return interpreter_state()->codec->decode(*notice.payload);
     PyObject* reason = reason_to_python(*notice.reason);
     if (!reason) return nullptr;
     PyObject* pid = notice.pid ? make_pid(notice.pid) : Py_NewRef(Py_None);
@@ -248,16 +259,27 @@ PyObject* make_notice(const Notice& notice) {
     return call_imported("smarm._signals", "Down", Py_BuildValue("(NNN)", make_ref(notice.ref), pid, reason));
 }
 
+// What stands for an actor: a JoinHandle, ServerRef, Down, Call ...
+static bool read_pid_attribute(const InterpreterState& state, PyObject* address, Pid& pid) {
+    PyObject* named = nullptr;
+    if (PyObject_GetOptionalAttrString(address, "pid", &named) < 0) return false;
+    const bool found = named && is_pid(state, named);
+    if (found) pid = pid_value(named);
+    else if (named == Py_None) raise_error("NotRegistered", "nobody is there for %R now", address);
+    else
+        PyErr_Format(PyExc_TypeError,
+                     "an actor is named by its Pid, its registered name or what has a .pid, not by %.100s",
+                     Py_TYPE(address)->tp_name);
+    Py_XDECREF(named);
+    return found;
+}
+
 bool read_address(const InterpreterState& state, Scheduler& scheduler, PyObject* address, Pid& pid) {
     if (__builtin_expect(is_pid(state, address), 1)) {
         pid = pid_value(address);
         return true;
     }
-    if (!PyUnicode_Check(address)) {
-        PyErr_Format(PyExc_TypeError, "an actor is named by its Pid or its registered name, not by %.100s",
-                     Py_TYPE(address)->tp_name);
-        return false;
-    }
+    if (!PyUnicode_Check(address)) return read_pid_attribute(state, address, pid);
     std::string name;
     if (!read_name(address, name)) return false;
     pid = scheduler.registry().find(name);
@@ -275,15 +297,16 @@ PyMethodDef signal_functions[] = {
     {"monitor", monitor_actor, METH_O,
      "monitor(pid, /)\n--\n\nReturn a Ref; when the actor ends, Down(ref, pid, reason) arrives, at once with "
      "\"noproc\" if it has ended."},
-    {"demonitor", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(demonitor_ref)),
-     METH_VARARGS | METH_KEYWORDS,
+    {"demonitor", SMARM_KEYWORD_METHOD(demonitor_ref),
      "demonitor(ref, *, flush=False)\n--\n\nEnd a monitor; True when it was still there.  flush also takes its Down "
      "out of the mailbox."},
-    {"exit", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(exit_actor)), METH_FASTCALL,
+    {"exit", SMARM_POSITIONAL_METHOD(exit_actor),
      "exit(pid, reason, /)\n--\n\nSend an exit signal: ActorExit(reason) is raised in the actor at its next park or "
      "safe point, or it gets an "
-     "Exit\nmessage if it traps exits.  \"normal\" is ignored by actors that do not; \"kill\" is as kill().  False: "
+     "Exit\nmessage if it traps exits.  \"normal\" is ignored by others that do not; \"kill\" is as kill().  False: "
      "nobody has the pid."},
+    {"_send_past_limit", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(send_past_limit)), METH_FASTCALL,
+     nullptr},
     {"kill", kill_actor, METH_O,
      "kill(pid, /)\n--\n\nEnd an actor; it cannot trap this.  ActorExit is raised in it at every park, so that finally "
      "blocks run and "
@@ -292,7 +315,7 @@ PyMethodDef signal_functions[] = {
      "trap_exit(flag, /)\n--\n\nTurn exit signals to the running actor into Exit messages, or back.  Returns what it "
      "was."},
     {"_shield", shield, METH_O, nullptr},
-    {"register", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(register_name)), METH_FASTCALL,
+    {"register", SMARM_POSITIONAL_METHOD(register_name),
      "register(name, pid=self(), /)\n--\n\nGive an actor a name, usable wherever a Pid is; dropped when it "
      "ends.\n\nRaises ValueError when the "
      "name is taken, NotRegistered when the actor has ended."},

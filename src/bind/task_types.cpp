@@ -5,6 +5,7 @@
 #include "bind/arguments.h"
 #include "bind/join_handle.h"
 #include "bind/native_object.h"
+#include "bind/raising.h"
 #include "bind/spawn.h"
 #include "smarm/actor/shield.h"
 #include "smarm/interp/errors.h"
@@ -12,6 +13,7 @@
 #include "smarm/interp/pid_type.h"
 #include "smarm/interp/py_rider.h"
 #include "smarm/sched/scheduler.h"
+#include "smarm/sched/signals.h"
 #include "smarm/wait/task_group.h"
 
 namespace smarm::bind {
@@ -91,7 +93,7 @@ PyObject* timeout_enter(PyObject* self, PyObject*) {
         return nullptr;
     }
     if (!read_timeout(timeout.seconds, *worker, timeout.deadline)) return nullptr;
-    timeout.scope.open(timeout.deadline);
+    timeout.scope.open(timeout.deadline, worker->scheduler().options().interrupt_after);
     Py_INCREF(self);  // the scope's
     return Py_NewRef(self);
 }
@@ -122,9 +124,15 @@ PyObject* timeout_left(PyObject* self, PyObject*) {
     return PyFloat_FromDouble(left > 0 ? left : 0);
 }
 
+PyObject* timeout_repr(PyObject* self) {
+    const TimeoutObject& timeout = as_timeout(self);
+    const char* state = timeout.scope.cut_short() ? "expired" : timeout.scope.is_open() ? "running" : "not running";
+    return PyUnicode_FromFormat("<smarm.timeout of %R s, %s>", timeout.seconds, state);
+}
+
 PyMethodDef timeout_methods[] = {
     {"__enter__", timeout_enter, METH_NOARGS, nullptr},
-    {"__exit__", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(timeout_exit)), METH_FASTCALL, nullptr},
+    {"__exit__", SMARM_POSITIONAL_METHOD(timeout_exit), nullptr},
     {"left", timeout_left, METH_NOARGS,
      "left($self, /)\n--\n\nReturn the seconds until the deadline: 0 when it has passed, inf without one, None outside "
      "of the block."},
@@ -147,6 +155,7 @@ PyType_Slot timeout_slots[] = {
          "deadline.\nRaises ValueError for a negative number or NaN.")},
     {Py_tp_dealloc, reinterpret_cast<void*>(timeout_dealloc)},
     {Py_tp_new, reinterpret_cast<void*>(timeout_new)},
+    {Py_tp_repr, reinterpret_cast<void*>(timeout_repr)},
     {Py_tp_methods, timeout_methods},
     {Py_tp_getset, timeout_attributes},
     {0, nullptr},
@@ -203,7 +212,7 @@ PyObject* group_enter(PyObject* self, PyObject*) {
     object.prune_at = 64;
     object.group = group;
     object.home = worker;
-    group->open();
+    group->open(worker->scheduler().options().interrupt_after);
     return Py_NewRef(self);
 }
 
@@ -212,7 +221,7 @@ void cancel_children(GroupObject& object) {
     for (Py_ssize_t i = 0; i < PyList_GET_SIZE(object.children); ++i) {
         PyObject* child = PyList_GET_ITEM(object.children, i);
         if (join_handle_state(child).kind() == OutcomeKind::running)
-            object.home->scheduler().request_exit(join_handle_pid(child));
+            cancel(object.home->scheduler(), join_handle_pid(child), object.group->patience());
     }
 }
 
@@ -250,12 +259,13 @@ PyObject* group_spawn(PyObject* self, PyObject* const* arguments, Py_ssize_t cou
     // Encoding the arguments can run code that ends the block; the child must not be left alone then.
     const bool in_time = object.group && !object.group->cancelled();
     if (!in_time || PyList_Append(object.children, handle) != 0) {
-        worker->scheduler().request_exit(join_handle_pid(handle));
+        cancel(worker->scheduler(), join_handle_pid(handle), worker->scheduler().options().interrupt_after);
         Py_DECREF(handle);
         if (!PyErr_Occurred())
             PyErr_SetString(PyExc_RuntimeError, "the TaskGroup ended while it was given another child");
         return nullptr;
     }
+    join_handle_state(handle).expect();  // the end of the block looks at it
     object.group->add(join_handle_pid(handle), join_handle_state(handle));
     return handle;
 }
@@ -272,15 +282,15 @@ PyObject* group_cancel(PyObject* self, PyObject*) {
 void wait_for_children(GroupObject& object, Actor& owner) {
     TaskGroup& group = *object.group;
     Shield shield(owner);
-    bool exit_seen = false;
+    std::uint32_t passed_on = 0;  // requests of the owner, which are its children's, too
     while (group.running()) {
-        // Asked again: children that swallowed the first request get another.
-        const bool asked = std::exchange(owner.exit_requested, false);
-        exit_seen |= asked;
-        if (asked || ((group.first_failure() || owner.scope_expired) && !group.cancelled())) cancel_children(object);
+        const std::uint32_t noted = owner.requests.noted();
+        // Again at each new one: children that swallowed the first get another.
+        const bool asked = owner.requests.pending() && noted != passed_on;
+        if (asked || (group.first_failure() && !group.cancelled())) cancel_children(object);
+        passed_on = noted;
         group.wait_for_change();
     }
-    owner.exit_requested |= exit_seen;
 }
 
 // Raises what the children left, together with the block's own error (None: it ended well or was cut short for them). Returns
@@ -311,7 +321,7 @@ PyObject* group_exit(PyObject* self, PyObject* const* arguments, Py_ssize_t coun
     const bool unwinds = error != Py_None && !cut_short && !PyErr_GivenExceptionMatches(error, PyExc_Exception);
     PyObject* result = nullptr;
     if (cut_short < 0) {
-    } else if (worker->at_safe_point(false) == Wake::exit_requested) {
+    } else if (worker->at_safe_point(false, Deliver::everything)) {
         raise_exit();
     } else if (unwinds || report_children(children, group->first_failure(), cut_short ? Py_None : error)) {
         result = PyBool_FromLong(cut_short);
@@ -320,9 +330,19 @@ PyObject* group_exit(PyObject* self, PyObject* const* arguments, Py_ssize_t coun
     return result;
 }
 
+PyObject* group_repr(PyObject* self) {
+    const GroupObject& object = as_group(self);
+    if (!object.group) return PyUnicode_FromString("<smarm.TaskGroup, outside of its block>");
+    std::size_t running = 0;
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(object.children); ++i)
+        running += join_handle_state(PyList_GET_ITEM(object.children, i)).kind() == OutcomeKind::running;
+    return PyUnicode_FromFormat("<smarm.TaskGroup, %zu running%s>", running,
+                                object.group->cancelled() ? ", cancelled" : "");
+}
+
 PyMethodDef group_methods[] = {
     {"__enter__", group_enter, METH_NOARGS, nullptr},
-    {"__exit__", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(group_exit)), METH_FASTCALL, nullptr},
+    {"__exit__", SMARM_POSITIONAL_METHOD(group_exit), nullptr},
     {"spawn", SMARM_FAST_METHOD(group_spawn),
      "spawn($self, function, /, *args, **options)\n--\n\nStart a child, as smarm.spawn does, and return its "
      "JoinHandle.\n\nRaises RuntimeError outside of "
@@ -342,6 +362,7 @@ PyType_Slot group_slots[] = {
                                   "of the\nowner, or of an enclosing block, ends the children first.")},
     {Py_tp_dealloc, reinterpret_cast<void*>(group_dealloc)},
     {Py_tp_new, reinterpret_cast<void*>(group_new)},
+    {Py_tp_repr, reinterpret_cast<void*>(group_repr)},
     {Py_tp_methods, group_methods},
     {0, nullptr},
 };
@@ -353,7 +374,7 @@ PyType_Spec group_spec = {"smarm.TaskGroup", sizeof(GroupObject), 0, Py_TPFLAGS_
 
 // _wait_all(handles, timeout): parks until the actors of all these JoinHandles (a tuple) have ended.
 PyObject* wait_all(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
-    Worker* worker = require_actor("join_all");
+    Worker* worker = enter_wait("join_all");
     if (!worker) return nullptr;
     if (count != 2 || !PyTuple_Check(arguments[0])) return PyErr_BadArgument(), nullptr;
     PyObject* handles = arguments[0];
@@ -371,17 +392,24 @@ PyObject* wait_all(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
             return nullptr;
         }
     }
-    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(handles); ++i) {
+    const auto states = [handles](auto&& visit) {
+        for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(handles); ++i)
+            visit(join_handle_state(PyTuple_GET_ITEM(handles, i)));
+    };
+    states([](JoinState& state) { state.expect(); });
+    Status status = Status::ok;
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(handles) && status == Status::ok; ++i) {
         const Pid whom = join_handle_pid(PyTuple_GET_ITEM(handles, i));
         Awaits awaits(*worker->current(), whom);
-        const Status status = join_handle_state(PyTuple_GET_ITEM(handles, i)).join(deadline);
-        if (status != Status::ok) return raise_status(status, "not all actors ended before the timeout", "");
+        status = join_handle_state(PyTuple_GET_ITEM(handles, i)).join(deadline);
     }
+    states([](JoinState& state) { state.expect_no_more(); });
+    if (status != Status::ok) return raise_status(status, "not all actors ended before the timeout", "");
     Py_RETURN_NONE;
 }
 
 PyMethodDef task_functions[] = {
-    {"_wait_all", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(wait_all)), METH_FASTCALL, nullptr},
+    {"_wait_all", SMARM_POSITIONAL_METHOD(wait_all), nullptr},
     {nullptr, nullptr, 0, nullptr},
 };
 

@@ -8,12 +8,15 @@
 #include "internal/pycore_interp.h"
 #include "internal/pycore_pystate.h"
 #include "opcode_ids.h"
+
+#include <sched.h>
+
 #if PY_VERSION_HEX >= 0x030e0000
 #include "internal/pycore_interpframe.h"
 #endif
 
-#if PY_VERSION_HEX < 0x030d0000
-#error "smarm needs CPython 3.13 or newer"
+#if PY_VERSION_HEX < 0x030d0000 || PY_VERSION_HEX >= 0x03100000
+#error "smarm knows the private fields of CPython 3.13 to 3.15: see docs/explanation/behind-public-interfaces.md"
 #endif
 
 #if PY_VERSION_HEX >= 0x030e0000
@@ -173,6 +176,21 @@ int smarm_test_pending_calls(void) {
     if (smarm_add_pending_call(PyInterpreterState_Get(), note_call, &called, 1) && smarm_make_pending_calls() != 0)
         return -1;
     return called;
+}
+
+int smarm_visit_thread_states(PyInterpreterState* interpreter, int (*visit)(PyThreadState*, void*), void* argument) {
+    int answer = 0;
+    lock_interpreters(1);
+    for (PyThreadState* state = interpreter->threads.head; state && answer == 0; state = state->next)
+        answer = visit(state, argument);
+    unlock_interpreters();
+    return answer;
+}
+
+PyObject* smarm_handled_exception(const PyThreadState* state) {
+    const _PyErr_StackItem* item = state->exc_info;
+    while (item && (!item->exc_value || item->exc_value == Py_None)) item = item->previous_item;
+    return item ? item->exc_value : NULL;
 }
 
 PyThreadState** smarm_pending_handler(PyInterpreterState* interpreter) {

@@ -183,8 +183,8 @@ PyObject* BlockingPool::call(PyObject* callable, PyObject* arguments, Instant de
         return nullptr;
     }
 
-    Wake wake = Wake::woken;
-    while (!job->done && wake == Wake::woken) wake = worker.park(WaitReason::blocking_call, deadline);
+    Parked parked;
+    while (!job->done && parked.woken()) parked = worker.park(WaitReason::blocking_call, deadline);
     job->actor = nullptr;
     if (!job->done) {  // given up: the thread drops what it has, unless it has not begun
         pool.counters->given_up.fetch_add(1, memory_order_relaxed);
@@ -199,18 +199,13 @@ PyObject* BlockingPool::call(PyObject* callable, PyObject* arguments, Instant de
             }
         }
         if (queued) job->drop_objects();
-        if (wake == Wake::exit_requested) return raise_exit();
+        if (parked.requested) return raise_exit();
         return raise_error("Timeout",
                            "the call did not return before the timeout; it goes on without its result being used");
     }
     PyObject* result = std::exchange(job->result, nullptr);
     PyObject* exception = std::exchange(job->exception, nullptr);
     job->drop_objects();
-    if (wake == Wake::exit_requested) {
-        Py_XDECREF(result);
-        Py_XDECREF(exception);
-        return raise_exit();
-    }
     if (exception) PyErr_SetRaisedException(exception);
     return result;
 }

@@ -19,10 +19,13 @@ struct ReturnedView : MpscNode {
 
 MpscStack returned;
 
-void deliver_returned(Post& post) noexcept {
-    delete &post;
-    take_back_loans();
-}
+struct ReturnPost final : PostOf<ReturnPost> {
+    void arrived(Worker&) noexcept {
+        delete this;
+        take_back_loans();
+    }
+    void lost(Scheduler&) noexcept { delete this; }  // the views wait for the next runtime's loans, or for the end
+};
 
 class BufferLoan final : public BufferMemory {
 public:
@@ -34,7 +37,7 @@ public:
         returned.push(*view_);
         Worker* worker = this_worker();
         // Without memory for the post, the next buffer that the main lane frees takes the view back.
-        auto* post = worker ? new (std::nothrow) Post(deliver_returned) : nullptr;
+        auto* post = worker ? new (std::nothrow) ReturnPost : nullptr;
         if (post) worker->scheduler().worker(0)->post(*post);
     }
     PyObject* lender() const noexcept { return view_->view.obj; }

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "cpython/py_compat.h"
+#include "smarm/actor/actor.h"
 #include "smarm/interp/imports.h"
 
 namespace smarm {
@@ -49,6 +50,48 @@ bool is_lock_module(PyCodeObject* code) {
     return std::ranges::find(kLockModules, file) != kLockModules.end();
 }
 
+// Of threading and queue: what waits with nothing taken when it begins to take its lock. What else takes a lock there and in the other
+// modules gives something back or away (Semaphore.release, Event.set), takes a lock back (Condition._acquire_restore), or has taken
+// others already.
+constexpr std::array<std::string_view, 9> kWaits = {
+    "Condition.wait", "Condition.wait_for", "Semaphore.acquire", "Event.wait", "Barrier.wait",
+    "Queue.get",      "Queue.put",          "Queue.join",        "Thread.join",
+};
+
+std::string_view qualified_name(PyCodeObject* code) {
+    const char* text = PyUnicode_AsUTF8(code->co_qualname);
+    if (!text) PyErr_Clear();
+    return text ? text : "";
+}
+
+// What the function that takes a lock is for, as far as that matters.
+enum class Taker { program, wait, condition, other };
+
+Taker taker(PyFrameObject* frame) {
+    PyCodeObject* code = PyFrame_GetCode(frame);
+    Taker result = Taker::program;
+    if (is_lock_module(code)) {
+        const std::string_view name = qualified_name(code);
+        if (name == "Condition.__enter__") result = Taker::condition;
+        else result = std::ranges::find(kWaits, name) != kWaits.end() ? Taker::wait : Taker::other;
+    }
+    Py_DECREF(code);
+    return result;
+}
+
+// Whether whoever takes a lock now has nothing to lose: a program, or a wait of the standard library.
+bool takes_lock_to_wait(PyThreadState* state) {
+    PyFrameObject* frame = PyThreadState_GetFrame(state);
+    Taker who = frame ? taker(frame) : Taker::program;
+    if (who == Taker::condition) {  // entered by whom?
+        PyFrameObject* caller = PyFrame_GetBack(frame);
+        who = caller ? taker(caller) : Taker::program;
+        Py_XDECREF(caller);
+    }
+    Py_XDECREF(frame);
+    return who == Taker::program || who == Taker::wait;
+}
+
 }  // namespace
 
 bool find_library() {
@@ -62,6 +105,10 @@ bool find_library() {
     }
     Py_XDECREF(file);
     return !PyErr_Occurred();
+}
+
+bool may_cut_lock(const Actor& actor) noexcept {
+    return !actor.requests.unwinds_by_kill() && takes_lock_to_wait(PyThreadState_GetUnchecked());
 }
 
 void note_acquired() noexcept {

@@ -127,11 +127,6 @@ void PyRider::request_attention(bool may_wait) noexcept {
     else if (keeps_gil() && this_worker() != &worker_) smarm_signal_again(interpreter_);
 }
 
-// Whether something waits to be raised in the actor.
-bool PyRider::has_news_for(const Actor& actor) const noexcept {
-    return actor.exit_requested || actor.scope_expired || signalled_.load(memory_order_relaxed);
-}
-
 int PyRider::safe_point(void* argument) {
     auto& rider = *static_cast<PyRider*>(argument);
     rider.attention_.store(false, memory_order_release);
@@ -146,18 +141,16 @@ int PyRider::safe_point(void* argument) {
         if (rider.signalled_.load(memory_order_relaxed)) rider.request_attention();
         return 0;
     }
-    if (!rider.may_switch(state)) {
-        if (rider.has_news_for(*actor)) rider.request_attention();
-        return 0;
-    }
-    const bool may_raise = !is_in_lock_code(state);
+    const bool may_switch = rider.may_switch(state);
+    const bool may_raise = may_switch && actor->preemptible() && !is_in_lock_code(state);
     if (may_raise && rider.signalled_.exchange(false, memory_order_acquire) && !rider.check_signals()) return -1;
-    if (rider.worker_.at_safe_point(actor->preemptible(), may_raise) == Wake::exit_requested) {
-        raise_exit();
-        return -1;
-    }
-    if (!may_raise && rider.has_news_for(*actor)) rider.request_attention();
-    return 0;
+    if (!may_raise && rider.signalled_.load(memory_order_relaxed)) rider.request_attention();
+    if (!may_switch) return 0;
+    // What is due and cannot be raised here is tried again: see InterruptTimer.
+    const Deliver deliver = may_raise ? Deliver::what_is_due : Deliver::nothing;
+    if (!rider.worker_.at_safe_point(actor->preemptible(), deliver)) return 0;
+    raise_exit();
+    return -1;
 }
 
 bool PyRider::preempt_here() {
@@ -168,14 +161,14 @@ bool PyRider::preempt_here() {
         simulation.preempt_soon();
         // A run without end is ended wherever it is.
         if (!simulation.too_many_steps() ||
-            worker_.at_safe_point(false, !is_in_lock_code(state)) != Wake::exit_requested)
+            !worker_.at_safe_point(false, is_in_lock_code(state) ? Deliver::nothing : Deliver::everything))
             return true;
         raise_exit();
         return false;
     }
     simulation.preempted();
     worker_.end_turn();
-    if (worker_.at_safe_point(true, !is_in_lock_code(state)) != Wake::exit_requested) return true;
+    if (!worker_.at_safe_point(true, is_in_lock_code(state) ? Deliver::nothing : Deliver::what_is_due)) return true;
     raise_exit();
     return false;
 }
@@ -192,12 +185,15 @@ static PyObject* raise_cancelled(PyActor& actor) {
 
 PyObject* raise_exit() {
     auto* actor = static_cast<PyActor*>(this_actor());
-    if (std::exchange(actor->scope_unwinds, false)) return raise_cancelled(*actor);
-    if (PyObject* exception = actor->take_exit_exception()) {
-        PyErr_SetRaisedException(exception);
+    const Request request = this_worker()->take_request();
+    SMARM_ASSERT(request != Request::none, "an exception was to be raised that nobody has requested");
+    if (request == Request::scope) return raise_cancelled(*actor);
+    if (request == Request::signal) {
+        PyErr_SetRaisedException(actor->take_exit_exception());
         return nullptr;
     }
-    PyObject* reason = actor->exit_cause ? reason_to_python(*actor->exit_cause) : PyUnicode_FromString("killed");
+    const Ref<ExitReason>& cause = actor->requests.cause();
+    PyObject* reason = cause ? reason_to_python(*cause) : PyUnicode_FromString("killed");
     if (!reason) return nullptr;
     PyErr_SetObject(interpreter_state()->actor_exit, reason);
     Py_DECREF(reason);

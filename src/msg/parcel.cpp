@@ -10,8 +10,10 @@
 namespace smarm {
 namespace {
 
-// A parcel's way from the inbox is decided by who posts it; it must be set before the post.
-void not_addressed(Post&) noexcept { SMARM_ASSERT(false, "a parcel was posted without saying how to deliver it"); }
+// What becomes of a parcel is decided by who posts it.
+constexpr Post::Kind kNotAddressed{
+    [](Post&, Worker&) noexcept { SMARM_ASSERT(false, "a parcel was posted without an address"); },
+    [](Post&, Scheduler&) noexcept { SMARM_ASSERT(false, "a parcel was posted without an address"); }};
 
 // Of a block from parcel_memory.h; a larger one is malloc's.
 constexpr std::size_t kFirstCapacity = kParcelBlockBytes - sizeof(Parcel);
@@ -29,7 +31,7 @@ void give_back_all_of(const std::vector<Ref<Shared>>& attachments) noexcept {
 
 }  // namespace
 
-Parcel::Parcel() noexcept : Post(not_addressed) {}
+Parcel::Parcel() noexcept : Post(kNotAddressed) {}
 
 std::size_t Parcel::bytes() const noexcept {
     std::size_t bytes = sizeof(Parcel) + size_;

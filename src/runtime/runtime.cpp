@@ -18,9 +18,11 @@
 #include "smarm/interp/imports.h"
 #include "smarm/interp/interpreter_state.h"
 #include "smarm/interp/native_threads.h"
+#include "smarm/interp/own_code.h"
 #include "smarm/interp/py_actor.h"
 #include "smarm/interp/py_rider.h"
 #include "smarm/interp/spawn_site.h"
+#include "smarm/interp/unjoined_failures.h"
 #include "smarm/msg/buffer_memory.h"
 #include "smarm/runtime/dump.h"
 #include "smarm/runtime/overflow.h"
@@ -29,6 +31,7 @@
 #include "smarm/sched/simulation.h"
 #include "smarm/stdlib/extension_modules.h"
 #include "smarm/stdlib/fork.h"
+#include "smarm/stdlib/frames.h"
 #include "smarm/stdlib/locks.h"
 #include "smarm/stdlib/simulation.h"
 #include "smarm/stdlib/sleep.h"
@@ -100,12 +103,13 @@ PyObject* handle_signal(PyObject*, PyObject* arguments) {
 PyMethodDef handle_signal_definition = {"smarm_signal_handler", handle_signal, METH_VARARGS, nullptr};
 
 void report_stall(Worker& worker, Duration lasted) {
-    std::fputs(describe_stall(worker.scheduler(), worker, lasted).c_str(), stderr);
+    Runtime::current()->reporter().say(describe_stall(worker.scheduler(), worker, lasted));
 }
 
 // Every worker sleeps, and no timer, fd or pool call can wake one.
 void on_deadlock(Scheduler& scheduler) {
-    if (scheduler.table().alive() > 0 && !has_foreign_threads(scheduler)) report_deadlock(scheduler, STDERR_FILENO);
+    Reporter& reporter = Runtime::current()->reporter();
+    if (scheduler.table().alive() > 0 && !has_foreign_threads(scheduler, reporter.threads())) reporter.deadlock();
 }
 
 void report_dead_letters(const DeadLetterReport& report) {
@@ -122,9 +126,11 @@ void report_dead_letters(const DeadLetterReport& report) {
         std::snprintf(count, sizeof count, "%llu dead letters", static_cast<unsigned long long>(report.count));
     char from[40] = "";
     if (report.from) std::snprintf(from, sizeof from, " from <pid %u.%u>", report.from.index, report.from.generation);
-    std::fprintf(stderr, "smarm: %s%s to <pid %u.%u>, %s%s\n", count, from, report.target.index,
-                 report.target.generation, why,
-                 report.last ? " (from now on dead letters are only counted: smarm.statistics().dead_letters)" : "");
+    char line[256];
+    std::snprintf(line, sizeof line, "smarm: %s%s to <pid %u.%u>, %s%s\n", count, from, report.target.index,
+                  report.target.generation, why,
+                  report.last ? " (from now on dead letters are only counted: smarm.statistics().dead_letters)" : "");
+    Runtime::current()->reporter().say(line);
 }
 
 bool on_process_main_thread() { return gettid() == getpid(); }
@@ -188,8 +194,9 @@ PyObject* Runtime::run(const RuntimeConfig& config, PyObject* main, PyObject* ar
 bool Runtime::left_behind() noexcept { return gave_up.load(memory_order_relaxed); }
 
 bool Runtime::prepare() {
+    remember_own_code();
     configure_codec();
-    set_buffer_pool_limit(config_.buffer_pool_bytes);
+    set_buffer_pool_limit(config_.buffer_pool);
     set_buffer_limit(config_.max_buffer_bytes ? config_.max_buffer_bytes : SIZE_MAX);
     forget_pool_of_parent();
     Message::set_local_release([](void* object) { Py_DECREF(static_cast<PyObject*>(object)); });
@@ -198,15 +205,18 @@ bool Runtime::prepare() {
     install_data_stack_hook();
     install_allocation_hook();
     if (!install_stdlib_locks() || !install_stdlib_sleep() || !install_stdlib_sockets() || !install_stdlib_threads() ||
-        !install_stdlib_fork() || !install_stdlib_import())
+        !install_stdlib_fork() || !install_stdlib_import() || !install_stdlib_frames())
         return false;
     if (config_.simulation && !install_stdlib_simulation()) return false;
+    PyObject* failures = import_module("smarm._failure");  // before no file can be opened any more
+    Py_XDECREF(failures);
+    if (!failures) return false;
     SchedulerOptions options;
     options.workers = config_.workers;
-    options.stacks.stack_bytes = config_.stack_bytes;
+    options.stacks.stack_bytes = config_.stack_size;
     options.stacks.warm_stacks = config_.warm_stacks;
     options.limits = {config_.max_actors, config_.max_stack_bytes ? config_.max_stack_bytes : SIZE_MAX,
-                      config_.stack_bytes};
+                      config_.stack_size};
     options.stop_timeout = config_.shutdown_timeout;
     options.spin_limit = config_.spin;
     options.monitor = {config_.time_slice, config_.stall_threshold, report_stall, on_deadlock};
@@ -218,6 +228,7 @@ bool Runtime::prepare() {
     scheduler_ = std::make_unique<Scheduler>(std::move(options));
     limit_native_threads(config_.workers > 1);
     find_tls_objects();
+    reporter_ = std::make_unique<Reporter>(*scheduler_);
     if (scheduler_->ensure_worker(0)) return true;
     PyErr_SetFromErrno(PyExc_OSError);
     return false;
@@ -228,7 +239,7 @@ void Runtime::configure_codec() {
     Codec& codec = codec_of(*interpreter_state());
     codec.set_main_by_value(config_.main_by_value);
     codec.set_limits({.depth = config_.message_depth,
-                      .bytes = config_.message_bytes,
+                      .bytes = config_.message_size,
                       .objects = config_.pickle ? Objects::any : Objects::data});
 }
 
@@ -267,9 +278,9 @@ PyObject* Runtime::run_main(PyObject* main, PyObject* arguments) {
 
     auto name = std::make_unique<std::string>("main");
     std::unique_ptr<MailboxLimit> mailbox_limit;
-    if (config_.mailbox_limit || config_.mailbox_bytes)
+    if (config_.mailbox_limit || config_.mailbox_byte_limit)
         mailbox_limit =
-            std::make_unique<MailboxLimit>(config_.mailbox_limit, config_.mailbox_bytes, OnMailboxFull::error);
+            std::make_unique<MailboxLimit>(config_.mailbox_limit, config_.mailbox_byte_limit, OnMailboxFull::error);
     auto join = make_shared_ref<JoinState>(false);
     auto actor =
         std::make_unique<PyActor>(PyActor::Start{Py_NewRef(main), Py_NewRef(arguments), nullptr, nullptr}, join);
@@ -277,7 +288,7 @@ PyObject* Runtime::run_main(PyObject* main, PyObject* arguments) {
     PyObject* exception = nullptr;
     main_actor.make_main(stop_running, &exception);
     main_actor.name = std::move(name);
-    main_actor.stack_bytes = static_cast<std::uint32_t>(config_.main_stack_bytes);
+    main_actor.stack_bytes = static_cast<std::uint32_t>(config_.main_stack_size);
     main_actor.keeps_thread_ident = true;
     main_actor.mailbox_limit = std::move(mailbox_limit);
     std::unique_ptr<Actor> base = std::move(actor);
@@ -296,11 +307,13 @@ PyObject* Runtime::run_main(PyObject* main, PyObject* arguments) {
         AlternateStack alternate;
         scheduler_->run_main();
     }
+    report_unjoined_failures(true);
     Py_BEGIN_ALLOW_THREADS  // a visitor may need the GIL to leave
     close_to_visitors();
     Py_END_ALLOW_THREADS;
     forget_stuck_workers();
     signals.restore();
+    reporter_->stop();
     for (int number : {SIGINT, SIGTERM}) put_back_default_handler(number, handler);
     Py_XDECREF(handler);
     stop_blocking_calls(config_.shutdown_timeout);
@@ -349,8 +362,8 @@ void Runtime::watch_signals(SignalWatch& signals, PyObject* handler, PyRider& ri
         rider.notice_signals();
         scheduler_->worker(0)->nudge();
     };
-    signals.install({take(SIGINT), take(SIGTERM), has_default_handler(SIGQUIT), look,
-                     [this](int fd) { dump_actors(*scheduler_, fd); }});
+    signals.install(
+        {take(SIGINT), take(SIGTERM), has_default_handler(SIGQUIT), look, [this](int fd) { reporter_->dump(fd); }});
 }
 
 bool Runtime::raise_in_main(PyObject* exception) {
@@ -358,12 +371,12 @@ bool Runtime::raise_in_main(PyObject* exception) {
     if (!main) {
         PyErr_SetRaisedException(exception);
         PyErr_WriteUnraisable(nullptr);
-    } else if (main == this_actor() && main->shield_depth == 0) {
+    } else if (main == this_actor() && !main->requests.shielded()) {
         PyErr_SetRaisedException(exception);
         return false;
     } else {
         main->set_exit_exception(exception);
-        scheduler_->request_exit(main_pid_);
+        main->worker->request_signal(*main, Duration::zero());  // both are on the main lane
     }
     return true;
 }

@@ -12,11 +12,12 @@ std::uint64_t next_id() noexcept {
 
 const char CancelScope::kTag = 0;
 
-void CancelScope::open(Instant deadline) noexcept {
+void CancelScope::open(Instant deadline, Duration patience) noexcept {
     SMARM_ASSERT(!actor_, "a scope was opened twice");
     actor_ = this_actor();
     id_ = next_id();
     state_ = State::quiet;
+    patience_ = patience;
     enter(actor_->held);
     if (deadline != kNever) actor_->worker->arm_timer(timer_, deadline);
 }
@@ -24,8 +25,7 @@ void CancelScope::open(Instant deadline) noexcept {
 void CancelScope::expire() noexcept {
     if (!actor_ || state_ != State::quiet) return;
     state_ = State::expired;
-    actor_->scope_expired = true;
-    actor_->worker->interrupt(*actor_);
+    actor_->worker->request_scope_end(*actor_, patience_);
 }
 
 void CancelScope::close() noexcept {
@@ -37,7 +37,7 @@ void CancelScope::close() noexcept {
 void CancelScope::owner_ended(Actor& owner) noexcept {
     owner.worker->timers().cancel(timer_);
     actor_ = nullptr;
-    if (state_ == State::expired) owner.scope_expired = outermost_expired(owner) != nullptr;
+    if (state_ == State::expired && !outermost_expired(owner)) owner.requests.withdraw_scope();
 }
 
 CancelScope* CancelScope::outermost_expired(Actor& actor) noexcept {
@@ -53,7 +53,7 @@ std::uint64_t CancelScope::take_expired(Actor& actor) noexcept {
     CancelScope* scope = outermost_expired(actor);
     if (!scope) return 0;
     scope->state_ = State::taken;
-    actor.scope_expired = false;
+    actor.requests.withdraw_scope();
     // What it encloses is being left already.
     for (HeldResource* it = find(actor.held, &kTag); it != scope; it = find(it->next(), &kTag)) {
         auto* inner = static_cast<CancelScope*>(it);

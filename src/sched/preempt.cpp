@@ -14,18 +14,21 @@ void budget_used_up() noexcept {
         return;
     }
     worker->look_at_slice();
-    // Here nobody can be unwound: an exit request waits for a park or check().
-    if (actor->allocations_preempt) worker->at_safe_point(true, false);
+    if (!actor->allocations_preempt) return;
+    actor->allocations_preempt = false;  // at_safe_point allocates, too
+    // Here nobody can be unwound: what is requested waits for a park or check().
+    worker->at_safe_point(true, Deliver::nothing);
+    actor->allocations_preempt = true;
 }
 
-Wake check_slice() noexcept {
+bool check_slice() noexcept {
     Worker* worker = smarm::this_worker();
     if (!worker || !worker->current()) {
         allocation_budget = kAllocationBudget;
-        return Wake::woken;
+        return false;
     }
     worker->look_at_slice();
-    return worker->at_safe_point(true);
+    return worker->at_safe_point(true, Deliver::everything);
 }
 
 }  // namespace detail

@@ -5,30 +5,9 @@
 #include <new>
 #include <system_error>
 
+#include "smarm/sched/signals.h"
+
 namespace smarm {
-namespace {
-
-// Asks the actor `pid` to exit, on its own worker.
-struct ExitPost final : Post {
-    explicit ExitPost(Pid its_pid) noexcept : Post(deliver_exit), pid(its_pid) {}
-    static void deliver_exit(Post& post) noexcept {
-        std::unique_ptr<ExitPost> request(static_cast<ExitPost*>(&post));
-        Worker* worker = this_worker();
-        Actor* actor = worker ? worker->scheduler().table().own(request->pid) : nullptr;
-        if (actor) worker->request_exit(*actor);
-    }
-    Pid pid;
-};
-
-void deliver_chain(MpscNode* node) noexcept {
-    while (node) {
-        auto* post = static_cast<Post*>(node);
-        node = node->next;  // before deliver: it may free the post or post it again
-        post->deliver(*post);
-    }
-}
-
-}  // namespace
 
 Scheduler::Scheduler(SchedulerOptions options)
     : options_(std::move(options)),
@@ -42,7 +21,7 @@ Scheduler::~Scheduler() {
     while (!shared_.empty()) {
         std::unique_ptr<Actor> actor(&shared_.pop());
         actor->cancelled(false);
-        deliver_chain(table_.settle(*actor, 0));
+        for_each_post(table_.settle(*actor, 0), [this](Post& post) { post.nobody(*this); });
         table_.release(*actor);
     }
     SMARM_ASSERT(!stuck_, "a scheduler with a stuck worker must not be destroyed");
@@ -59,7 +38,8 @@ Pid Scheduler::spawn(std::unique_ptr<Actor>& actor, Place place, unsigned worker
     if (stopping()) return {};
     Worker* worker = nullptr;
     if (place == Place::local) worker = this_worker();
-    if (place == Place::on_worker) {
+    if (place == Place::spread) worker_index = next_in_turn();
+    if (place == Place::spread || place == Place::on_worker) {
         worker = ensure_worker(worker_index);
         if (!worker) return {};
     }
@@ -71,72 +51,36 @@ Pid Scheduler::spawn(std::unique_ptr<Actor>& actor, Place place, unsigned worker
         } catch (const std::bad_alloc&) {
             MpscNode* early = worker ? nullptr : table_.settle(*actor, 0);
             table_.release(*actor);
-            deliver_chain(early);
+            for_each_post(early, [this](Post& post) { post.nobody(*this); });
             answer = Allocated::no_memory;
             return {};
         }
     }
     Actor& spawned = *actor.release();
-    spawned.deliver = Worker::deliver_actor;
+    spawned.become(Worker::kActorPost);
     const Pid pid = spawned.pid;
     if (worker) {
         if (worker == this_worker()) worker->adopt(spawned);
         else worker->post(spawned);
         return pid;
     }
-    {
-        std::lock_guard guard(shared_lock_);
-        shared_.push(spawned);
-    }
-    // Seq_cst: pairs with Worker::idle, which sets its sleeping flag before it reads this count.
-    unstarted_count_.fetch_add(1, memory_order_seq_cst);
-    find_runner();
+    share(spawned);
     return pid;
 }
 
-// Sees to it that somebody takes what was just put into the shared queue.
-void Scheduler::find_runner() noexcept {
-    const unsigned running = started_workers();
-    if (idle_.load(memory_order_seq_cst) > 0) {
-        for (unsigned i = 0; i < options_.workers; ++i) {
-            Worker* candidate = worker(i);
-            if (candidate && candidate->is_free()) {
-                candidate->nudge();
-                return;
-            }
-        }
+void Scheduler::end_stranded(Actor& actor) noexcept {
+    switch (actor.state.load(memory_order_relaxed)) {
+        case ActorState::unstarted:
+            actor.exit_reason = ExitReason::plain(ExitKind::killed);
+            actor.cancelled(false);
+            table_.release(actor);
+            if (actor.registered.load(memory_order_acquire)) registry_.drop_all(actor.pid);
+            if (this_worker()) announce_end(actor);
+            delete &actor;
+            break;
+        case ActorState::dead: delete &actor; break;
+        default: break;  // given up by its worker: it stays where it is
     }
-    if (running < options_.workers) {
-        for (unsigned i = 1; i < options_.workers; ++i) {
-            if (!worker(i)) {
-                ensure_worker(i);
-                return;
-            }
-        }
-    }
-}
-
-bool Scheduler::has_worker_computing_less_than(std::size_t actors) const noexcept {
-    for (unsigned i = 0; i < options_.workers; ++i) {
-        const Worker* other = worker(i);
-        if (other && other->computing() < actors) return true;
-    }
-    return false;
-}
-
-bool Scheduler::take_unstarted(Worker& worker) noexcept {
-    if (unstarted_count_.load(memory_order_relaxed) == 0) return false;
-    Actor* actor = nullptr;
-    {
-        std::lock_guard guard(shared_lock_);
-        if (shared_.empty()) return false;
-        actor = &shared_.pop();
-    }
-    unstarted_count_.fetch_sub(1, memory_order_seq_cst);
-    MpscNode* early = table_.settle(*actor, static_cast<int>(worker.index()));
-    worker.adopt(*actor);
-    deliver_chain(early);
-    return true;
 }
 
 void Scheduler::count_dead_letters(Pid target, DeadLetter why, std::uint64_t count) noexcept {
@@ -152,38 +96,24 @@ void Scheduler::count_dead_letters(Pid target, DeadLetter why, std::uint64_t cou
 Sent Scheduler::send(Pid pid, OwnedParcel& parcel) noexcept {
     if (!table_.reserve(pid, *parcel)) return Sent::full;
     parcel->target = pid.bits();
-    parcel->deliver = Worker::deliver_parcel;
-    for (;;) {
-        const int home = table_.find_home(pid);
-        if (home == ActorTable::kNobody) return Sent::nobody;
-        if (home >= 0) {
-            const Actor* sender = this_actor();
-            worker(static_cast<unsigned>(home))->post(*parcel.release(), sender ? sender->pid : Pid{}, pid);
-            return Sent::yes;
-        }
-        if (table_.post_early(pid, *parcel)) {
-            parcel.release();
-            return Sent::yes;
-        }
-    }
+    parcel->become(Worker::kLetter);
+    const Actor* sender = this_actor();
+    if (!route(pid, *parcel, sender ? sender->pid : Pid{})) return Sent::nobody;
+    parcel.release();
+    return Sent::yes;
 }
 
-bool Scheduler::request_exit(Pid pid) noexcept {
-    auto request = std::unique_ptr<ExitPost>(new (std::nothrow) ExitPost(pid));
-    if (!request) return false;
+bool Scheduler::route(Pid to, Post& post, Pid from, bool urgent) noexcept {
     for (;;) {
-        const int home = table_.find_home(pid);
+        const int home = table_.find_home(to);
         if (home == ActorTable::kNobody) return false;
         if (home >= 0) {
-            Worker* target = worker(static_cast<unsigned>(home));
-            target->post(*request.release());
-            if (target != this_worker()) target->request_attention();
+            Worker& target = *worker(static_cast<unsigned>(home));
+            target.post(post, from, to);
+            if (urgent && &target != this_worker()) target.request_attention();
             return true;
         }
-        if (table_.post_early(pid, *request)) {
-            request.release();
-            return true;
-        }
+        if (table_.post_early(to, post)) return true;
     }
 }
 

@@ -8,23 +8,24 @@ namespace smarm {
 namespace {
 
 // One signal under way to an actor of another worker, or to one that has not started.
-struct SignalPost final : Post {
-    enum class Kind : std::uint8_t { link, unlink, monitor, demonitor, exit, link_exit, down, reply };
+struct SignalPost final : PostOf<SignalPost> {
+    enum class Kind : std::uint8_t { link, unlink, monitor, demonitor, exit, cancel, link_exit, down, reply, order };
     SignalPost(Kind its_kind, Pid its_from, Pid its_to, MonitorRef its_ref = 0,
                Ref<ExitReason> its_reason = nullptr) noexcept
-        : Post(deliver_signal),
-          kind(its_kind),
+        : kind(its_kind),
           from(its_from),
           to(its_to),
           ref(its_ref),
           reason(std::move(its_reason)) {}
-    static void deliver_signal(Post& post) noexcept;
+    void arrived(Worker& worker) noexcept;
+    void lost(Scheduler& scheduler) noexcept;
     const Kind kind;
     const Pid from;
     const Pid to;
     const MonitorRef ref;
     Ref<ExitReason> reason;
     OwnedParcel payload;
+    Duration patience = Duration::max();  // exit, cancel
 };
 using Kind = SignalPost::Kind;
 
@@ -39,16 +40,13 @@ void notify(Actor& receiver, Notice::Kind kind, MonitorRef ref, Pid pid, Ref<Exi
     if (!receiver.worker->deliver(receiver, Message(builder.finish()))) throw std::bad_alloc();
 }
 
-void receive_exit(Actor& actor, Pid from, const Ref<ExitReason>& reason) {
+void receive_exit(Actor& actor, Pid from, const Ref<ExitReason>& reason, Duration patience) {
     if (reason->kind() == ExitKind::killed) {
-        actor.killed = true;
-        actor.exit_cause = reason;
-        actor.worker->request_exit(actor);
+        actor.worker->request_kill(actor, reason, patience);
     } else if (actor.relations && actor.relations->trap_exit) {
         notify(actor, Notice::Kind::exit, 0, from, reason);
-    } else if (reason->kind() != ExitKind::normal) {
-        if (!actor.killed) actor.exit_cause = reason;
-        actor.worker->request_exit(actor);
+    } else if (reason->kind() != ExitKind::normal || from == actor.pid) {  // to itself it means it
+        actor.worker->request_exit(actor, reason, patience);
     }
 }
 
@@ -77,8 +75,7 @@ void receive_link_exit(Actor& actor, Pid from, const Ref<ExitReason>& reason) {
     if (actor.relations->trap_exit) {
         notify(actor, Notice::Kind::exit, 0, from, reason);
     } else if (reason->kind() != ExitKind::normal) {
-        if (!actor.killed) actor.exit_cause = reason;
-        actor.worker->request_exit(actor);
+        actor.worker->request_exit(actor, reason, actor.worker->scheduler().options().interrupt_after);
     }
 }
 
@@ -110,9 +107,11 @@ void act(Actor& actor, SignalPost& signal) {
         case Kind::demonitor:
             if (actor.relations) actor.relations->watchers.erase(signal.ref);
             break;
-        case Kind::exit: receive_exit(actor, signal.from, signal.reason); break;
+        case Kind::exit: receive_exit(actor, signal.from, signal.reason, signal.patience); break;
+        case Kind::cancel: actor.worker->request_exit(actor, signal.reason, signal.patience); break;
         case Kind::link_exit: receive_link_exit(actor, signal.from, signal.reason); break;
         case Kind::reply: receive_reply(actor, signal); break;
+        case Kind::order: notify(actor, Notice::Kind::order, 0, signal.from, nullptr, std::move(signal.payload)); break;
         case Kind::down: receive_down(actor, signal.ref, signal.from, std::move(signal.reason)); break;
     }
 }
@@ -127,45 +126,36 @@ void bounce(const SignalPost& signal) {
                                                  reason_of_kind(ExitKind::noproc)));
 }
 
-void SignalPost::deliver_signal(Post& post) noexcept {
-    std::unique_ptr<SignalPost> signal(static_cast<SignalPost*>(&post));
-    if (!this_worker()) return;  // everybody has ended
+void SignalPost::arrived(Worker& worker) noexcept {
+    std::unique_ptr<SignalPost> signal(this);
     // Memory for a notice is not there: a lost Down would break a promise, so this is the end of the process.
-    if (Actor* actor = this_worker()->scheduler().table().own(signal->to)) act(*actor, *signal);
+    if (Actor* actor = worker.scheduler().table().own(signal->to)) act(*actor, *signal);
     else bounce(*signal);
+}
+
+void SignalPost::lost(Scheduler&) noexcept {
+    std::unique_ptr<SignalPost> signal(this);
+    if (this_worker()) bounce(*signal);  // elsewhere everybody has ended
 }
 
 // Returns false when nobody has the pid (bounced).
 bool send_signal(std::unique_ptr<SignalPost> signal) {
     Worker& worker = *this_worker();
     Scheduler& scheduler = worker.scheduler();
-    for (;;) {
-        const int home = scheduler.table().find_home(signal->to);
-        if (home == ActorTable::kNobody) {
-            bounce(*signal);
-            return false;
-        }
-        // In a simulation signals are under way like everything else, but for those to oneself.
-        if (home == static_cast<int>(worker.index()) && (!worker.simulation() || signal->from == signal->to)) {
-            Actor* actor = scheduler.table().own(signal->to);
-            if (actor) act(*actor, *signal);
-            else bounce(*signal);
-            return actor != nullptr;
-        }
-        if (home >= 0) {
-            Worker& target = *scheduler.worker(static_cast<unsigned>(home));
-            const bool urgent = signal->kind == Kind::exit || signal->kind == Kind::link_exit;
-            const Pid from = signal->from;
-            const Pid to = signal->to;
-            target.post(*signal.release(), from, to);
-            if (urgent) target.request_attention();
-            return true;
-        }
-        if (scheduler.table().post_early(signal->to, *signal)) {
-            signal.release();
+    // In a simulation signals are under way like everything else, but for those to oneself.
+    if (!worker.simulation() || signal->from == signal->to) {
+        if (Actor* actor = scheduler.table().own(signal->to, static_cast<int>(worker.index()))) {
+            act(*actor, *signal);
             return true;
         }
     }
+    const bool urgent = signal->kind == Kind::exit || signal->kind == Kind::cancel || signal->kind == Kind::link_exit;
+    if (scheduler.route(signal->to, *signal, signal->from, urgent)) {
+        signal.release();
+        return true;
+    }
+    bounce(*signal);
+    return false;
 }
 
 }  // namespace
@@ -234,12 +224,30 @@ void watch_child(Actor& self, Actor& child, Instant limit) {
     self.relations->children.emplace(ref, std::move(watch));
 }
 
-bool send_exit(Pid from, Pid to, Ref<ExitReason> reason) {
-    return send_signal(std::make_unique<SignalPost>(Kind::exit, from, to, 0, std::move(reason)));
+bool send_exit(Pid from, Pid to, Ref<ExitReason> reason, Duration patience) {
+    auto signal = std::make_unique<SignalPost>(Kind::exit, from, to, 0, std::move(reason));
+    signal->patience = patience;
+    return send_signal(std::move(signal));
+}
+
+bool cancel(Scheduler& scheduler, Pid to, Duration patience) noexcept {
+    std::unique_ptr<SignalPost> signal(
+        new (std::nothrow) SignalPost(Kind::cancel, Pid{}, to, 0, reason_of_kind(ExitKind::killed)));
+    if (!signal) return false;
+    signal->patience = patience;
+    if (!scheduler.route(to, *signal, Pid{}, true)) return false;
+    signal.release();
+    return true;
 }
 
 bool send_reply(Pid from, Pid caller, MonitorRef ref, OwnedParcel payload) {
     auto signal = std::make_unique<SignalPost>(Kind::reply, from, caller, ref);
+    signal->payload = std::move(payload);
+    return send_signal(std::move(signal));
+}
+
+bool send_order(Pid from, Pid to, OwnedParcel payload) {
+    auto signal = std::make_unique<SignalPost>(Kind::order, from, to);
     signal->payload = std::move(payload);
     return send_signal(std::move(signal));
 }

@@ -7,6 +7,7 @@
 
 #include <unistd.h>
 
+#include "smarm/sched/interrupt_timer.h"
 #include "smarm/sched/scheduler.h"
 #include "smarm/sched/signals.h"
 #include "smarm/sched/simulation.h"
@@ -52,14 +53,11 @@ std::uint32_t Worker::random() noexcept {
     return random_;
 }
 
-Worker::~Worker() {
-    // What was posted after the loop ended reaches nobody.
-    MpscNode* node = inbox_.close();
-    while (node) {
-        auto* post = static_cast<Post*>(node);
-        node = node->next;
-        post->deliver(*post);
-    }
+Worker::~Worker() { close_inbox(); }
+
+// From now on every post reaches nobody, as those that are there.
+void Worker::close_inbox() noexcept {
+    for_each_post(inbox_.close(), [this](Post& post) { post.nobody(scheduler_); });
 }
 
 // ---- switching -----------------------------------------------------------------------------------------------------
@@ -82,20 +80,18 @@ void Worker::switch_away(Actor& from) noexcept {
     switch_context(from.context, own_context_);
 }
 
-Wake Worker::park(WaitReason reason, Instant deadline) noexcept {
+Parked Worker::park(WaitReason reason, Instant deadline) noexcept {
     Actor& actor = *current();
-    if (__builtin_expect(actor.exit_requested | actor.killed | actor.scope_expired, 0) && must_exit_at_park(actor))
-        return Wake::exit_requested;
+    if (__builtin_expect(actor.requests.any(), 0) && actor.requests.deliverable()) return {.requested = true};
     actor.wait_reason.store(reason, memory_order_relaxed);
     actor.parked_since.store(recent_.load(memory_order_relaxed), memory_order_relaxed);
     actor.state.store(ActorState::parked, memory_order_relaxed);
-    Wake wake = Wake::woken;
+    Parked parked;
     if (deadline == kNever) switch_away(actor);
-    else wake = park_until(actor, deadline);
+    else parked.timed_out = park_until(actor, deadline);
     actor.wait_reason.store(WaitReason::none, memory_order_relaxed);
-    if (__builtin_expect(actor.exit_requested | actor.killed | actor.scope_expired, 0) && must_exit_at_park(actor))
-        return Wake::exit_requested;
-    return wake;
+    parked.requested = __builtin_expect(actor.requests.any(), 0) && actor.requests.deliverable();
+    return parked;
 }
 
 struct Worker::ParkTimer : TimerNode {
@@ -111,12 +107,12 @@ struct Worker::ParkTimer : TimerNode {
 };
 
 // Not inlined: only timed parks pay for the timer's room on the stack.
-[[gnu::noinline]] Wake Worker::park_until(Actor& actor, Instant deadline) noexcept {
+[[gnu::noinline]] bool Worker::park_until(Actor& actor, Instant deadline) noexcept {
     ParkTimer timer(*this, actor);
     arm_timer(timer, deadline);
     switch_away(actor);
     timers_.cancel(timer);
-    return timer.fired ? Wake::timed_out : Wake::woken;
+    return timer.fired;
 }
 
 void Worker::arm_timer(TimerNode& timer, Instant deadline) noexcept {
@@ -125,13 +121,13 @@ void Worker::arm_timer(TimerNode& timer, Instant deadline) noexcept {
         next_timer_.store(deadline.time_since_epoch().count(), memory_order_relaxed);
 }
 
-Wake Worker::yield() noexcept {
+bool Worker::yield() noexcept {
     Actor& actor = *current();
-    if (take_exit_request()) return Wake::exit_requested;
+    if (has_request(Deliver::everything)) return true;
     actor.state.store(ActorState::ready, memory_order_relaxed);
     ready_.push(actor);
     switch_away(actor);
-    return take_exit_request() ? Wake::exit_requested : Wake::woken;
+    return has_request(Deliver::everything);
 }
 
 void Worker::set_rider(Rider* rider) noexcept {
@@ -149,12 +145,12 @@ void Worker::request_preemption(std::uint64_t turn) noexcept {
     request_attention();
 }
 
-Wake Worker::at_safe_point(bool may_preempt, bool may_exit) noexcept {
+bool Worker::at_safe_point(bool may_preempt, Deliver deliver) noexcept {
     if (!inbox_.empty()) drain_inbox();
     if (stop_requested_.load(memory_order_relaxed)) stop_step();
-    if (may_exit && take_exit_request()) return Wake::exit_requested;
+    if (has_request(deliver)) return true;
     // A request for an earlier turn is stale: that actor has left the worker by itself.
-    if (!may_preempt || preempt_turn_.exchange(0, memory_order_relaxed) != turn()) return Wake::woken;
+    if (!may_preempt || preempt_turn_.exchange(0, memory_order_relaxed) != turn()) return false;
     Actor& actor = *current();
     actor.state.store(ActorState::ready, memory_order_relaxed);
     if (preempted_.empty()) begin_before_preempted_ = adopted_;
@@ -162,7 +158,7 @@ Wake Worker::at_safe_point(bool may_preempt, bool may_exit) noexcept {
     WorkerCounters::add(counters_.preemptions);
     switch_budget_ = 0;  // through the worker's own context: timers, fds and messages get their turn
     switch_away(actor);
-    return may_exit && take_exit_request() ? Wake::exit_requested : Wake::woken;
+    return has_request(deliver);
 }
 
 void Worker::look_at_slice() noexcept {
@@ -179,38 +175,62 @@ void Worker::look_at_slice() noexcept {
     if (rider_) rider_->try_request_attention();
 }
 
-bool Worker::take_exit_request() noexcept {
+// ---- requests --------------------------------------------------------------------------------------------------------
+
+bool Worker::has_request(Deliver deliver) noexcept {
+    const Requests& requests = current()->requests;
+    if (__builtin_expect(!requests.any(), 1) || deliver == Deliver::nothing || !requests.deliverable()) return false;
+    return deliver == Deliver::everything || requests.is_due(driver_->now());
+}
+
+Request Worker::take_request() noexcept {
     Actor& actor = *current();
-    if (actor.shield_depth || !(actor.exit_requested | actor.scope_expired)) return false;
-    actor.scope_unwinds = !std::exchange(actor.exit_requested, false);
-    return true;
+    const Request request = actor.requests.take(due_after(scheduler_.options().kill_patience));
+    if (request == Request::kill) InterruptTimer::watch(*this, actor);
+    return request;
 }
 
-bool Worker::must_exit_at_park(Actor& actor) noexcept {
-    if (actor.shield_depth) return false;
-    actor.scope_unwinds = !(std::exchange(actor.exit_requested, false) | actor.killed);
-    return true;
+Instant Worker::due_after(Duration patience) noexcept {
+    return patience == Duration::max() ? kNever : deadline_after(driver_->now(), patience);
 }
 
-void Worker::request_exit(Actor& actor) noexcept {
-    actor.exit_requested = true;
-    interrupt(actor);
+void Worker::request_exit(Actor& actor, Ref<ExitReason> cause, Duration patience) noexcept {
+    actor.requests.note_exit(std::move(cause), due_after(patience));
+    bring_to_point(actor);
 }
 
-void Worker::interrupt(Actor& actor) noexcept {
-    if (&actor == current()) {
-        if (rider_) rider_->request_attention();
-    } else {
-        wake(actor);
-    }
+void Worker::request_kill(Actor& actor, Ref<ExitReason> cause, Duration patience) noexcept {
+    actor.requests.note_kill(std::move(cause), due_after(patience));
+    bring_to_point(actor);
+}
+
+void Worker::request_signal(Actor& actor, Duration patience) noexcept {
+    actor.requests.note_signal(due_after(patience));
+    bring_to_point(actor);
+}
+
+void Worker::request_scope_end(Actor& actor, Duration patience) noexcept {
+    actor.requests.note_scope(due_after(patience));
+    bring_to_point(actor);
+}
+
+// A parked actor is at a point, unless it is shielded; another will be interrupted when the request is due.
+void Worker::bring_to_point(Actor& actor) noexcept {
+    const bool at_point =
+        actor.state.load(memory_order_relaxed) == ActorState::parked && actor.requests.deliverable();
+    wake(actor);
+    if (!at_point) InterruptTimer::watch(*this, actor);
+    if (&actor == current() && rider_ && actor.requests.is_due(driver_->now())) rider_->request_attention();
 }
 
 // ---- starting and ending actors --------------------------------------------------------------------------------------
 
 void Worker::adopt(Actor& actor) noexcept {
     actor.worker = this;
-    if (stop_requested_.load(memory_order_relaxed)) actor.exit_requested = true;  // ends it before its first turn
+    // Ends it before its first turn.
+    if (stop_requested_.load(memory_order_relaxed)) actor.requests.note_exit(nullptr, kNever);
     live_.store(live_count() + 1, memory_order_relaxed);
+    if (actor.shared_start) taken_live_.store(taken_live() + 1, memory_order_relaxed);
     ++adopted_;
     ready_.push(actor);
     const bool sliced = scheduler_.options().monitor.time_slice > Duration::zero();
@@ -230,9 +250,9 @@ void Worker::actor_entry(void* argument) {
 }
 
 bool Worker::start_actor(Actor& actor) noexcept {
-    if (std::exchange(actor.exit_requested, false)) {
-        if (!actor.exit_cause) actor.exit_cause = ExitReason::plain(ExitKind::killed);
-        actor.exit_reason = actor.exit_cause;
+    if (actor.requests.take_before_start()) {
+        const Ref<ExitReason>& cause = actor.requests.cause();
+        actor.exit_reason = cause ? cause : ExitReason::plain(ExitKind::killed);
         actor.cancelled(false);
         return false;
     }
@@ -276,7 +296,7 @@ void Worker::drop_unread(Actor& actor) noexcept {
     for (std::size_t i = 0; i < actor.mailbox.size(); ++i) letters += !find_notice(actor.mailbox.at(i));
     actor.mailbox.clear();
     if (letters)
-        scheduler_.count_dead_letters(actor.pid, actor.exit_cause ? DeadLetter::discarded : DeadLetter::unread,
+        scheduler_.count_dead_letters(actor.pid, actor.requests.cause() ? DeadLetter::discarded : DeadLetter::unread,
                                       letters);
 }
 
@@ -288,6 +308,7 @@ void Worker::reap(Actor& actor) noexcept {
     if (actor.registered.load(memory_order_acquire)) scheduler_.registry().drop_all(actor.pid);
     announce_end(actor);
     live_.store(live_count() - 1, memory_order_relaxed);
+    if (actor.shared_start) taken_live_.store(taken_live() - 1, memory_order_relaxed);
     WorkerCounters::add(counters_.finished);
     // Acquire pairs with the exchange in wake_remote: a waker may have posted the actor a moment before it ended; then
     // the drain frees it.
@@ -296,18 +317,13 @@ void Worker::reap(Actor& actor) noexcept {
 
 // ---- the inbox -------------------------------------------------------------------------------------------------------
 
-void Worker::post_silently(Post& post) noexcept {
-    const bool taken = inbox_.push(post);
-    SMARM_ASSERT(taken, "a post went to a worker whose inbox is closed");
-}
-
 void Worker::post(Post& post, Pid from, Pid to) noexcept {
     if (simulation_) simulation_->send(*this, from, to, post);
     else this->post(post);
 }
 
 bool Worker::wake_silently(Actor& actor) noexcept {
-    // Acq_rel: pairs with deliver_actor, so that a wake that finds the flag set is covered by the posted one.
+    // Acq_rel: pairs with take_post, so that a wake that finds the flag set is covered by the posted one.
     if (actor.wake_posted.exchange(true, memory_order_acq_rel)) return false;
     post_silently(actor);
     return true;
@@ -329,47 +345,47 @@ void Worker::request_stop() noexcept {
     request_attention();
 }
 
-void Worker::deliver_actor(Post& post) noexcept {
-    auto& actor = static_cast<Actor&>(post);
-    if (!this_worker()) {
-        // Its worker has ended: only an actor that never started or one that has ended can be here.
-        if (actor.state.load(memory_order_relaxed) == ActorState::unstarted) actor.cancelled(false);
-        delete &actor;
-        return;
-    }
-    Worker& worker = *this_worker();
+const Post::Kind Worker::kActorPost{
+    [](Post& post, Worker& worker) noexcept { worker.take_post(static_cast<Actor&>(post)); },
+    [](Post& post, Scheduler& scheduler) noexcept { scheduler.end_stranded(static_cast<Actor&>(post)); }};
+
+void Worker::take_post(Actor& actor) noexcept {
     // Release-acquire with wake_remote: cleared before the actor looks at what it was woken for.
     actor.wake_posted.exchange(false, memory_order_acq_rel);
     switch (actor.state.load(memory_order_relaxed)) {
         case ActorState::unstarted:
-            if (!actor.worker) worker.adopt(actor);
+            if (!actor.worker) adopt(actor);
             break;
         case ActorState::dead: delete &actor; break;
-        default: worker.wake(actor);
+        default: wake(actor);
     }
 }
 
-void Worker::deliver_parcel(Post& post) noexcept {
-    OwnedParcel parcel(static_cast<Parcel*>(&post));
-    if (!this_worker()) return;
-    Worker& worker = *this_worker();
-    WorkerCounters::add(worker.counters_.remote_messages);
+const Post::Kind Worker::kLetter{
+    [](Post& post, Worker& worker) noexcept { worker.take_letter(OwnedParcel(static_cast<Parcel*>(&post))); },
+    [](Post& post, Scheduler& scheduler) noexcept {
+        const OwnedParcel parcel(static_cast<Parcel*>(&post));
+        scheduler.count_dead_letters(Pid::from_bits(parcel->target), DeadLetter::nobody);
+    }};
+
+void Worker::take_letter(OwnedParcel parcel) noexcept {
+    WorkerCounters::add(counters_.remote_messages);
     const Pid target = Pid::from_bits(parcel->target);
-    Actor* actor = worker.scheduler_.table().own(target);
+    Actor* actor = scheduler_.table().own(target);
     if (!actor) {
-        worker.scheduler_.count_dead_letters(target, DeadLetter::nobody);
+        scheduler_.count_dead_letters(target, DeadLetter::nobody);
         return;
     }
     Message message(std::move(parcel));
     if (!actor->mailbox_limit || actor->mailbox_limit->on_full() != OnMailboxFull::error) {
-        if (worker.deliver_sent(*actor, std::move(message)) == Delivery::done) return;
+        if (deliver_sent(*actor, std::move(message)) == Delivery::done) return;
     } else {
         const std::size_t bytes = message.parcel().bytes();
-        const bool delivered = worker.deliver(*actor, std::move(message));  // Scheduler::send has reserved its place
+        const bool delivered = deliver(*actor, std::move(message));  // Scheduler::send has reserved its place
         actor->mailbox_limit->arrived(bytes);
         if (delivered) return;
     }
-    worker.scheduler_.count_dead_letters(target, DeadLetter::no_memory);
+    scheduler_.count_dead_letters(target, DeadLetter::no_memory);
 }
 
 bool Worker::deliver_counted(Actor& actor, Message&& message) noexcept {
@@ -389,12 +405,7 @@ Delivery Worker::deliver_limited(Actor& actor, Message&& message) noexcept {
 }
 
 void Worker::drain_inbox() noexcept {
-    MpscNode* node = inbox_.take_all();
-    while (node) {
-        auto* post = static_cast<Post*>(node);
-        node = node->next;  // before deliver: it may free the post or post it again
-        post->deliver(*post);
-    }
+    for_each_post(inbox_.take_all(), [this](Post& post) { post.arrive(*this); });
 }
 
 // ---- the loop --------------------------------------------------------------------------------------------------------
@@ -446,11 +457,28 @@ Actor* Worker::next_simulated() noexcept {
 bool Worker::wants_new_actor(bool look_around) noexcept {
     const std::size_t computing = preempted_.size();
     computing_.store(computing, memory_order_relaxed);
-    if (computing == 0 || simulation_) return look_around || ready_.empty();
+    if (simulation_) return look_around || ready_.empty();
+    if (!scheduler_.has_unstarted()) return false;
+    if (computing == 0) return (look_around || ready_.empty()) && !leaves_to_others();
     if (!look_around || turns_since_take_ < computing) return false;
-    return turns_since_take_ >= kRoundsLeftToOthers * computing ||
-           !scheduler_.has_worker_computing_less_than(computing);
+    return (turns_since_take_ >= kRoundsLeftToOthers * computing ||
+            !scheduler_.has_worker_computing_less_than(computing)) &&
+           !leaves_to_others();
 }
+
+// Whether the shared queue is for workers that have fewer of its actors.
+bool Worker::leaves_to_others() noexcept {
+    left_ = 0;
+    if (taken_live() == 0) return false;  // what it took has ended: so would the next, before another worker were here
+    const std::uint64_t seen = scheduler_.unstarted();
+    left_until_ = scheduler_.left_to_others_until(*this);
+    if (left_until_ <= driver_->now()) return false;
+    left_ = seen;
+    return true;
+}
+
+// Whether the shared queue has actors, and is not as it was when they were left to others.
+bool Worker::has_new_actors() const noexcept { return scheduler_.has_unstarted() && scheduler_.unstarted() != left_; }
 
 bool Worker::has_waiting_work() const noexcept {
     return ready_.size() || preempted_.size() || !inbox_.empty() || scheduler_.has_unstarted() ||
@@ -458,8 +486,7 @@ bool Worker::has_waiting_work() const noexcept {
 }
 
 bool Worker::has_outside_work() const noexcept {
-    return !inbox_.empty() || scheduler_.has_unstarted() ||
-           (stop_requested_.load(memory_order_seq_cst) && stop_tries_ == 0);
+    return !inbox_.empty() || has_new_actors() || (stop_requested_.load(memory_order_seq_cst) && stop_tries_ == 0);
 }
 
 // Spins while a message from another core is likely. Returns whether something came.
@@ -515,6 +542,7 @@ void Worker::idle() noexcept {
     if (!has_outside_work()) {
         Instant until = timers_.next_deadline();
         if (stop_requested_.load(memory_order_relaxed) && stop_deadline_ < until) until = stop_deadline_;
+        if (left_ && left_until_ < until) until = left_until_;
         WorkerCounters::add(counters_.waits);
         if (rider_) rider_->before_wait();
         driver_->wait(until);
@@ -540,12 +568,12 @@ bool Worker::stop_step() noexcept {
     ++stop_tries_;
     stop_deadline_ = deadline_after(now, scheduler_.options().stop_timeout / kStopTries);
     const auto reason = ExitReason::plain(ExitKind::shutdown);
+    // After the first time whatever still computes is interrupted where it is.
+    const Duration patience = stop_tries_ == 1 ? scheduler_.options().interrupt_after : Duration::zero();
     ActorTable::Own own;
     for (std::uint32_t from = 0; scheduler_.table().own_from(from, static_cast<int>(index_), own);) {
-        for (std::size_t i = 0; i < own.count; ++i) {
-            if (!own.actors[i]->exit_cause) own.actors[i]->exit_cause = reason;
-            request_exit(*own.actors[i]);
-        }
+        for (std::size_t i = 0; i < own.count; ++i)
+            request_exit(*own.actors[i], own.actors[i]->requests.cause() ? nullptr : reason, patience);
     }
     return false;
 }
@@ -560,6 +588,8 @@ void Worker::run() noexcept {
         if (wants_new_actor(look_around) && scheduler_.take_unstarted(*this)) turns_since_take_ = 0;
         if (Actor* next = next_ready()) {
             run_actor(*next);
+            if (booted_at() == kNever)
+                booted_at_.store(driver_->now().time_since_epoch().count(), memory_order_relaxed);
             continue;
         }
         driver_->poll();
@@ -567,6 +597,7 @@ void Worker::run() noexcept {
     }
     closing_ = true;
     timers_.expire(kNever);  // nobody waits any more: what is left frees what it has
+    close_inbox();
     end_run();
 }
 
@@ -582,6 +613,7 @@ void Worker::end_run() noexcept {
 void Worker::refuse() noexcept {
     detail::this_worker = this;
     refusing_.store(true, memory_order_relaxed);
+    scheduler_.nudge_all();  // who left actors to this one must not
     while (!stop_requested_.load(memory_order_acquire) || !inbox_.empty()) {
         drain_inbox();
         while (!ready_.empty()) {
@@ -594,6 +626,7 @@ void Worker::refuse() noexcept {
         if (inbox_.empty() && !stop_requested_.load(memory_order_seq_cst)) driver_->wait(kNever);
         sleeping_.store(false, memory_order_seq_cst);
     }
+    close_inbox();
     end_run();
 }
 

@@ -112,6 +112,7 @@ bool read_patience(const Call& call, const stdlib::Original& release, Patience& 
         // Accepted though we could not sort it: an acquire() that takes more than we know. Wait as long as it takes.
         if (sorted && !read_accepted(arguments, patience)) return false;
     }
+    patience.is_point = patience.waits;
     if (!patience.forever && patience.timeout <= Duration::zero()) patience.waits = false;
     return true;
 }

@@ -45,7 +45,8 @@ struct Patience {
     bool waits = true;
     bool forever = true;
     Duration timeout{};         // when waits and not forever
-    bool ignores_exit = false;  // an exit request is put off until the lock is there
+    bool ignores_exit = false;  // what is requested is put off until the lock is there
+    bool is_point = true;       // not a plain try: the call begins with a cancellation point, even if it cannot wait
 };
 
 // Reads the arguments of acquire(blocking=True, timeout=-1); what is wrong with them is for the original to say. Returns

@@ -151,6 +151,7 @@ PyObject* rlock_acquire(const Call& call) {
     if (!actor && !is_held_below(call.self)) return acquire_natively(call);
     Patience patience;
     if (!call.bare() && !read_patience(call, originals.rlock_release, patience)) return nullptr;
+    if (actor && patience.is_point && !pass_lock_point(*actor)) return nullptr;
     if (actor) return as_result(take(call.self, *actor, patience));
     if (patience.waits) return refuse_to_wait();
     Py_RETURN_FALSE;

@@ -9,6 +9,7 @@
 
 #include "smarm/interp/calling_actor.h"
 #include "smarm/interp/interpreter_state.h"
+#include "smarm/interp/point.h"
 #include "smarm/sched/worker.h"
 #include "stdlib/locks_methods.h"
 #include "stdlib/locks_table.h"

@@ -67,6 +67,7 @@ PyObject* ask_and_park(Ask ask, std::vector<pollfd>& fds, Instant deadline) {
 PyObject* select(const Original& original, PyObject* self, PyObject* const* values, Py_ssize_t count, PyObject* names) {
     Instant deadline = kNever;
     if (names || count < 3 || count > 4 || !calling_actor()) return original.call(self, values, count, names);
+    if (!pass_point(*this_actor())) return nullptr;
     if (read_timeout(count == 4 ? values[3] : nullptr, 1.0, false, deadline) != 1)
         return original.call(self, values, count, names);
     PyObject* zero = PyLong_FromLong(0);  // immortal
@@ -110,7 +111,9 @@ bool registrations_are_known(PyObject* module) {
 PyObject* poll_poll(const Original& original, PyObject* self, PyObject* const* values, Py_ssize_t count,
                     PyObject* names) {
     Instant deadline = kNever;
-    if (names || count > 1 || !calling_actor() || read_timeout(count ? values[0] : nullptr, 1e-3, true, deadline) != 1)
+    if (names || count > 1 || !calling_actor()) return original.call(self, values, count, names);
+    if (!pass_point(*this_actor())) return nullptr;
+    if (read_timeout(count ? values[0] : nullptr, 1e-3, true, deadline) != 1)
         return original.call(self, values, count, names);
     PyObject* zero = PyLong_FromLong(0);
     const auto ask = [&] { return original.call(self, &zero, 1); };
@@ -133,6 +136,7 @@ Original epoll_fileno;
 PyObject* epoll_poll(const Original& original, PyObject* self, PyObject* const* values, Py_ssize_t count,
                      PyObject* names) {
     if (!calling_actor() || count > 2) return original.call(self, values, count, names);
+    if (!pass_point(*this_actor())) return nullptr;
     PyObject* timeout = count > 0 ? values[0] : nullptr;
     PyObject* most = count > 1 ? values[1] : nullptr;
     for (Py_ssize_t i = 0; i < (names ? PyTuple_GET_SIZE(names) : 0); ++i) {

@@ -4,7 +4,7 @@
 
 #include "cpython/method_patch.h"
 #include "smarm/interp/imports.h"
-#include "smarm/interp/py_rider.h"
+#include "smarm/interp/point.h"
 #include "stdlib/locks_wait.h"
 
 namespace smarm {
@@ -34,16 +34,15 @@ PyObject* sleep(const stdlib::Original& original, PyObject* self, PyObject* cons
     double seconds = 0;
     if (count != 1 || !calling_actor() || !read_seconds(values[0], seconds))
         return original.call(self, values, count, names);
+    if (!pass_point(*this_actor())) return nullptr;
     if (PySys_Audit("time.sleep", "O", values[0]) < 0) return nullptr;
     Worker& worker = *this_worker();
     const Instant deadline =
         deadline_after(worker.driver().now(), Duration(static_cast<Duration::rep>(std::ceil(seconds * 1e9))));
     for (;;) {
-        switch (worker.park(WaitReason::sleep, deadline)) {
-            case Wake::timed_out: Py_RETURN_NONE;
-            case Wake::exit_requested: return raise_exit();
-            case Wake::woken: break;
-        }
+        const Parked parked = worker.park(WaitReason::sleep, deadline);
+        if (parked.requested) return raise_exit();
+        if (parked.timed_out) Py_RETURN_NONE;
     }
 }
 

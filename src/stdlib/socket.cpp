@@ -10,7 +10,7 @@
 
 #include "smarm/interp/blocking_pool.h"
 #include "smarm/interp/imports.h"
-#include "smarm/interp/py_rider.h"
+#include "smarm/interp/point.h"
 #include "smarm/sched/scheduler.h"
 #include "stdlib/socket_wait.h"
 
@@ -49,6 +49,7 @@ PyObject* wait_then_call(const Original& original, PyObject* self, PyObject* con
     if (calling_actor()) {
         const Mode mode = mode_of(self);
         if (mode.parks) {
+            if (!pass_point(*this_actor())) return nullptr;
             const FdEnd end = wait_now(mode.fd, interest, mode.deadline);
             if (end.status != FdStatus::ready) return raise_end(end);
         }
@@ -100,6 +101,10 @@ PyObject* send_parking(const Original& original, PyObject* self, PyObject* const
     const Mode mode = calling_actor() ? mode_of(self) : Mode();
     if (!mode.parks || !read_data(values, count, names, data, flags)) return original.call(self, values, count, names);
     std::size_t sent = 0;
+    if (!pass_point(*this_actor())) {
+        PyBuffer_Release(&data);
+        return nullptr;
+    }
     const FdEnd end = send_data(mode, data, flags, all, sent);
     PyBuffer_Release(&data);
     if (end.status != FdStatus::ready) return raise_end(end);
@@ -137,7 +142,7 @@ FdEnd connect_parking(PyObject* self, PyObject* address, const Mode& mode, int& 
         Worker& worker = *this_worker();
         if (mode.deadline != kNever && worker.driver().now() >= mode.deadline) return {FdStatus::timed_out};
         const Instant soon = deadline_after(worker.driver().now(), std::chrono::milliseconds(1));
-        if (worker.park(WaitReason::fd, std::min(soon, mode.deadline)) == Wake::exit_requested)
+        if (worker.park(WaitReason::fd, std::min(soon, mode.deadline)).requested)
             return {FdStatus::exit_requested};
     }
     if (error != EINPROGRESS) return {};
@@ -153,6 +158,7 @@ PyObject* connect(const Original& original, PyObject* self, PyObject* const* val
                   PyObject* names) {
     const Mode mode = count == 1 && !names && calling_actor() ? mode_of(self) : Mode();
     if (!mode.parks) return original.call(self, values, count, names);
+    if (!pass_point(*this_actor())) return nullptr;
     int error = 0;
     const FdEnd end = connect_parking(self, values[0], mode, error);
     if (end.status == FdStatus::exit_requested) return raise_exit();
@@ -192,6 +198,7 @@ PyObject* look_up(const char* name, const Original& original, PyObject* self, Py
     if (count == 6 && PyLong_Check(values[5]) && (PyLong_AsLongAndOverflow(values[5], &overflow) & AI_NUMERICHOST))
         simple = true;
     if (simple || !calling_actor()) return original.call(self, values, count, names);
+    if (!pass_point(*this_actor())) return nullptr;
     // Called again on a pool thread, where there is no actor.
     PyObject* function = PyObject_GetAttrString(self, name);
     PyObject* arguments = function ? PyTuple_New(count) : nullptr;

@@ -80,6 +80,10 @@ PyObject* park_instead(const Original& original, PyObject* self, PyObject* const
     PyObject* socket = PyObject_GetAttrString(self, "owner");
     const Mode mode = mode_of(socket);
     PyErr_Clear();
+    if (mode.parks && !pass_point(*this_actor())) {
+        Py_XDECREF(socket);
+        return nullptr;
+    }
     PyObject* result = mode.parks ? call_parking(original, self, values, count, names, socket, mode)
                                   : original.call(self, values, count, names);
     Py_XDECREF(socket);

@@ -4,7 +4,7 @@
 
 #include "smarm/interp/blocking_pool.h"
 #include "smarm/interp/imports.h"
-#include "smarm/interp/py_rider.h"
+#include "smarm/interp/point.h"
 #include "smarm/wait/wait_queue.h"
 #include "stdlib/socket_wait.h"
 
@@ -17,6 +17,7 @@ namespace {
 PyObject* join_thread(const Original& original, PyObject* self, PyObject* const* values, Py_ssize_t count,
                       PyObject* names) {
     if (!calling_actor() || names || count > 1) return original.call(self, values, count, names);
+    if (!pass_point(*calling_actor())) return nullptr;
     // Without waiting first: most threads that are joined have ended, and the original says what is wrong.
     PyObject* zero = PyLong_FromLong(0);
     PyObject* result = original.call(self, &zero, 1);
@@ -52,6 +53,7 @@ int has_item(stdlib_locks::LockEntry& entry, Actor&) {
 bool read_wait(PyObject* const* values, Py_ssize_t count, PyObject* names, stdlib_locks::Patience& patience) {
     PyObject* block = count > 0 ? values[0] : nullptr;
     PyObject* timeout = count > 1 ? values[1] : nullptr;
+    patience.is_point = false;
     if (count > 2) return false;
     for (Py_ssize_t i = 0; i < (names ? PyTuple_GET_SIZE(names) : 0); ++i) {
         PyObject* name = PyTuple_GET_ITEM(names, i);
@@ -60,6 +62,7 @@ bool read_wait(PyObject* const* values, Py_ssize_t count, PyObject* names, stdli
         else return false;
     }
     if (block && PyObject_IsTrue(block) != 1) return PyErr_Clear(), false;
+    patience.is_point = true;
     if (!timeout || timeout == Py_None) return true;
     const double seconds = PyFloat_AsDouble(timeout);
     if (PyErr_Occurred() || !(seconds > 0)) return PyErr_Clear(), false;  // 0, negative, NaN
@@ -72,7 +75,9 @@ PyObject* get_item(const Original& original, PyObject* self, PyObject* const* va
                    PyObject* names) {
     Actor* actor = calling_actor();
     stdlib_locks::Patience patience;
-    if (!actor || !read_wait(values, count, names, patience)) return original.call(self, values, count, names);
+    const bool waits = actor && read_wait(values, count, names, patience);
+    if (actor && patience.is_point && !pass_point(*actor)) return nullptr;
+    if (!waits) return original.call(self, values, count, names);
     PyObject* const now[] = {Py_False};
     stdlib_locks::LockTable* table = stdlib_locks::lock_table();
     for (;;) {

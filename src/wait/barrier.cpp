@@ -11,7 +11,7 @@ Status Barrier::wait_all(Instant deadline, bool* last) noexcept {
     } else {
         Waiter waiter(*this_actor());
         waiters_.push(waiter);
-        status = wait(waiters_, waiter, WaitReason::barrier, deadline).status;
+        status = wait(waiters_, waiter, WaitReason::barrier, deadline);
     }
     gate_.unlock();
     return status;

@@ -10,12 +10,12 @@ Status Channel::wait(WaitQueue& queue, WaitReason reason, Instant deadline) noex
     Waiter waiter(*worker.current());
     queue.push(waiter);
     gate_.unlock();
-    const Wake wake = worker.park(reason, deadline);
+    const Parked parked = worker.park(reason, deadline);
     gate_.lock();
     const bool was_woken = queue.leave(waiter);
-    if (wake == Wake::woken) return Status::ok;
+    if (parked.woken()) return Status::ok;
     if (was_woken) queue.wake_one();  // somebody else must use the wake-up that we do not
-    return wake == Wake::timed_out ? Status::timed_out : Status::exit_requested;
+    return parked.requested ? Status::exit_requested : Status::timed_out;
 }
 
 // ---- sending to a channel that has no room, or none at all -------------------------------------------------------------
@@ -78,15 +78,16 @@ Status Channel::offer(Message& message, Instant deadline) noexcept {
             Offer mine(*worker.current(), message);
             senders_.push(mine);
             receivers_.wake_one();
-            Wake wake = Wake::woken;
-            while (mine.in_list() && wake == Wake::woken) {
+            Parked parked;
+            while (mine.in_list() && parked.woken()) {
                 gate_.unlock();
-                wake = worker.park(WaitReason::channel_send, deadline);
+                parked = worker.park(WaitReason::channel_send, deadline);
                 gate_.lock();
             }
             senders_.leave(mine);
-            if (wake == Wake::exit_requested) status = Status::exit_requested;
-            else if (wake == Wake::timed_out && message) status = Status::timed_out;
+            if (!message) break;  // a receiver has it, whatever else there is
+            if (parked.requested) status = Status::exit_requested;
+            else if (parked.timed_out) status = Status::timed_out;
         }
     }
     gate_.unlock();

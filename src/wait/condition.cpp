@@ -12,12 +12,11 @@ Status Condition::wait_notified(Instant deadline) noexcept {
     gate_.unlock();
     mutex_->release();
     gate_.lock();
-    const Waited waited = wait(waiters_, waiter, WaitReason::condition, deadline);
-    if (waited.served && waited.status != Status::ok) waiters_.wake_one();
+    const Status status = wait(waiters_, waiter, WaitReason::condition, deadline);
     gate_.unlock();
     Shield shield(self);
     const bool poisoned = mutex_->acquire(kNever) == Status::closed;
-    return poisoned && waited.status != Status::exit_requested ? Status::closed : waited.status;
+    return poisoned && status != Status::exit_requested ? Status::closed : status;
 }
 
 void Condition::notify(std::size_t count) noexcept {

@@ -28,7 +28,7 @@ Status Event::wait_set(Instant deadline) noexcept {
     if (!set_) {
         Waiter waiter(*this_actor());
         waiters_.push(waiter);
-        status = wait(waiters_, waiter, WaitReason::event, deadline).status;
+        status = wait(waiters_, waiter, WaitReason::event, deadline);
     }
     gate_.unlock();
     return status;

@@ -25,13 +25,8 @@ Status Exclusive::acquire_once(Instant deadline, bool through_seal) noexcept {
         Waiter waiter(self);
         waiters_.push(waiter);
         Awaits awaits(self, holder_);
-        const Waited waited = wait(waiters_, waiter, WaitReason::lock, deadline);
-        status = waited.status;
-        if (holder_ != self.pid) {
-            if (status == Status::ok) status = Status::closed;
-        } else if (status != Status::ok) {
-            hand_over();
-        }
+        status = wait(waiters_, waiter, WaitReason::lock, deadline);
+        if (status == Status::ok && holder_ != self.pid) status = Status::closed;
     }
     gate_.unlock();
     return status;

@@ -47,13 +47,13 @@ FdRecord* record_of(int fd) noexcept {
 }
 
 // Tells a worker that the openings of `fd` before `opening` are no more.
-struct AbandonPost final : Post {
-    AbandonPost(int its_fd, std::uint32_t its_opening) noexcept
-        : Post(deliver_abandon), fd(its_fd), opening(its_opening) {}
-    static void deliver_abandon(Post& post) noexcept {
-        std::unique_ptr<AbandonPost> it(static_cast<AbandonPost*>(&post));
-        static_cast<Reactor&>(this_worker()->driver()).abandon(it->fd, it->opening);
+struct AbandonPost final : PostOf<AbandonPost> {
+    AbandonPost(int its_fd, std::uint32_t its_opening) noexcept : fd(its_fd), opening(its_opening) {}
+    void arrived(Worker& worker) noexcept {
+        static_cast<Reactor&>(worker.driver()).abandon(fd, opening);
+        delete this;
     }
+    void lost(Scheduler&) noexcept { delete this; }  // nobody waits there any more
     const int fd;
     const std::uint32_t opening;
 };
@@ -116,10 +116,10 @@ FdEnd park_for(Fd& fd, int number, Interest interest, Instant deadline) noexcept
     ParkedWait wait;
     wait.opening = join_opening(*record, worker);
     if (const int error = reactor_of(worker).add(wait, fd, interest)) return {FdStatus::failed, error};
-    Wake wake = Wake::woken;
-    while (!wait.fired && wake == Wake::woken) wake = worker.park(WaitReason::fd, deadline);
+    Parked parked;
+    while (!wait.fired && parked.woken()) parked = worker.park(WaitReason::fd, deadline);
     reactor_of(worker).remove(wait);
-    if (wake == Wake::exit_requested) return {FdStatus::exit_requested};
+    if (parked.requested) return {FdStatus::exit_requested};
     if (wait.fired) return {wait.closed ? FdStatus::closed : FdStatus::ready};
     return {FdStatus::timed_out};
 }
@@ -203,10 +203,10 @@ FdEnd wait_any_fd(pollfd* fds, std::size_t size, Instant deadline, int& count) n
                 else if (error) end = {FdStatus::failed, error};
             }
         }
-        Wake wake = Wake::woken;
-        if (end.status == FdStatus::ready) wake = worker.park(WaitReason::fd, until);
+        Parked parked;
+        if (end.status == FdStatus::ready) parked = worker.park(WaitReason::fd, until);
         while (used > 0) reactor.remove(waits[--used]);
-        if (wake == Wake::exit_requested) return {FdStatus::exit_requested};
+        if (parked.requested) return {FdStatus::exit_requested};
         if (end.status != FdStatus::ready) return end;
     }
 }

@@ -33,14 +33,13 @@ Status JoinState::join(Instant deadline) noexcept {
         Waiter waiter(*worker.current());
         joiners_.push(waiter);
         gate_.unlock();
-        const Wake wake = worker.park(WaitReason::join, deadline);
+        const Parked parked = worker.park(WaitReason::join, deadline);
         gate_.lock();
         joiners_.leave(waiter);
-        if (wake == Wake::woken || kind_ != OutcomeKind::running) {
-            if (wake != Wake::exit_requested) continue;
-        }
+        // A join takes nothing: how the actor ended is there for the next one.
+        if (!parked.requested && (!parked.timed_out || kind_ != OutcomeKind::running)) continue;
         gate_.unlock();
-        return wake == Wake::timed_out ? Status::timed_out : Status::exit_requested;
+        return parked.requested ? Status::exit_requested : Status::timed_out;
     }
     gate_.unlock();
     return Status::ok;

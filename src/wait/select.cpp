@@ -12,7 +12,7 @@ void shuffle(std::span<SelectSource*> sources, Worker& worker) noexcept {
 }
 
 // Parks with every source enrolled, unless one has something by now.
-Wake wait_for_any(std::span<SelectSource*> sources, Worker& worker, Instant deadline) noexcept {
+Parked wait_for_any(std::span<SelectSource*> sources, Worker& worker, Instant deadline) noexcept {
     std::size_t enrolled = 0;
     bool with_mailbox = false;
     while (enrolled < sources.size() && sources[enrolled]->enroll(*worker.current())) {
@@ -20,11 +20,11 @@ Wake wait_for_any(std::span<SelectSource*> sources, Worker& worker, Instant dead
         with_mailbox |= sources[enrolled]->is_mailbox();
         ++enrolled;
     }
-    Wake wake = Wake::woken;
+    Parked parked;
     if (enrolled == sources.size())
-        wake = worker.park(with_mailbox ? WaitReason::select_message : WaitReason::select, deadline);
+        parked = worker.park(with_mailbox ? WaitReason::select_message : WaitReason::select, deadline);
     while (enrolled > 0) sources[--enrolled]->withdraw();
-    return wake;
+    return parked;
 }
 
 }  // namespace
@@ -37,10 +37,10 @@ Selected select(std::span<SelectSource*> sources, Instant deadline) {
             if (source->poll()) return {Status::ok, source};
         }
         if (expired) return {Status::timed_out, nullptr};
-        const Wake wake = wait_for_any(sources, worker, deadline);
-        if (wake == Wake::exit_requested) return {Status::exit_requested, nullptr};
+        const Parked parked = wait_for_any(sources, worker, deadline);
+        if (parked.requested) return {Status::exit_requested, nullptr};  // nothing was taken yet
         // It may also have been a source's due() that passed.
-        expired = wake == Wake::timed_out && deadline != kNever && worker.driver().now() >= deadline;
+        expired = parked.timed_out && deadline != kNever && worker.driver().now() >= deadline;
     }
 }
 

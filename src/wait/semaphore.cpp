@@ -41,10 +41,9 @@ Status Semaphore::take(Actor& self, Instant deadline) noexcept {
     }
     Waiter waiter(self);
     waiters_.push(waiter);
-    const Waited waited = wait(waiters_, waiter, WaitReason::lock, deadline);
+    const Status status = wait(waiters_, waiter, WaitReason::lock, deadline);
     gate_.unlock();
-    if (waited.served && waited.status != Status::ok) put_back();
-    return waited.status;
+    return status;
 }
 
 bool Semaphore::release() noexcept {

@@ -2,18 +2,16 @@
 
 namespace smarm {
 
-SyncObject::Waited SyncObject::wait(WaitQueue& queue, Waiter& waiter, WaitReason reason, Instant deadline) noexcept {
+Status SyncObject::wait(WaitQueue& queue, Waiter& waiter, WaitReason reason, Instant deadline) noexcept {
     Worker& worker = *this_worker();
     while (waiter.in_list()) {
         gate_.unlock();
-        const Wake wake = worker.park(reason, deadline);
+        const Parked parked = worker.park(reason, deadline);
         gate_.lock();
-        if (wake == Wake::woken) continue;
-        const bool served = queue.leave(waiter);
-        if (wake == Wake::exit_requested) return {served, Status::exit_requested};
-        if (!served) return {false, Status::timed_out};
+        if (parked.woken() || queue.leave(waiter)) continue;
+        return parked.requested ? Status::exit_requested : Status::timed_out;
     }
-    return {true, Status::ok};
+    return Status::ok;
 }
 
 }  // namespace smarm

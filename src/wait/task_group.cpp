@@ -4,9 +4,10 @@
 
 namespace smarm {
 
-void TaskGroup::open() noexcept {
+void TaskGroup::open(Duration patience) noexcept {
     home_ = this_worker();
-    scope_.open(kNever);
+    patience_ = patience;
+    scope_.open(kNever, patience);
 }
 
 void TaskGroup::add(Pid pid, JoinState& child) noexcept {
@@ -69,10 +70,11 @@ void TaskGroup::actor_ended(OutcomeKind kind, Pid pid) noexcept {
     home_->request_attention();
 }
 
-void TaskGroup::FailurePost::deliver_failure(Post& post) noexcept {
-    TaskGroup& group = static_cast<FailurePost&>(post).group;
+void TaskGroup::FailurePost::arrived(Worker&) noexcept {
     group.scope_.expire();
     group.drop_reference();
 }
+
+void TaskGroup::FailurePost::lost(Scheduler&) noexcept { group.drop_reference(); }  // the owner has ended
 
 }  // namespace smarm

@@ -52,14 +52,16 @@ std::optional<Duration> MessageTimer::cancel() noexcept {
     return std::max(next - worker.driver().now(), Duration::zero());
 }
 
-void MessageTimer::CancelPost::deliver_cancel(Post& post) noexcept {
-    MessageTimer& timer = static_cast<CancelPost&>(post).timer;
+void MessageTimer::CancelPost::arrived(Worker& worker) noexcept {
     if (timer.node_.armed()) {
-        timer.home_->timers().cancel(timer.node_);
+        worker.timers().cancel(timer.node_);
         timer.end();
     }
     timer.drop_reference();
 }
+
+// The timer ended with its worker's run.
+void MessageTimer::CancelPost::lost(Scheduler&) noexcept { timer.drop_reference(); }
 
 // It is in no queue any more: gives up the message and the reference that it had while armed.
 void MessageTimer::end() noexcept {

@@ -448,12 +448,14 @@ def test_an_actor_that_exits_out_of_a_condition_holds_its_lock_until_the_block_e
 
 
 @pytest.mark.parametrize("make", [threading.Lock, threading.RLock])
-def test_a_wake_up_that_a_killed_actor_does_not_use_goes_to_the_next(make, wait_until_parked):
+def test_a_killed_actor_that_was_given_a_lock_has_it_and_gives_it_back(make, wait_until_parked):
     lock = make()
 
     def wait():
         with lock:
-            return True
+            pass
+        smarm.sleep(0)
+        return True
 
     def main():
         lock.acquire()
@@ -464,6 +466,7 @@ def test_a_wake_up_that_a_killed_actor_does_not_use_goes_to_the_next(make, wait_
         assert second.join(timeout=PATIENCE)
         with pytest.raises(smarm.ActorKilled):
             first.join(timeout=PATIENCE)
+        assert lock.acquire(blocking=False)
 
     smarm.run(main, workers=1)
 

@@ -190,7 +190,7 @@ TEST_CASE("a timed wait ends by its message or its deadline, and the message is 
                 const Instant deadline = from_now(std::chrono::milliseconds(1));
                 Wake wake = Wake::woken;
                 while (mailbox.empty() && wake == Wake::woken)
-                    wake = this_worker()->park(WaitReason::message, deadline);
+                    wake = told(this_worker()->park(WaitReason::message, deadline));
                 CHECK((wake == Wake::timed_out || !mailbox.empty()));
                 CHECK(expect_number() == 7);
                 answer(me, 1);
@@ -216,7 +216,7 @@ TEST_CASE("shutdown ends every actor, parked, about to park, unstarted or asked 
             const Pid first = spawn_on(1, waits);
             spawn_here(waits);
             spawn_shared(waits);
-            if (sim::chance(2)) scheduler().request_exit(first);
+            if (sim::chance(2)) request_exit(first);
             if (sim::chance(2)) sleep_for(std::chrono::milliseconds(1));
         });
         CHECK(core->table().alive() == 0);

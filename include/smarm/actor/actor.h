@@ -25,6 +25,7 @@
 #include "smarm/actor/mailbox_limit.h"
 #include "smarm/actor/pid.h"
 #include "smarm/actor/relations.h"
+#include "smarm/actor/requests.h"
 #include "smarm/base/sync.h"
 #include "smarm/fiber/context.h"
 #include "smarm/fiber/stack.h"
@@ -95,18 +96,13 @@ public:
     Actor* next_ready = nullptr;  // link of the run queue
     atomic<ActorState> state{ActorState::unstarted};
     atomic<WaitReason> wait_reason{WaitReason::none};
-    bool timed_out = false;               // the last park ended by its deadline
-    bool exit_requested = false;          // ActorExit is to be raised once, at the next park or safe point
-    bool loading_main = false;            // is loading the script into its worker: the load ends where it would park
-    bool killed = false;                  // from then on at every park
-    bool scope_expired = false;           // a CancelScope it is in is to be left at the next park or safe point
-    std::uint8_t shield_depth = 0;        // shield() sections: none of these is raised
-    bool scope_unwinds = false;           // the last Wake::exit_requested was for a CancelScope
     bool allocations_preempt = false;     // native: it may be switched away in operator new (AllocationsPreempt)
     atomic<bool> wake_posted{false};      // this Post is in the inbox of `worker`: further wakes need not post it again
+    Requests requests;                    // what others ask of it
     Worker* worker = nullptr;             // set when started, never changed
     atomic<std::uint64_t> reductions{0};  // its allocations up to its last turn; written by its worker
-    atomic<std::int64_t> parked_since{0};  // when parked: about when that began, as a count of Instant
+    // When parked: about when that began; in the shared queue: when it was spawned. A count of Instant.
+    atomic<std::int64_t> parked_since{0};
     // When parked: where the Pid (or its bits()) of the actor is that it waits for (a joined actor, the holder of a lock), or
     // nullptr. What it points to may be gone when another thread looks: read it with safe_read.
     atomic<const void*> awaited{nullptr};
@@ -119,7 +115,6 @@ public:
     Pid parent;
     const SpawnSite* spawn_site = nullptr;
     std::uint32_t stack_bytes = 0;            // wished slot size, 0: the default
-    Ref<ExitReason> exit_cause;               // what the exit request came with
     Ref<ExitReason> exit_reason;              // how it ended; null: normally
     MonitorRef marked_ref = 0;                // what the mailbox's mark was set for
     HeldResource* held = nullptr;             // locks and scopes, see held_resource.h
@@ -127,6 +122,7 @@ public:
     bool searches_mailbox = false;            // code of its program looks at a message that is still in the mailbox
     atomic<bool> registered{false};           // has a name in the Registry
     bool keeps_thread_ident = false;          // the main actor: threading takes it for its OS thread
+    bool shared_start = false;                // any worker could start it: counts in Worker::taken_live
     std::shared_ptr<const std::string> name;  // given by the user, or nullptr; set before it has a pid
 
     // Takes the message at `position` out of the mailbox; must exist.

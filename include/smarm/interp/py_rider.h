@@ -54,7 +54,6 @@ private:
     static int safe_point(void* rider);
     bool may_switch(PyThreadState* state) noexcept;
     void note_collector() noexcept;
-    bool has_news_for(const Actor& actor) const noexcept;
     Worker& worker_;
     PyThreadState* own_;
     PyInterpreterState* interpreter_;
@@ -73,8 +72,8 @@ private:
     atomic<bool> ending_{false};     // the destructor waits for the last one
 };
 
-// Sets the exception that Wake::exit_requested means for the running actor: ActorExit (or what set_exit_exception gave), or
-// Cancelled for a CancelScope. Returns nullptr.
+// Takes what is requested of the running actor and sets its exception: ActorExit, Cancelled for a CancelScope, what
+// set_exit_exception gave for a signal. Something must be requested. Returns nullptr.
 PyObject* raise_exit();
 
 }  // namespace smarm

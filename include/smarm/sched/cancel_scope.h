@@ -1,9 +1,9 @@
 // cancel_scope.h: a block of an actor that can be cut short, by a deadline or by a call.
 //
 // States:  closed -open-> open -deadline or expire-> expired -take_expired-> taken; close() from each of them.
-// What:    when a scope expires, the actor's park in progress, or else its next park or safe point, ends with
-//          Wake::exit_requested; whoever turns that into an exception (raise_exit) calls take_expired and learns that it
-//          is a scope and not an exit. Once per scope: what runs while the block is left can park again.
+// What:    when a scope expires, its end is requested of the actor (Requests): at the wait in progress, at the next point, or
+//          after the scope's patience at a safe point. Whoever delivers that (Request::scope) calls take_expired. Once per
+//          scope: what runs while the block is left can park again.
 // Nesting: an actor's scopes are in its list of held resources, the innermost first. Of several expired ones the
 //          outermost is taken, as it ends the others too. A real exit request goes before any scope.
 // Leaks:   close() takes an expiry back that nobody has taken, so that it cannot hit what comes after the block.
@@ -24,8 +24,8 @@ class CancelScope : public HeldResource {
 public:
     CancelScope() noexcept : HeldResource(&kTag), timer_(*this) {}
 
-    // Makes the running actor's block begin; kNever: no deadline. Must be closed.
-    void open(Instant deadline) noexcept;
+    // Makes the running actor's block begin; kNever: no deadline. Must be closed. `patience`: see Worker::request_exit.
+    void open(Instant deadline, Duration patience) noexcept;
     // Cuts the block short now. Does nothing unless the scope is open.
     void expire() noexcept;
     // Ends the block. Does nothing when it is closed.
@@ -55,6 +55,7 @@ private:
     Actor* actor_ = nullptr;  // while open
     std::uint64_t id_ = 0;
     State state_ = State::quiet;
+    Duration patience_{};
     Timer timer_;
 };
 

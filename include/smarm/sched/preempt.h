@@ -22,7 +22,7 @@ namespace detail {
 inline bool budget_left() noexcept { return --allocation_budget > 0; }
 // The budget of the calling thread is used up.
 void budget_used_up() noexcept;
-Wake check_slice() noexcept;
+bool check_slice() noexcept;
 }  // namespace detail
 
 // An allocation. A few instructions.
@@ -31,10 +31,11 @@ inline void count_allocation() noexcept {
         detail::budget_used_up();
 }
 
-// A safe point of the running native actor, which counts as an allocation. exit_requested: the actor is to return.
-inline Wake check() noexcept {
+// A safe point of the running native actor, which counts as an allocation. True: something is requested of it, and it
+// is to return.
+inline bool check() noexcept {
     if (detail::budget_left()) [[likely]]
-        return Wake::woken;
+        return false;
     return detail::check_slice();
 }
 

@@ -44,6 +44,9 @@ struct SchedulerOptions {
     MonitorOptions monitor;
     Duration stop_timeout = std::chrono::seconds(5);       // from stop() until actors are given up
     Duration spin_limit = std::chrono::microseconds(50);   // longest spin before a worker sleeps; 0: none
+    // How long an actor may compute on when something is requested of it; Duration::max(): until its next point.
+    Duration interrupt_after = std::chrono::milliseconds(100);
+    Duration kill_patience = std::chrono::seconds(5);      // the same for what a killed actor does to end
     Simulation* simulation = nullptr;                      // borrowed; then one worker, no monitor and no spinning
     std::function<std::unique_ptr<Driver>()> make_driver;  // required
     std::uint64_t dead_letter_reports = 0;                 // so many; none once it stops
@@ -57,7 +60,8 @@ enum class Sent : std::uint8_t { yes, full, nobody };
 
 class Scheduler {
 public:
-    enum class Place : std::uint8_t { local, shared, on_worker };
+    // shared: on the first worker that has time for it; spread: on each worker in turn.
+    enum class Place : std::uint8_t { local, shared, spread, on_worker };
 
     explicit Scheduler(SchedulerOptions options);
     ~Scheduler();
@@ -76,8 +80,9 @@ public:
               const std::function<void(Actor&)>& before_start = {}, Allocated* allocated = nullptr);
     // Sends an encoded message. Unless it is sent, the parcel is still the caller's.
     Sent send(Pid pid, OwnedParcel& parcel) noexcept;
-    // Asks the actor to exit, wherever it is. Returns false when nobody has that pid or memory is out.
-    bool request_exit(Pid pid) noexcept;
+    // Brings the post to the worker of actor `to`, or to where it waits for one. False: nobody has that pid, and the post is
+    // still the caller's. `urgent`: an actor that runs there is brought to a safe point, to let it in.
+    bool route(Pid to, Post& post, Pid from, bool urgent = false) noexcept;
 
     // Runs worker 0 on the calling thread until stop() and the end of all actors; joins the other workers.
     void run_main() noexcept;
@@ -102,16 +107,28 @@ public:
 
     // ---- for workers ---------------------------------------------------------------------------------------------
     // Whether the shared queue has actors.
-    bool has_unstarted() const noexcept { return unstarted_count_.load(memory_order_seq_cst) != 0; }
+    bool has_unstarted() const noexcept { return unstarted_count() != 0; }
+    // Changes whenever the shared queue does; 0: nothing has ever been in it.
+    std::uint64_t unstarted() const noexcept { return unstarted_.load(memory_order_seq_cst); }
     // Whether a started worker has fewer actors that compute, as of when it last looked for new ones.
     bool has_worker_computing_less_than(std::size_t actors) const noexcept;
+    // Until when `taker` leaves the oldest actor of the shared queue to workers that have fewer of its actors, which are awake or
+    // are woken. In the past: it takes it now.
+    Instant left_to_others_until(const Worker& taker) noexcept;
+    // Makes every worker look for work again.
+    void nudge_all() noexcept;
     // Takes the oldest actor of the shared queue and settles it on `worker`. False: there was none.
     bool take_unstarted(Worker& worker) noexcept;
     void note_idle(bool idle) noexcept { idle_.fetch_add(idle ? 1 : -1, memory_order_seq_cst); }
+    // An actor on the way to a worker whose run has ended.
+    void end_stranded(Actor& actor) noexcept;
     void count_abandoned(std::size_t actors) noexcept { abandoned_.fetch_add(actors, memory_order_relaxed); }
 
 private:
+    void share(Actor& actor) noexcept;
+    unsigned next_in_turn() noexcept;
     void find_runner() noexcept;
+    std::size_t unstarted_count() const noexcept { return static_cast<std::uint32_t>(unstarted()); }
     void thread_main(Worker& mine) noexcept;
     void join_workers() noexcept;
 
@@ -131,7 +148,9 @@ private:
 
     SpinLock shared_lock_;  // guards shared_
     RunQueue shared_;
-    atomic<std::size_t> unstarted_count_{0};
+    // Low half: how many are in shared_; high half: how many have come, so that two looks that see the same saw no change.
+    atomic<std::uint64_t> unstarted_{0};
+    atomic<std::uint64_t> turns_{0};
 
     atomic<bool> stopping_{false};
     atomic<std::size_t> abandoned_{0};

@@ -38,9 +38,17 @@ inline constexpr std::int32_t kAllocationBudget = 256;
 extern constinit thread_local std::int32_t allocation_budget __attribute__((tls_model("initial-exec")));
 }  // namespace detail
 
-// How a park ended. woken may be spurious: the caller looks at its condition again. exit_requested: the caller must be
-// unwound, by an exit or (Actor::scope_unwinds) by the end of a CancelScope.
-enum class Wake : std::uint8_t { woken, timed_out, exit_requested };
+// How a park ended: neither of them, and it may have been spurious, so that the caller looks at its condition again; the
+// deadline has passed; something is requested of the actor (Requests::deliverable). Whoever parked decides what that means: one
+// that got what it waited for returns with it, and the request waits for the next point.
+struct Parked {
+    bool timed_out = false;
+    bool requested = false;
+    bool woken() const noexcept { return !timed_out && !requested; }
+};
+
+// What is to be delivered at a safe point.
+enum class Deliver : std::uint8_t { nothing, what_is_due, everything };
 
 // Counters of one worker; written by it, read by anyone (relaxed).
 struct WorkerCounters {
@@ -88,14 +96,16 @@ public:
     void refuse() noexcept;
 
     // ---- for the running actor -----------------------------------------------------------------------------------
-    // Gives the worker away until somebody wakes this actor, the deadline passes or an exit is requested of it.
-    Wake park(WaitReason reason, Instant deadline = kNever) noexcept;
-    // Lets every other ready actor run first.
-    Wake yield() noexcept;
-    // Looks for requests from outside that cannot wait until the actor parks, and lets others run when the monitor asked
-    // for it in this turn and `may_preempt`. exit_requested: the actor must be unwound now (the request is consumed);
-    // without `may_exit` the request stays, and whoever calls has to come back. See Rider::request_attention.
-    Wake at_safe_point(bool may_preempt, bool may_exit = true) noexcept;
+    // Gives the worker away until somebody wakes this actor, the deadline passes or something is requested of it; not at all
+    // when something is.
+    Parked park(WaitReason reason, Instant deadline = kNever) noexcept;
+    // Lets every other ready actor run first. True: something is requested of this one.
+    bool yield() noexcept;
+    // Looks for what came from outside, and lets others run when the monitor asked for it in this turn and `may_preempt`.
+    // True: a request is to be delivered now (take_request), by what `deliver` says. See Rider::request_attention.
+    bool at_safe_point(bool may_preempt, Deliver deliver) noexcept;
+    // Takes what is requested of the running actor: the caller delivers it.
+    Request take_request() noexcept;
     // Looks at the clock, between two counts of allocations. When the running actor's slice is over while others could run, or a
     // timer is due, asks it to come to at_safe_point(). Called in the middle of an allocation: does not wait for anybody.
     void look_at_slice() noexcept;
@@ -132,10 +142,12 @@ public:
         if (__builtin_expect(actor.mailbox_limit != nullptr, 0)) return deliver_limited(actor, std::move(message));
         return push(actor, std::move(message)) ? Delivery::done : Delivery::no_memory;
     }
-    // Asks an actor of this worker to exit at its next park or safe point.
-    void request_exit(Actor& actor) noexcept;
-    // Makes an actor of this worker look at its requests soon: wakes it, or brings it to a safe point when it is running.
-    void interrupt(Actor& actor) noexcept;
+    // Asks something of an actor of this worker: noted now, delivered at its next point, or after `patience` when it computes
+    // (Duration::max(): only at a point). Without a cause an exit has that of the last one.
+    void request_exit(Actor& actor, Ref<ExitReason> cause, Duration patience) noexcept;
+    void request_kill(Actor& actor, Ref<ExitReason> cause, Duration patience) noexcept;
+    void request_signal(Actor& actor, Duration patience) noexcept;
+    void request_scope_end(Actor& actor, Duration patience) noexcept;
     // Arms a timer of this worker; disarm it with timers().cancel.
     void arm_timer(TimerNode& timer, Instant deadline) noexcept;
     // Chooses among equals: the next of a row of numbers that is the same in every run, in a simulation for each seed.
@@ -149,13 +161,15 @@ public:
     bool left_behind() const noexcept { return life_.load(memory_order_acquire) == Life::left_behind; }
 
     // ---- from any thread -----------------------------------------------------------------------------------------
-    // Puts the post into the inbox and wakes the worker if it sleeps.
+    // Puts the post into the inbox and wakes the worker if it sleeps. When its run has ended: Post::nobody, at once.
     void post(Post& post) noexcept {
         post_silently(post);
         nudge();
     }
     // Without the waking: nudge() must follow.
-    void post_silently(Post& post) noexcept;
+    void post_silently(Post& post) noexcept {
+        if (!inbox_.push(post)) post.nobody(scheduler_);
+    }
     // As post, for a message or signal of one actor to another.
     void post(Post& post, Pid from, Pid to) noexcept;
     // Wakes an actor of this worker. The caller must hold it: on its worker, or in a WaitQueue whose lock is held.
@@ -200,13 +214,18 @@ public:
     std::size_t computing() const noexcept { return computing_.load(memory_order_relaxed); }
     std::size_t ready_count() const noexcept { return ready_.size() + preempted_.size(); }
     std::size_t live_count() const noexcept { return live_.load(memory_order_relaxed); }
+    // Of them, those that it took from the shared queue; read by any thread.
+    std::size_t taken_live() const noexcept { return taken_live_.load(memory_order_relaxed); }
     bool sleeping() const noexcept { return sleeping_.load(memory_order_relaxed); }
+    // When the first turn of an actor here ended; kNever: its interpreter is being made, or loads the program.
+    Instant booted_at() const noexcept { return Instant{Instant::duration{booted_at_.load(memory_order_relaxed)}}; }
+    bool refusing() const noexcept { return refusing_.load(memory_order_relaxed); }
     // Sleeps, and will take an actor of the shared queue when it is nudged.
-    bool is_free() const noexcept { return sleeping() && !refusing_.load(memory_order_relaxed); }
+    bool is_free() const noexcept { return sleeping() && !refusing(); }
 
-    // Deliver functions of posts; they run on the worker that takes the post.
-    static void deliver_actor(Post& post) noexcept;
-    static void deliver_parcel(Post& post) noexcept;
+    // What an actor (that was placed, or woken from another worker) and a parcel with a target are as posts.
+    static const Post::Kind kActorPost;
+    static const Post::Kind kLetter;
 
 private:
     struct ParkTimer;
@@ -214,7 +233,7 @@ private:
     static constexpr std::size_t kTooManyForCaches = 500;  // actors; with fewer there is nothing to gain
     static void fetch_ahead(const Actor& actor) noexcept;
     void switch_away(Actor& from) noexcept;
-    Wake park_until(Actor& actor, Instant deadline) noexcept;
+    bool park_until(Actor& actor, Instant deadline) noexcept;
     bool push(Actor& actor, Message&& message) noexcept {
         if (!actor.mailbox.push(std::move(message))) return false;
         if (waits_for_message(actor.wait_reason.load(memory_order_relaxed))) wake(actor);
@@ -236,6 +255,8 @@ private:
     Actor* next_ready() noexcept;
     Actor* next_simulated() noexcept;
     bool wants_new_actor(bool look_around) noexcept;
+    bool leaves_to_others() noexcept;
+    bool has_new_actors() const noexcept;
     void begin_slice(std::uint64_t turn, Instant now) noexcept {
         slice_start_.store(now.time_since_epoch().count(), memory_order_relaxed);
         slice_turn_.store(turn, memory_order_release);
@@ -243,8 +264,12 @@ private:
     void publish_next_timer() noexcept;
     void trim_stacks() noexcept;
     void set_current(Actor* actor) noexcept { current_.store(actor, memory_order_relaxed); }
-    bool take_exit_request() noexcept;
-    bool must_exit_at_park(Actor& actor) noexcept;
+    bool has_request(Deliver deliver) noexcept;
+    Instant due_after(Duration patience) noexcept;
+    void bring_to_point(Actor& actor) noexcept;
+    void take_post(Actor& actor) noexcept;
+    void take_letter(OwnedParcel parcel) noexcept;
+    void close_inbox() noexcept;
 
     // --- what every switch touches --------------------------------------------------------------------------------
     atomic<Actor*> current_{nullptr};  // relaxed: the worker's own, looked at by the monitor
@@ -263,16 +288,20 @@ private:
     std::unique_ptr<Driver> driver_;
     StackPool stacks_;
     TimerQueue timers_;
-    SpinLock rider_lock_;               // held by other threads while they use rider_, and while it changes
-    Actor* finished_ = nullptr;         // ended on its stack, to be freed by the worker's own context
-    atomic<std::size_t> live_{0};       // actors settled here that have not ended
-    atomic<std::size_t> computing_{0};  // size of preempted_ when the worker last looked for new actors
+    SpinLock rider_lock_;                // held by other threads while they use rider_, and while it changes
+    Actor* finished_ = nullptr;          // ended on its stack, to be freed by the worker's own context
+    atomic<std::size_t> live_{0};        // actors settled here that have not ended
+    atomic<std::size_t> taken_live_{0};  // of live_, those of the shared queue
+    atomic<std::size_t> computing_{0};   // size of preempted_ when the worker last looked for new actors
     atomic<bool> sleeping_{false};
     atomic<bool> refusing_{false};  // in refuse(): takes no actors
+    atomic<Instant::rep> booted_at_{kNever.time_since_epoch().count()};
     atomic<bool> stop_requested_{false};
     Instant stop_deadline_{};                   // of the current try
     Instant ready_since_{};                     // when an actor of preempted_ last had its turn
     std::size_t turns_since_take_ = 0;          // of preempted_, since an actor was taken from the shared queue
+    std::uint64_t left_ = 0;                    // the shared queue as it was when it was left to others; 0: it was not
+    Instant left_until_{};                      // until when it is left to them, unless it changes
     std::uint64_t adopted_ = 0;                 // actors that were ever settled here
     std::uint64_t begun_ = 0;                   // of them, those that had their first turn
     std::uint64_t begin_before_preempted_ = 0;  // begun_ must reach this before the first of preempted_ runs again

@@ -10,8 +10,7 @@
 //          first end leaves that worker, share() is called there; from then on every message must be a parcel.
 // Order:   first in, first out; of two parked receivers the one that came first is woken first.
 // Threads: see Gate (wait/wait_queue.h). send and receive park: actors only. close, size: any holder.
-// Errors:  in the Status. Every one but `ok` leaves the message with the caller (a rendezvous whose sender is asked to exit
-//          after the receiver took it does not). must_convert: the channel is shared, or became so while the sender waited,
+// Errors:  in the Status. Every one but `ok` leaves the message with the caller. must_convert: the channel is shared, or became so while the sender waited,
 //          and the local object has to become a parcel first.
 // See:     tests/cpp/wait/channel_test.cpp, rendezvous_test.cpp, docs/explanation/internals/channel.md
 #pragma once
@@ -74,6 +73,8 @@ public:
     bool share(const std::function<bool(Message&)>& convert);
     std::size_t size() const noexcept { return messages_.size(); }
     std::size_t capacity() const noexcept { return capacity_; }
+    // Whether send() can park.
+    bool may_wait() const noexcept { return capacity_ != kUnbounded && on_full_ == OnFull::wait; }
     OnFull on_full() const noexcept { return on_full_; }
     bool closed() noexcept;
     // What close() was given; null while open, and when it was given nothing.

@@ -1,8 +1,8 @@
 // sync_object.h: what Mutex, Semaphore, Event, Condition, Barrier and Once have in common.
 //
 // What:    a Gate, a FIFO of waiters, and one way to wait: whoever takes a waiter out of the queue has given it what it
-//          waits for (hand-over), so nobody can overtake it and no wake-up can be lost. A waiter that was served but is
-//          asked to exit hands on what it got.
+//          waits for (hand-over), so nobody can overtake it and no wake-up can be lost. A waiter that was served returns with
+//          what it got, whatever is requested of its actor meanwhile.
 // Local:   as channels: local to one worker until share() is called there, before the first handle leaves it.
 // Threads: see Gate (wait/wait_queue.h). Waiting: actors only.
 #pragma once
@@ -20,15 +20,9 @@ public:
     bool shared() const noexcept { return gate_.shared(); }
 
 protected:
-    // How a wait ended. served: somebody took the waiter out of the queue. status is ok (then served), timed_out (then
-    // not served) or exit_requested (either).
-    struct Waited {
-        bool served;
-        Status status;
-    };
-    // Parks the running actor, whose waiter is in `queue`, until it is served or gives up; it is then in no queue. The gate is
-    // held on entry and on return.
-    Waited wait(WaitQueue& queue, Waiter& waiter, WaitReason reason, Instant deadline) noexcept;
+    // Parks the running actor, whose waiter is in `queue`, until it is served (ok: somebody took it out) or gives up (timed_out,
+    // exit_requested); it is then in no queue. The gate is held on entry and on return.
+    Status wait(WaitQueue& queue, Waiter& waiter, WaitReason reason, Instant deadline) noexcept;
 
     Gate gate_;
 };

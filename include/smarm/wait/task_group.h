@@ -22,8 +22,9 @@ class TaskGroup final : public JoinObserver {
 public:
     TaskGroup() noexcept : failure_post_(*this) {}
 
-    // Makes the running actor the owner.
-    void open() noexcept;
+    // Makes the running actor the owner. `patience`: of the owner and of children that are cancelled, see Worker::request_exit.
+    void open(Duration patience) noexcept;
+    Duration patience() const noexcept { return patience_; }
     // Ends the block's being cut short; children stay.
     void close_scope() noexcept { scope_.close(); }
     std::uint64_t scope_id() const noexcept { return scope_.id(); }
@@ -44,15 +45,17 @@ public:
 
 private:
     // Brings the first failure to the owner's worker, once.
-    struct FailurePost final : Post {
-        explicit FailurePost(TaskGroup& its_group) noexcept : Post(deliver_failure), group(its_group) {}
-        static void deliver_failure(Post& post) noexcept;
+    struct FailurePost final : PostOf<FailurePost> {
+        explicit FailurePost(TaskGroup& its_group) noexcept : group(its_group) {}
+        void arrived(Worker& worker) noexcept;
+        void lost(Scheduler& scheduler) noexcept;
         TaskGroup& group;
     };
 
     void actor_ended(OutcomeKind kind, Pid pid) noexcept override;
 
     Worker* home_ = nullptr;
+    Duration patience_{};
     CancelScope scope_;  // of the owner's worker
     FailurePost failure_post_;
     SpinLock lock_;  // guards the rest

@@ -49,9 +49,10 @@ private:
             : TimerNode([](TimerNode& node) { static_cast<Node&>(node).timer.fire(); }), timer(its_timer) {}
         MessageTimer& timer;
     };
-    struct CancelPost final : Post {
-        explicit CancelPost(MessageTimer& its_timer) noexcept : Post(deliver_cancel), timer(its_timer) {}
-        static void deliver_cancel(Post& post) noexcept;
+    struct CancelPost final : PostOf<CancelPost> {
+        explicit CancelPost(MessageTimer& its_timer) noexcept : timer(its_timer) {}
+        void arrived(Worker& worker) noexcept;
+        void lost(Scheduler& scheduler) noexcept;
         MessageTimer& timer;
     };
     void fire() noexcept;

@@ -18,8 +18,10 @@ struct IdleActor final : Actor {
     void body() noexcept override {}
 };
 
-struct NumberedPost final : Post {
-    explicit NumberedPost(int its_number) noexcept : Post(nullptr), number(its_number) {}
+struct NumberedPost final : PostOf<NumberedPost> {
+    explicit NumberedPost(int its_number) noexcept : number(its_number) {}
+    void arrived(Worker&) noexcept {}
+    void lost(Scheduler&) noexcept {}
     int number;
 };
 

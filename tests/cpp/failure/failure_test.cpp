@@ -61,9 +61,9 @@ void exchange(Tally& tally) {
     }
     for (const Pid pid : pids) {
         try {
-            if (!send_number(pid, 50)) scheduler().request_exit(pid);
+            if (!send_number(pid, 50)) request_exit(pid);
         } catch (const std::bad_alloc&) {
-            scheduler().request_exit(pid);
+            request_exit(pid);
         }
     }
     int ends[2];

@@ -1,4 +1,5 @@
 #include "smarm/sched/cancel_scope.h"
+#include "smarm/actor/shield.h"
 
 #include <doctest/doctest.h>
 
@@ -16,9 +17,9 @@ TEST_CASE("a deadline ends the park in progress, once") {
     Alone alone;
     alone.run([] {
         CancelScope scope;
-        scope.open(from_now(5ms));
+        scope.open(from_now(5ms), 0s);
         CHECK(park() == Wake::exit_requested);
-        CHECK(this_actor()->scope_unwinds);
+        CHECK(this_actor()->requests.first() == Request::scope);
         CHECK(CancelScope::take_expired(*this_actor()) == scope.id());
         CHECK(sleep_for(1ms) == Wake::timed_out);  // what cleans up can park
         scope.close();
@@ -30,13 +31,13 @@ TEST_CASE("an expiry that nobody took ends with the scope") {
     Alone alone;
     alone.run([] {
         CancelScope scope;
-        scope.open(kNever);
+        scope.open(kNever, 0s);
         scope.expire();
-        CHECK(this_actor()->scope_expired);
+        CHECK(this_actor()->requests.scope_expired());
         scope.close();
-        CHECK_FALSE(this_actor()->scope_expired);
+        CHECK_FALSE(this_actor()->requests.scope_expired());
         CHECK(sleep_for(1ms) == Wake::timed_out);
-        scope.open(from_now(1h));  // it can be used again
+        scope.open(from_now(1h), 0s);  // it can be used again
         CHECK_FALSE(scope.cut_short());
         scope.close();
         CHECK_FALSE(this_actor()->held);
@@ -49,8 +50,8 @@ TEST_CASE("of expired scopes the outermost is taken, and with it those inside") 
         Actor& self = *this_actor();
         CancelScope outer;
         CancelScope inner;
-        outer.open(from_now(5ms));
-        inner.open(from_now(5ms));
+        outer.open(from_now(5ms), 0s);
+        inner.open(from_now(5ms), 0s);
         CHECK(park() == Wake::exit_requested);
         CHECK(CancelScope::take_expired(self) == outer.id());
         CHECK(CancelScope::take_expired(self) == 0);
@@ -66,8 +67,8 @@ TEST_CASE("an inner scope ends alone, an outer one also after the inner was left
         Actor& self = *this_actor();
         CancelScope outer;
         CancelScope inner;
-        outer.open(from_now(10ms));
-        inner.open(from_now(5ms));
+        outer.open(from_now(10ms), 0s);
+        inner.open(from_now(5ms), 0s);
         CHECK(park() == Wake::exit_requested);
         CHECK(CancelScope::take_expired(self) == inner.id());
         inner.close();
@@ -83,16 +84,17 @@ TEST_CASE("an exit request goes before a scope, and a shield holds both back") {
         join(spawn_here([] {
             Actor& self = *this_actor();
             CancelScope scope;
-            scope.open(kNever);
-            ++self.shield_depth;
-            scope.expire();
-            self.worker->request_exit(self);
-            CHECK(sleep_for(1ms) == Wake::timed_out);
-            --self.shield_depth;
+            scope.open(kNever, 0s);
+            {
+                Shield shield(self);
+                scope.expire();
+                self.worker->request_exit(self, nullptr, 0s);
+                CHECK(sleep_for(1ms) == Wake::timed_out);
+            }
+            CHECK(self.requests.first() == Request::exit);
             CHECK(park() == Wake::exit_requested);
-            CHECK_FALSE(self.scope_unwinds);
+            CHECK(self.requests.first() == Request::scope);
             CHECK(park() == Wake::exit_requested);
-            CHECK(self.scope_unwinds);
             CHECK(CancelScope::take_expired(self) == scope.id());
             scope.close();
         }));
@@ -103,7 +105,7 @@ TEST_CASE("the end of its actor closes a scope, armed or not") {
     Alone alone;
     alone.run([] {
         CancelScope scope;
-        join(spawn_here([&] { scope.open(from_now(1h)); }));
+        join(spawn_here([&] { scope.open(from_now(1h), 0s); }));
         CHECK_FALSE(scope.is_open());
         CHECK(this_worker()->timers().size() == 0);
     });

@@ -27,7 +27,7 @@ public:
 Wake safe_point(bool may_preempt = true) {
     auto& rider = static_cast<FlagRider&>(*this_worker()->rider());
     if (!rider.attention.exchange(false, memory_order_relaxed)) return Wake::woken;
-    return this_worker()->at_safe_point(may_preempt);
+    return told(this_worker()->at_safe_point(may_preempt, Deliver::what_is_due));
 }
 
 class Monitored : public TestScheduler<> {
@@ -161,7 +161,7 @@ TEST_CASE("a busy actor that is asked to exit learns it at its next safe point")
             asked = true;
         });
         pass_turn();
-        CHECK(scheduler().request_exit(busy));
+        CHECK(request_exit(busy));
         join(busy);
     });
     CHECK(asked);
@@ -179,13 +179,13 @@ TEST_CASE("an actor that forbids it is not preempted, but still asked to exit") 
             while (looks < 10) {
                 auto& rider = static_cast<FlagRider&>(*this_worker()->rider());
                 if (rider.attention.exchange(false)) {
-                    CHECK(this_worker()->at_safe_point(false) == Wake::woken);
+                    CHECK_FALSE(this_worker()->at_safe_point(false, Deliver::everything));
                     ++looks;
                 }
             }
             other_ran_meanwhile = other_ran;
-            scheduler().request_exit(this_actor()->pid);
-            CHECK(this_worker()->at_safe_point(false) == Wake::exit_requested);
+            request_exit(this_actor()->pid);
+            CHECK(this_worker()->at_safe_point(false, Deliver::everything));
         });
         join(stubborn);
         wait_until([&] { return other_ran; });

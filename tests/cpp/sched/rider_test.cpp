@@ -94,7 +94,7 @@ TEST_CASE("an actor that is asked to exit while it runs is brought to a safe poi
     StrictRider rider;
     alone->ensure_worker(0)->set_rider(&rider);
     alone.run([&] {
-        scheduler().request_exit(this_actor()->pid);
+        request_exit(this_actor()->pid);
         // The request is a post to our own worker, which looks at it between two turns.
         CHECK(pass_turn() == Wake::exit_requested);
     });

@@ -39,7 +39,7 @@ Pid spawn_watched(std::function<void()> body, Instant limit) {
                              [limit](Actor& child) { watch_child(*this_actor(), child, limit); });
 }
 
-bool ask_to_end(Pid pid, ExitKind kind) { return send_exit(this_actor()->pid, pid, reason(kind)); }
+bool ask_to_end(Pid pid, ExitKind kind) { return send_exit(this_actor()->pid, pid, reason(kind), Duration::zero()); }
 
 }  // namespace
 
@@ -84,7 +84,7 @@ TEST_CASE("a link asks the other side to end, or tells it when it traps exits") 
     alone.run([] {
         const Pid first = spawn_here([] {
             park();
-            this_actor()->exit_reason = this_actor()->exit_cause;
+            this_actor()->exit_reason = this_actor()->requests.cause();
         });
         const Pid second = spawn_here([&] {
             link(*this_actor(), first);

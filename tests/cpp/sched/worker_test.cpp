@@ -224,7 +224,7 @@ TEST_CASE("a parked actor that is asked to exit learns it from its park, once") 
             wakes.push_back(sleep_for(1ms));
         });
         pass_turn();
-        CHECK(scheduler().request_exit(pid));
+        CHECK(request_exit(pid));
         join(pid);
     });
     CHECK(wakes == std::vector<Wake>{Wake::exit_requested, Wake::timed_out});
@@ -238,7 +238,7 @@ TEST_CASE("an actor that yields is asked there") {
             while (wake == Wake::woken) wake = pass_turn();
         });
         pass_turn();
-        CHECK(scheduler().request_exit(pid));
+        CHECK(request_exit(pid));
         join(pid);
     });
     CHECK(wake == Wake::exit_requested);
@@ -247,7 +247,7 @@ TEST_CASE("an actor that yields is asked there") {
 TEST_CASE("an actor may ask itself: its next park says so without waiting") {
     Alone alone;
     alone.run([&] {
-        CHECK(scheduler().request_exit(this_actor()->pid));
+        CHECK(request_exit(this_actor()->pid));
         CHECK(park() == Wake::exit_requested);
     });
 }
@@ -257,11 +257,11 @@ TEST_CASE("nobody can be asked to exit by a stale pid") {
     alone.run([&] {
         const Pid pid = spawn_here([] {});
         join(pid);
-        CHECK(!scheduler().request_exit(pid));
-        CHECK(!scheduler().request_exit(Pid{}));
+        CHECK(!request_exit(pid));
+        CHECK(!request_exit(Pid{}));
         const Pid heir = spawn_here([] { CHECK(sleep_for(1ms) == Wake::timed_out); });
         CHECK(heir.index == pid.index);
-        CHECK(!scheduler().request_exit(pid));
+        CHECK(!request_exit(pid));
         join(heir);
     });
 }
@@ -311,7 +311,7 @@ TEST_CASE("an actor that is asked to exit before its first turn never runs") {
     Ending ending;
     alone.run([&] {
         const Pid pid = spawn_watched(ending);
-        CHECK(scheduler().request_exit(pid));
+        CHECK(request_exit(pid));
         join(pid);
     });
     CHECK(ending.bodies == 0);

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "smarm/sched/scheduler.h"
+#include "smarm/sched/signals.h"
 #include "test_driver.h"
 
 namespace smarm::testing {
@@ -31,11 +32,22 @@ inline Pid spawn_on(unsigned worker, std::function<void()> function) {
     return spawn(scheduler(), std::make_unique<NativeActor>(std::move(function)), Scheduler::Place::on_worker, worker);
 }
 
-inline Wake park(Instant deadline = kNever) { return this_worker()->park(WaitReason::sleep, deadline); }
+// How a wait ended for an actor that is told at once what is requested of it. The end of a scope is for the test to take.
+enum class Wake : std::uint8_t { woken, timed_out, exit_requested };
+inline Wake told(bool requested) {
+    if (!requested) return Wake::woken;
+    if (this_actor()->requests.first() != Request::scope) this_worker()->take_request();
+    return Wake::exit_requested;
+}
+inline Wake told(Parked parked) {
+    return parked.timed_out && !parked.requested ? Wake::timed_out : told(parked.requested);
+}
+inline Wake park(Instant deadline = kNever) { return told(this_worker()->park(WaitReason::sleep, deadline)); }
 inline Wake sleep_for(Duration duration) { return park(deadline_after(this_worker()->driver().now(), duration)); }
 // A deadline. For calls that need one.
 inline Instant from_now(Duration duration) { return deadline_after(this_worker()->driver().now(), duration); }
-inline Wake pass_turn() { return this_worker()->yield(); }
+inline Wake pass_turn() { return told(this_worker()->yield()); }
+inline bool request_exit(Pid pid) { return cancel(scheduler(), pid, Duration::zero()); }
 
 // Yields until the condition holds. For what other actors, of this worker or another, are about to do.
 template <class Condition>
@@ -66,7 +78,7 @@ inline bool send_number(Pid pid, std::uint64_t number) {
 inline bool receive_number(std::uint64_t& number) {
     Mailbox& mailbox = this_actor()->mailbox;
     while (mailbox.empty()) {
-        if (this_worker()->park(WaitReason::message) == Wake::exit_requested) return false;
+        if (told(this_worker()->park(WaitReason::message)) == Wake::exit_requested) return false;
     }
     number = number_in(*this_actor()->take_message(0).take_parcel());
     return true;

@@ -26,7 +26,7 @@ TEST_CASE("one that gives up is not counted, and the others go on waiting") {
         const Pid killed = spawn_here([&] { CHECK(barrier.wait_all(kNever, &last) == Status::exit_requested); });
         pass_turn();
         CHECK(barrier.waiting() == 2);
-        scheduler().request_exit(killed);
+        request_exit(killed);
         join(killed);
         CHECK(barrier.waiting() == 1);
         const Pid second = spawn_here(wait);

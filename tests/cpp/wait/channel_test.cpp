@@ -214,13 +214,13 @@ TEST_CASE("an exit request ends a park in send and in receive") {
         Status sending = Status::ok, receiving = Status::ok;
         const Pid receiver = spawn_here([&] { receiving = receive(channel, numbers); });
         pass_turn();
-        scheduler().request_exit(receiver);
+        request_exit(receiver);
         join(receiver);
         CHECK(receiving == Status::exit_requested);
         CHECK(send(channel, 1) == Status::ok);
         const Pid sender = spawn_here([&] { sending = send(channel, 2); });
         pass_turn();
-        scheduler().request_exit(sender);
+        request_exit(sender);
         join(sender);
         CHECK(sending == Status::exit_requested);
         CHECK(receive(channel, numbers) == Status::ok);
@@ -240,7 +240,7 @@ TEST_CASE("a wake-up whose receiver is asked to exit, or times out, goes to the 
         pass_turn();
         send(channel, 5);  // wakes the first, which has not run yet
         SUBCASE("exit") {
-            scheduler().request_exit(one);
+            request_exit(one);
             join(one);
             CHECK(lost == Status::exit_requested);
             join(two);
@@ -268,7 +268,7 @@ TEST_CASE("a wake-up whose sender is asked to exit goes to the next one") {
         const Pid two = spawn_here([&] { CHECK(send(channel, 3) == Status::ok); });
         pass_turn();
         receive(channel, numbers);
-        scheduler().request_exit(one);
+        request_exit(one);
         join(one);
         join(two);
         CHECK(given_up == Status::exit_requested);
@@ -413,7 +413,7 @@ TEST_CASE("timeouts and exits on all sides lose no message and no wake-up") {
                 while (receive(*channel, numbers) == Status::ok) received.fetch_add(1);
             }));
             for (int turn = 0; turn < 10; ++turn) pass_turn();
-            scheduler().request_exit(pids.back());
+            request_exit(pids.back());
         }
         wait_until([&] { return received.load() == kMessages; });
         channel->close();

@@ -40,8 +40,26 @@ TEST_CASE("a notification wakes the oldest waiter, and each holds the mutex agai
     });
 }
 
-TEST_CASE(
-    "a notified actor that is asked to exit passes the notification on, and holds the mutex while it is unwound") {
+TEST_CASE("a notified actor that is asked to exit has the notification and the mutex; the exit waits") {
+    TestScheduler<VirtualDriver> alone;
+    alone.run([] {
+        auto mutex = make_shared_ref<Mutex>();
+        Condition condition(mutex);
+        const Pid first = spawn_here([&] {
+            REQUIRE(mutex->acquire(kNever) == Status::ok);
+            CHECK(condition.wait_notified(kNever) == Status::ok);
+            CHECK(mutex->release());
+            CHECK(park() == Wake::exit_requested);
+        });
+        pass_turn();
+        condition.notify(1);
+        request_exit(first);
+        join(first);
+        CHECK_FALSE(mutex->sealed_by());
+    });
+}
+
+TEST_CASE("a waiter that is asked to exit holds the mutex while it is unwound, and takes no notification") {
     TestScheduler<VirtualDriver> alone;
     alone.run([] {
         auto mutex = make_shared_ref<Mutex>();
@@ -58,9 +76,9 @@ TEST_CASE(
             mutex->release();
         });
         pass_turn();
-        condition.notify(1);
-        scheduler().request_exit(first);
+        request_exit(first);
         join(first);
+        condition.notify(1);
         join(second);
         CHECK(notified == 1);
         CHECK_FALSE(mutex->sealed_by());

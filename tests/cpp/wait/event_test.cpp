@@ -21,7 +21,7 @@ TEST_CASE("set wakes everybody who waits and lets everybody pass until it is cle
         const Pid killed = spawn_here([&] { CHECK(event.wait_set(kNever) == Status::exit_requested); });
         pass_turn();
         CHECK(woken == 0);
-        scheduler().request_exit(killed);
+        request_exit(killed);
         join(killed);
         event.set();
         event.clear();  // those who waited were woken all the same

@@ -108,7 +108,7 @@ TEST_CASE("an actor that is asked to exit leaves its wait") {
         FdStatus status = FdStatus::ready;
         const Pid reader = spawn_here([&] { status = wait_fd(pair.mine(), Interest::read, kNever).status; });
         wait_until([&] { return waits(reader); });
-        scheduler().request_exit(reader);
+        request_exit(reader);
         join(reader);
         CHECK(status == FdStatus::exit_requested);
     });

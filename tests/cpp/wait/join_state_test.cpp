@@ -61,10 +61,10 @@ TEST_CASE("an exit request ends a join, even when the awaited actor ends at the 
         Status status = Status::ok;
         const Pid pid = spawn_here([&] { status = state.join(kNever); });
         pass_turn();
-        SUBCASE("alone") { scheduler().request_exit(pid); }
+        SUBCASE("alone") { request_exit(pid); }
         SUBCASE("with the end") {
             state.finish(OutcomeKind::killed, Message());
-            scheduler().request_exit(pid);
+            request_exit(pid);
         }
         join(pid);
         CHECK(status == Status::exit_requested);

@@ -85,12 +85,16 @@ TEST_CASE("a timeout leaves the queue, and the others keep their turns") {
     });
 }
 
-TEST_CASE("an actor that is asked to exit as it gets the mutex hands it on") {
+TEST_CASE("an actor that is asked to exit as it gets the mutex has it; the exit waits") {
     Alone alone;
     alone.run([] {
         auto mutex = make_shared_ref<Mutex>();
         REQUIRE(mutex->acquire(kNever) == Status::ok);
-        const Pid first = spawn_here([&] { CHECK(mutex->acquire(kNever) == Status::exit_requested); });
+        const Pid first = spawn_here([&] {
+            CHECK(mutex->acquire(kNever) == Status::ok);
+            CHECK(park() == Wake::exit_requested);
+            CHECK(mutex->release());
+        });
         int got = 0;
         const Pid second = spawn_here([&] {
             got += mutex->acquire(kNever) == Status::ok;
@@ -99,7 +103,7 @@ TEST_CASE("an actor that is asked to exit as it gets the mutex hands it on") {
         wait_for_waiters(2);
         mutex->release();  // the first has it, and has not run yet
         CHECK(mutex->holder() == first);
-        scheduler().request_exit(first);
+        request_exit(first);
         join(second);
         CHECK(got == 1);
         CHECK_FALSE(mutex->sealed_by());
@@ -213,7 +217,7 @@ TEST_CASE("timeouts, exits and deaths of holders on several workers lose no wake
         }
         for (unsigned i = 3; i < kActors; i += 7) {
             pass_turn();
-            scheduler().request_exit(pids[i]);
+            request_exit(pids[i]);
         }
         for (Pid pid : pids) join(pid);
         CHECK(mutex->acquire(kNever, true) == Status::ok);  // free at last

@@ -70,7 +70,7 @@ TEST_CASE("a sender and a receiver that give up leave nothing behind") {
         Status sending = Status::ok;
         const Pid sender = spawn_here([&] { sending = send(channel, 2); });
         pass_turn();
-        scheduler().request_exit(sender);
+        request_exit(sender);
         join(sender);
         CHECK(sending == Status::exit_requested);
         const Pid late = spawn_here([&] { CHECK(send(channel, 3) == Status::ok); });
@@ -90,7 +90,7 @@ TEST_CASE("an offer whose receiver is asked to exit goes to the next one") {
         pass_turn();
         const Pid sender = spawn_here([&] {
             const Pid victim = one;
-            scheduler().request_exit(victim);
+            request_exit(victim);
             CHECK(send(channel, 5) == Status::ok);
         });
         join(sender);

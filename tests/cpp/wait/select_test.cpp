@@ -155,10 +155,10 @@ TEST_CASE("a select that is asked to exit, or times out, passes its wake-up on a
         pass_turn();
         SUBCASE("woken, then asked") {
             send(two, 5);
-            scheduler().request_exit(selecting);
+            request_exit(selecting);
         }
         SUBCASE("asked") {
-            scheduler().request_exit(selecting);
+            request_exit(selecting);
             join(selecting);
             send(two, 5);
         }
@@ -326,7 +326,7 @@ TEST_CASE("selects on all workers, with exits and timeouts, lose no message and 
                 while (take(kNever) == Status::ok) {}
             }));
             for (int turn = 0; turn < 10; ++turn) pass_turn();
-            scheduler().request_exit(pids.back());
+            request_exit(pids.back());
         }
         wait_until([&] { return producing.load() == 0 && received.load() == kMessages; });
         for (Channel* channel : all) channel->close();

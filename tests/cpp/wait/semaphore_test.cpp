@@ -63,11 +63,14 @@ TEST_CASE("the end of an actor gives back all that it had, also when it is ended
         }));
         CHECK(semaphore->available() == 3);
         for (int i = 0; i < 3; ++i) REQUIRE(semaphore->acquire(kNever) == Status::ok);
-        const Pid first = spawn_here([&] { CHECK(semaphore->acquire(kNever) == Status::exit_requested); });
+        const Pid first = spawn_here([&] {
+            CHECK(semaphore->acquire(kNever) == Status::ok);
+            CHECK(park() == Wake::exit_requested);
+        });
         const Pid second = spawn_here([&] { CHECK(semaphore->acquire(kNever) == Status::ok); });
         pass_turn();
-        semaphore->release();  // the first's, which cannot use it
-        scheduler().request_exit(first);
+        semaphore->release();  // the first has it, whatever is asked of it then
+        request_exit(first);
         join(second);
         CHECK(semaphore->available() == 1);
         semaphore->release();

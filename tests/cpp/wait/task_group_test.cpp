@@ -23,7 +23,7 @@ TEST_CASE("a group counts its children until the last has ended") {
     TestScheduler<VirtualDriver> alone;
     alone.run([] {
         auto group = make_shared_ref<TaskGroup>();
-        group->open();
+        group->open(Duration::zero());
         auto first = child_of(*group, 1);
         auto second = child_of(*group, 2);
         CHECK(group->running() == 2);
@@ -31,7 +31,7 @@ TEST_CASE("a group counts its children until the last has ended") {
         const Pid last = spawn_here([&] { second->finish(OutcomeKind::returned, Message()); });
         while (group->running()) group->wait_for_change();
         CHECK_FALSE(group->first_failure());
-        CHECK_FALSE(this_actor()->scope_expired);
+        CHECK_FALSE(this_actor()->requests.scope_expired());
         join(last);
         group->close_scope();
     });
@@ -41,7 +41,7 @@ TEST_CASE("the first failure cuts the owner's block short; ends after a cancel a
     TestScheduler<VirtualDriver> alone;
     alone.run([] {
         auto group = make_shared_ref<TaskGroup>();
-        group->open();
+        group->open(Duration::zero());
         auto first = child_of(*group, 1);
         auto second = child_of(*group, 2);
         spawn_here([&] { second->finish(OutcomeKind::killed, Message()); });
@@ -61,15 +61,15 @@ TEST_CASE("a child that has ended before it is added is not missed") {
     TestScheduler<VirtualDriver> alone;
     alone.run([] {
         auto group = make_shared_ref<TaskGroup>();
-        group->open();
+        group->open(Duration::zero());
         auto state = make_shared_ref<JoinState>(false);
         state->finish(OutcomeKind::failed, Message());
         group->add(Pid{5, 1}, *state);
         CHECK(group->running() == 0);
         CHECK(group->first_failure() == Pid{5, 1});
-        CHECK(this_actor()->scope_expired);
+        CHECK(this_actor()->requests.scope_expired());
         group->close_scope();
-        CHECK_FALSE(this_actor()->scope_expired);
+        CHECK_FALSE(this_actor()->requests.scope_expired());
     });
 }
 
@@ -78,14 +78,14 @@ TEST_CASE("failures on other workers reach the owner, also one that is not looki
     workers.run([] {
         for (int round = 0; round < 50; ++round) {
             auto group = make_shared_ref<TaskGroup>();
-            group->open();
+            group->open(Duration::zero());
             std::vector<Pid> pids;
             for (std::uint32_t i = 1; i <= 6; ++i) {
                 pids.push_back(spawn_on(i % 3, [state = child_of(*group, i), fails = i % 2 == 0] {
                     state->finish(fails ? OutcomeKind::failed : OutcomeKind::returned, Message());
                 }));
             }
-            wait_until([&] { return this_actor()->scope_expired || group->running() == 0; });
+            wait_until([&] { return this_actor()->requests.scope_expired() || group->running() == 0; });
             while (group->running()) {
                 if (group->first_failure()) group->mark_cancelled();
                 group->wait_for_change();
