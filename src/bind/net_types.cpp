@@ -380,14 +380,14 @@ PyMethodDef connection_methods[] = {
     {"recv_into", SMARM_FAST_METHOD(connection_recv_into),
      "recv_into($self, buffer, timeout=None)\n--\n\nAs recv, into a writable buffer; return the number of bytes, 0 at "
      "the end."},
-    {"readline", as_c_function(connection_readline), METH_VARARGS | METH_KEYWORDS,
+    {"readline", SMARM_KEYWORD_METHOD(connection_readline),
      "readline($self, /, limit=65536, timeout=None)\n--\n\nReturn the next line, its b\"\\n\" included; without one "
      "when the stream ends in it, b\"\" at the end.\n\nRaises TooLong when it has more than limit bytes, Timeout, "
      "Closed, OSError: what came of it is read again."},
-    {"lines", as_c_function(connection_lines), METH_VARARGS | METH_KEYWORDS,
+    {"lines", SMARM_KEYWORD_METHOD(connection_lines),
      "lines($self, /, limit=65536, timeout=None)\n--\n\nIterate over the lines, as readline gives them, until the "
      "stream ends.  The timeout is for each line."},
-    {"read_exactly", as_c_function(connection_read_exactly), METH_VARARGS | METH_KEYWORDS,
+    {"read_exactly", SMARM_KEYWORD_METHOD(connection_read_exactly),
      "read_exactly($self, size, /, timeout=None)\n--\n\nReturn that many bytes.\n\nRaises EndOfStream when the "
      "stream ends before (partial has what came), Timeout, Closed, OSError."},
     {"_unread", connection_unread, METH_O, nullptr},
