@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import signal
 
-import re
 import pytest
 
 PARKED = """
