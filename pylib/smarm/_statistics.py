@@ -8,6 +8,12 @@ from dataclasses import dataclass
 from smarm import _core
 from smarm._core import Pid
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from smarm._core import _HasPid
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BlockingStatistics:
@@ -93,6 +99,12 @@ class Statistics:
     """Living actors, now."""
     dead_letters: int
     """Messages that reached nobody: sent to an ended actor, left in the mailbox of one, or dropped by a full mailbox."""
+    undecoded: int
+    """Messages that were lost because their receiver could not decode them: it got DecodeError."""
+    resident_bytes: int
+    """Memory of the process, now, as the kernel counts it; 0: unknown."""
+    page_table_bytes: int
+    """What the kernel needs besides to map it, now: 4 KiB for each actor with a stack of 2 MiB or more; 0: unknown."""
     buffers: BufferStatistics
 
 
@@ -139,7 +151,15 @@ def statistics() -> Statistics:
     return Statistics(workers=workers, buffers=BufferStatistics(**values.pop("buffers")), **values)
 
 
-def process_info(pid: Pid, /) -> ProcessInfo | None:
-    """Return what is known of a living actor, None when it has ended.  Raises NoRuntime, TypeError."""
-    values = _core._process_info(pid)
+def process_info(pid: Pid | str | _HasPid, /) -> ProcessInfo | None:
+    """Return what is known of a living actor, by its Pid, its name or what has its ``pid``; None when it has ended.
+
+    Raises NoRuntime, TypeError.
+    """
+    actor: Any = pid
+    if not isinstance(pid, Pid):
+        actor = _core.whereis(pid) if isinstance(pid, str) else getattr(pid, "pid", pid)
+    if actor is None:
+        return None
+    values = _core._process_info(actor)
     return None if values is None else ProcessInfo(**values)

@@ -1,7 +1,9 @@
 #include "bind/join_handle.h"
 
 #include "bind/arguments.h"
+#include "bind/raising.h"
 #include "bind/signal_functions.h"
+#include "interp/method_table.h"
 #include "smarm/interp/errors.h"
 #include "smarm/interp/failure_report.h"
 #include "smarm/interp/imports.h"
@@ -35,10 +37,11 @@ PyObject* handle_repr(PyObject* self) {
 }
 
 // Raises what smarm._failure makes of the reason: ActorFailed or ActorKilled. Returns nullptr.
-PyObject* raise_outcome(const ExitReason* reason, Pid pid) {
+PyObject* raise_outcome(const ExitReason* reason, Pid pid, bool reported) {
     PyObject* value = reason ? reason_to_python(*reason) : PyUnicode_FromString("killed");
     if (value)
-        Py_XDECREF(call_imported("smarm._failure", "raise_outcome", Py_BuildValue("(NO)", make_pid(pid), value)));
+        Py_XDECREF(call_imported("smarm._failure", "raise_outcome",
+                                 Py_BuildValue("(NOO)", make_pid(pid), value, reported ? Py_True : Py_False)));
     Py_XDECREF(value);
     return nullptr;
 }
@@ -61,7 +64,10 @@ PyObject* handle_join(PyObject* self, PyObject* const* arguments, Py_ssize_t cou
     const Pid pid = handle.pid;
     const Status status = [&] {
         Awaits awaits(*worker->current(), pid);
-        return join->join(deadline);
+        join->expect();
+        const Status ended = join->join(deadline);
+        join->expect_no_more();
+        return ended;
     }();
     if (status != Status::ok) return raise_status(status, "the actor did not end before the timeout", "");
     return outcome_to_python(*join, pid);
@@ -84,7 +90,7 @@ PyObject* handle_reduce(PyObject*, PyObject*) {
 }
 
 PyMethodDef handle_methods[] = {
-    {"join", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(handle_join)), METH_FASTCALL | METH_KEYWORDS,
+    {"join", SMARM_FAST_METHOD(handle_join),
      "join($self, /, timeout=None)\n--\n\nWait until the actor has ended and return its value; again and again the "
      "same.\n\nRaises "
      "ActorFailed with the actor's exception as cause, ActorKilled when it was stopped, Timeout after timeout "
@@ -119,13 +125,13 @@ PyType_Spec handle_spec = {"smarm.JoinHandle", sizeof(JoinHandleObject), 0,
 }  // namespace
 
 PyObject* outcome_to_python(JoinState& join, Pid pid) {
-    join.mark_observed();
+    const bool reported = join.mark_observed();
     const Message& value = join.value();
     switch (join.kind()) {
         case OutcomeKind::returned:
             if (value.is_parcel()) return interpreter_state()->codec->decode(value.parcel());
             return Py_NewRef(static_cast<PyObject*>(value.local_object()));
-        default: return raise_outcome(join.reason().get(), pid);
+        default: return raise_outcome(join.reason().get(), pid, reported);
     }
 }
 

@@ -1,9 +1,13 @@
 #include "bind/receive.h"
 
+#include <cstring>
 #include <new>
 
 #include "bind/arguments.h"
+#include "bind/message_values.h"
+#include "bind/raising.h"
 #include "bind/signal_functions.h"
+#include "interp/method_table.h"
 #include "smarm/interp/errors.h"
 #include "smarm/interp/imports.h"
 #include "smarm/interp/pid_type.h"
@@ -49,7 +53,17 @@ int matches(PyObject* object, PyObject* match) {
 
 bool is_ref(PyObject* object) {
     // smarm.Ref is the only subclass of int that is looked for; the name is enough to tell it from a predicate or type.
-    return PyLong_Check(object) && !PyBool_Check(object);
+    return PyLong_Check(object) && std::strcmp(Py_TYPE(object)->tp_name, "Ref") == 0;
+}
+
+// As isinstance takes it: types, and tuples of such.
+bool is_tuple_of_types(PyObject* match) {
+    if (!PyTuple_CheckExact(match) || PyTuple_GET_SIZE(match) == 0) return false;
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(match); ++i) {
+        PyObject* item = PyTuple_GET_ITEM(match, i);
+        if (!PyType_Check(item) && !is_tuple_of_types(item)) return false;
+    }
+    return true;
 }
 
 // Searches from *position on, leaving it where the search ended. 1: found at *position, 0: not (yet), -1: exception.
@@ -230,10 +244,22 @@ PyObject* reply(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
 }  // namespace
 
 bool check_match(PyObject* match) {
-    if (match == Py_None || PyCallable_Check(match) || PyTuple_CheckExact(match)) return true;
     if (is_ref(match)) return PyLong_AsUnsignedLongLong(match) != static_cast<MonitorRef>(-1) || !PyErr_Occurred();
-    PyErr_Format(PyExc_TypeError, "receive() matches by a type, a predicate or a Ref, not by %.100s",
-                 Py_TYPE(match)->tp_name);
+    if (match == Py_None || is_tuple_of_types(match)) return true;
+    const bool is_alias = Py_IS_TYPE(match, &Py_GenericAliasType);  // list[int]: calling it makes a list
+    if (PyCallable_Check(match) && !is_alias) return true;
+    if (PyNumber_Check(match) && !PyTuple_Check(match))
+        PyErr_Format(
+            PyExc_TypeError,
+            "receive() matches by a type, a tuple of types, a predicate or a Ref, not by %R: a timeout is given "
+            "as timeout=%R",
+            match, match);
+    else
+        PyErr_Format(PyExc_TypeError,
+                     "receive() matches by a type, a tuple of types, a predicate or a Ref, not by %R%s", match,
+                     PyTuple_Check(match) ? ", which has something else in it or nothing: look at messages with a "
+                                            "predicate, or with `match smarm.receive():`"
+                                          : "");
     return false;
 }
 
@@ -256,19 +282,19 @@ int find_message(Actor& self, PyObject* match, std::size_t& position) {
 }
 
 PyMethodDef receive_functions[] = {
-    {"receive", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(receive)), METH_FASTCALL | METH_KEYWORDS,
+    {"receive", SMARM_FAST_METHOD(receive),
      "receive(match=None, /, timeout=None)\n--\n\nTake a message out of the running actor's mailbox; park until there "
      "is one.\n\nThe oldest "
      "message that matches: an instance of a type (or of one of a tuple of types), one for which a predicate is true, "
      "the\nDown of a "
      "Ref; None matches any.  The others stay, in order.  Raises Timeout after timeout seconds."},
-    {"call", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(call)), METH_FASTCALL | METH_KEYWORDS,
+    {"call", SMARM_FAST_METHOD(call),
      "call(pid, request, /, timeout=5.0)\n--\n\nSend a Call to an actor (by Pid or name) and return its "
      "answer.\n\nRaises ProcessDown at once "
      "when the actor has ended or ends before it answers, Timeout after timeout seconds\n(a later answer is dropped), "
      "NotRegistered, MailboxFull, "
      "NotSendable."},
-    {"reply", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(reply)), METH_FASTCALL,
+    {"reply", SMARM_POSITIONAL_METHOD(reply),
      "reply(call, value, /)\n--\n\nAnswer a Call, from any actor.  False: the caller has ended."},
     {nullptr, nullptr, 0, nullptr},
 };

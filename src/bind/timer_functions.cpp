@@ -3,8 +3,10 @@
 #include <algorithm>
 
 #include "bind/arguments.h"
+#include "bind/message_values.h"
 #include "bind/native_object.h"
 #include "bind/signal_functions.h"
+#include "smarm/interp/pid_type.h"
 #include "smarm/sched/scheduler.h"
 #include "smarm/wait/timer.h"
 
@@ -13,7 +15,7 @@ namespace smarm::bind {
 template <>
 struct TypeOf<MessageTimer> {
     static constexpr auto index = NativeTypeIndex::timer;
-    static constexpr std::uint8_t codec_id = 16;
+    static constexpr NativeId codec_id = NativeId::timer;
 };
 
 namespace {
@@ -70,12 +72,17 @@ struct Request {
 bool read_request(const char* function, PyObject* const* arguments, Py_ssize_t count, Request& request) {
     if (!(request.worker = require_actor(function))) return false;
     if (count != 3) {
-        PyErr_Format(PyExc_TypeError, "%s() takes seconds, a pid and a message, %zd arguments were given", function,
-                     count);
+        PyErr_Format(PyExc_TypeError, "%s() takes seconds, a pid and a message, %zd argument%s given", function, count,
+                     count == 1 ? " was" : "s were");
         return false;
     }
     if (arguments[0] == Py_None) {
         PyErr_Format(PyExc_TypeError, "%s() takes a number of seconds, not None", function);
+        return false;
+    }
+    if (is_pid(*interpreter_state(), arguments[0]) || PyUnicode_Check(arguments[0])) {
+        PyErr_Format(PyExc_TypeError, "%s(seconds, pid, message) takes the seconds first, not %R", function,
+                     arguments[0]);
         return false;
     }
     return read_seconds(arguments[0], request.delay) &&
@@ -125,13 +132,13 @@ PyObject* start_interval(PyObject*, PyObject* const* arguments, Py_ssize_t count
 }
 
 PyMethodDef timer_functions[] = {
-    {"send_after", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(send_after)), METH_FASTCALL,
+    {"send_after", SMARM_POSITIONAL_METHOD(send_after),
      "send_after(seconds, pid, message, /)\n--\n\nSend the message when that time has passed, and return the Timer at "
      "once.\n\nThe message is taken "
      "as it is now.  Like send, but later: to an actor that has ended by then it is a dead letter.  The\ntimer goes on "
      "when the caller ends.  Raises "
      "ValueError for a negative number or NaN, TypeError, NotSendable, NotRegistered."},
-    {"interval", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(start_interval)), METH_FASTCALL,
+    {"interval", SMARM_POSITIONAL_METHOD(start_interval),
      "interval(seconds, pid, message, /)\n--\n\nSend the message every that many seconds until cancelled or its target "
      "has ended; return the "
      "Timer.\n\nThe n-th is due n * seconds from now: lateness does not add up.  Several that became late together are "

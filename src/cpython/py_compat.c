@@ -15,8 +15,8 @@
 #include "internal/pycore_interpframe.h"
 #endif
 
-#if PY_VERSION_HEX < 0x030d0000
-#error "smarm needs CPython 3.13 or newer"
+#if PY_VERSION_HEX < 0x030d0000 || PY_VERSION_HEX >= 0x03100000
+#error "smarm knows the private fields of CPython 3.13 to 3.15: see docs/explanation/behind-public-interfaces.md"
 #endif
 
 #if PY_VERSION_HEX >= 0x030e0000
@@ -39,14 +39,16 @@ const char* smarm_refuse_python(void) {
 }
 
 void smarm_limit_recursion(PyThreadState* state, void* low, size_t bytes) {
+    /* Where the stack is large enough for native code, some is left for what the deepest Python function calls. */
+    const size_t native_reserve = bytes > 4 * 1024 * 1024 ? 1024 * 1024 : 0;
 #if PY_VERSION_HEX >= 0x030e0000
     /* Refused only below 48 KiB, which no slot of ours has. */
-    if (PyUnstable_ThreadState_SetStackProtection(state, low, bytes) != 0)
+    if (PyUnstable_ThreadState_SetStackProtection(state, (char*)low + native_reserve, bytes - native_reserve) != 0)
         Py_FatalError("smarm: an actor's stack is too small");
 #else
     const size_t bytes_per_count = 1792;
     const size_t reserve = 20 * 1024; /* for what runs below the last counted call: signal frames, error handling */
-    size_t counts = (bytes - reserve) / bytes_per_count;
+    size_t counts = (bytes - native_reserve - reserve) / bytes_per_count;
     if (counts > Py_C_RECURSION_LIMIT) counts = Py_C_RECURSION_LIMIT;
     state->c_recursion_remaining = (int)counts;
     (void)low;
@@ -177,17 +179,11 @@ int smarm_test_pending_calls(void) {
 }
 
 int smarm_visit_thread_states(PyInterpreterState* interpreter, int (*visit)(PyThreadState*, void*), void* argument) {
-    PyMutex* all = &_PyRuntime.interpreters.mutex;
-    uint8_t unlocked = _Py_UNLOCKED;
     int answer = 0;
-    /* PyMutex_Lock would give the GIL up to wait and could have the lock while it waits for the GIL, whose holder may wait for this
-     * lock without giving it up (HEAD_LOCK, in PyThreadState_New). It is held for short. */
-    while (!_Py_atomic_compare_exchange_uint8(&all->_bits, &unlocked, _Py_LOCKED)) {
-        unlocked = _Py_UNLOCKED;
-        sched_yield();
-    }
-    for (PyThreadState* state = interpreter->threads.head; state && answer == 0; state = state->next) answer = visit(state, argument);
-    PyMutex_Unlock(all);
+    lock_interpreters(1);
+    for (PyThreadState* state = interpreter->threads.head; state && answer == 0; state = state->next)
+        answer = visit(state, argument);
+    unlock_interpreters();
     return answer;
 }
 
@@ -232,13 +228,5 @@ int smarm_needs_datetime_preload(void) {
     return 1;
 #else
     return 0;
-#endif
-}
-
-size_t smarm_default_stack_bytes(void) {
-#if PY_VERSION_HEX >= 0x030e0000
-    return 256 * 1024; /* limits are addresses: all of the stack is usable */
-#else
-    return 1024 * 1024; /* limits are counts of the worst case, and the parser's 4000 levels take up to 900 KiB */
 #endif
 }

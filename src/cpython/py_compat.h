@@ -91,9 +91,6 @@ void smarm_forget_interpreter(PyInterpreterState* interpreter);
 /* Whether worker interpreters need the main interpreter to import _datetime first (gh-136421: 3.13). */
 int smarm_needs_datetime_preload(void);
 
-/* The size of an actor's stack slot that suits this version's recursion limits, in bytes. */
-size_t smarm_default_stack_bytes(void);
-
 #ifdef __cplusplus
 }
 #endif

@@ -10,6 +10,7 @@
 #include "smarm/interp/imports.h"
 #include "smarm/interp/interpreter_state.h"
 #include "smarm/interp/pid_type.h"
+#include "smarm/interp/unjoined_failures.h"
 
 namespace smarm {
 namespace {
@@ -64,10 +65,10 @@ void PyActor::detach() noexcept {
 PyObject* PyActor::call() {
     ValueCodec& codec = *interpreter_state()->codec;
     if (OwnedParcel parcel = std::move(start_.encoded_callable)) {
-        if (!(start_.callable = codec.decode(*parcel))) return nullptr;
+        if (!(start_.callable = codec.decode_function(*parcel))) return nullptr;
     }
     if (OwnedParcel parcel = std::move(start_.encoded_arguments)) {
-        if (!(start_.arguments = codec.decode(*parcel))) return nullptr;
+        if (!(start_.arguments = codec.decode_arguments(*parcel))) return nullptr;
     }
     if (!adopt_hooks_of_threads(*interpreter_state())) return nullptr;
     return PyObject_CallObject(start_.callable, start_.arguments);
@@ -127,6 +128,7 @@ void PyActor::finish_with_error() {
     Ref<JoinState> join = join_;
     finish(OutcomeKind::failed, Message());
     if (join->mark_failed()) report_failure(*join->reason());
+    else if (!join->settled()) note_unjoined_failure(join);
 }
 
 // The actor was unwound by ActorExit, with the reason that it carries. Steals `exit`.

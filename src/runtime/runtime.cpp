@@ -16,15 +16,19 @@
 #include "smarm/interp/forked_child.h"
 #include "smarm/interp/imports.h"
 #include "smarm/interp/interpreter_state.h"
+#include "smarm/interp/native_threads.h"
+#include "smarm/interp/own_code.h"
 #include "smarm/interp/py_actor.h"
 #include "smarm/interp/py_rider.h"
 #include "smarm/interp/spawn_site.h"
+#include "smarm/interp/unjoined_failures.h"
 #include "smarm/msg/buffer_memory.h"
 #include "smarm/runtime/dump.h"
 #include "smarm/runtime/overflow.h"
 #include "smarm/runtime/portal.h"
 #include "smarm/runtime/signals.h"
 #include "smarm/sched/simulation.h"
+#include "smarm/stdlib/extension_modules.h"
 #include "smarm/stdlib/fork.h"
 #include "smarm/stdlib/frames.h"
 #include "smarm/stdlib/locks.h"
@@ -51,8 +55,7 @@ std::unique_ptr<Driver> make_reactor() {
 void simulate(Simulation& simulation, SchedulerOptions& options) {
     options.workers = 1;
     options.spin_limit = Duration::zero();
-    options.monitor = {
-        .time_slice = Duration::zero(), .stall_threshold = Duration::zero(), .on_stall = {}, .on_deadlock = {}};
+    options.monitor = {.enabled = false, .time_slice = {}, .stall_threshold = {}, .on_stall = {}, .on_deadlock = {}};
     options.simulation = &simulation;
     options.make_driver = [&simulation]() -> std::unique_ptr<Driver> {
         auto reactor = std::make_unique<SimulatedReactor>(simulation);
@@ -175,6 +178,7 @@ PyObject* Runtime::run(const RuntimeConfig& config, PyObject* main, PyObject* ar
     } catch (const std::bad_alloc&) {  // before any actor ran
         PyErr_NoMemory();
     }
+    limit_native_threads(false);
     running.store(nullptr, memory_order_release);
     // What was given up still has a stack and refers to its worker: left behind on purpose.
     if (runtime->scheduler_ && (runtime->scheduler_->stuck() || runtime->scheduler_->abandoned())) {
@@ -189,9 +193,9 @@ PyObject* Runtime::run(const RuntimeConfig& config, PyObject* main, PyObject* ar
 bool Runtime::left_behind() noexcept { return gave_up.load(memory_order_relaxed); }
 
 bool Runtime::prepare() {
-    if (config_.stack_bytes == 0) config_.stack_bytes = smarm_default_stack_bytes();
+    remember_own_code();
     configure_codec();
-    set_buffer_pool_limit(config_.buffer_pool_bytes);
+    set_buffer_pool_limit(config_.buffer_pool);
     set_buffer_limit(config_.max_buffer_bytes ? config_.max_buffer_bytes : SIZE_MAX);
     forget_pool_of_parent();
     Message::set_local_release([](void* object) { Py_DECREF(static_cast<PyObject*>(object)); });
@@ -200,7 +204,7 @@ bool Runtime::prepare() {
     install_data_stack_hook();
     install_allocation_hook();
     if (!install_stdlib_locks() || !install_stdlib_sleep() || !install_stdlib_sockets() || !install_stdlib_threads() ||
-        !install_stdlib_fork() || !install_stdlib_frames())
+        !install_stdlib_fork() || !install_stdlib_import() || !install_stdlib_frames())
         return false;
     if (config_.simulation && !install_stdlib_simulation()) return false;
     PyObject* failures = import_module("smarm._failure");  // before no file can be opened any more
@@ -208,19 +212,20 @@ bool Runtime::prepare() {
     if (!failures) return false;
     SchedulerOptions options;
     options.workers = config_.workers;
-    options.stacks.stack_bytes = config_.stack_bytes;
+    options.stacks.stack_bytes = config_.stack_size;
     options.stacks.warm_stacks = config_.warm_stacks;
     options.limits = {config_.max_actors, config_.max_stack_bytes ? config_.max_stack_bytes : SIZE_MAX,
-                      config_.stack_bytes};
+                      config_.stack_size};
     options.stop_timeout = config_.shutdown_timeout;
     options.spin_limit = config_.spin;
-    options.monitor = {config_.time_slice, config_.stall_threshold, report_stall, on_deadlock};
+    options.monitor = {true, config_.time_slice, config_.stall_threshold, report_stall, on_deadlock};
     options.dead_letter_reports = config_.report_dead_letters;
     options.report_dead_letters = report_dead_letters;
     options.make_driver = make_reactor;
     options.enter_worker = [this](Worker& worker) { enter_worker(worker); };
     if (config_.simulation) simulate(*config_.simulation, options);
     scheduler_ = std::make_unique<Scheduler>(std::move(options));
+    limit_native_threads(config_.workers > 1);
     reporter_ = std::make_unique<Reporter>(*scheduler_);
     end_watch_ = std::make_unique<EndWatch>(*scheduler_, config_.shutdown_timeout);
     if (scheduler_->ensure_worker(0)) return true;
@@ -233,8 +238,9 @@ void Runtime::configure_codec() {
     Codec& codec = codec_of(*interpreter_state());
     codec.set_main_by_value(config_.main_by_value);
     codec.set_limits({.depth = config_.message_depth,
-                      .bytes = config_.message_bytes,
+                      .bytes = config_.message_size,
                       .objects = config_.pickle ? Objects::any : Objects::data});
+    codec.set_trusted_modules(config_.trusted_modules);
 }
 
 bool Runtime::ready_for_workers() {
@@ -255,6 +261,7 @@ bool Runtime::ready_for_workers() {
 bool Runtime::reconfigure(unsigned workers, Duration shutdown_timeout, Duration spin) {
     if (!scheduler_->reconfigure(workers, shutdown_timeout, spin)) return false;
     config_.workers = workers;
+    limit_native_threads(workers > 1);
     config_.shutdown_timeout = shutdown_timeout;
     end_watch_->set_timeout(shutdown_timeout);
     config_.spin = spin;
@@ -272,9 +279,9 @@ PyObject* Runtime::run_main(PyObject* main, PyObject* arguments) {
 
     auto name = std::make_unique<std::string>("main");
     std::unique_ptr<MailboxLimit> mailbox_limit;
-    if (config_.mailbox_limit || config_.mailbox_bytes)
+    if (config_.mailbox_limit || config_.mailbox_byte_limit)
         mailbox_limit =
-            std::make_unique<MailboxLimit>(config_.mailbox_limit, config_.mailbox_bytes, OnMailboxFull::error);
+            std::make_unique<MailboxLimit>(config_.mailbox_limit, config_.mailbox_byte_limit, OnMailboxFull::error);
     auto join = make_shared_ref<JoinState>(false);
     auto actor =
         std::make_unique<PyActor>(PyActor::Start{Py_NewRef(main), Py_NewRef(arguments), nullptr, nullptr}, join);
@@ -282,7 +289,7 @@ PyObject* Runtime::run_main(PyObject* main, PyObject* arguments) {
     PyObject*& exception = main_exception_;
     main_actor.make_main(stop_running, &exception, [] { Runtime::current()->end_watch().told(); });
     main_actor.name = std::move(name);
-    main_actor.stack_bytes = static_cast<std::uint32_t>(config_.main_stack_bytes);
+    main_actor.stack_bytes = static_cast<std::uint32_t>(config_.main_stack_size);
     main_actor.keeps_thread_ident = true;
     main_actor.mailbox_limit = std::move(mailbox_limit);
     std::unique_ptr<Actor> base = std::move(actor);
@@ -301,6 +308,7 @@ PyObject* Runtime::run_main(PyObject* main, PyObject* arguments) {
         AlternateStack alternate;
         scheduler_->run_main();
     }
+    report_unjoined_failures(true);
     Py_BEGIN_ALLOW_THREADS  // a visitor may need the GIL to leave
     close_to_visitors();
     Py_END_ALLOW_THREADS;
@@ -402,6 +410,7 @@ void Runtime::enter_worker(Worker& worker) {
         return;
     }
     configure_codec();
+    check_native_libraries();
     bool calls_ended = true;
     {
         PyRider rider(worker, own);

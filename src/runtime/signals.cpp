@@ -20,6 +20,7 @@
 
 #include "runtime/python_signals.h"
 #include "smarm/base/clock.h"
+#include "smarm/base/own_descriptor.h"
 #include "smarm/base/sync.h"
 #include "smarm/runtime/reporter.h"
 
@@ -102,7 +103,7 @@ void serve_requests(const std::function<void(int)>& on_dump) {
         char path[64];
         std::snprintf(path, sizeof path, "/proc/%u/fd/%u", static_cast<unsigned>(request >> 32),
                       static_cast<unsigned>(request));
-        const int fd = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+        const int fd = as_own_descriptor(open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC));
         if (fd < 0) continue;  // it has not waited
         on_dump(fd);
     }
@@ -173,15 +174,20 @@ void watch(const SignalWatch::Wanted& wanted) {
     }
 }
 
-bool open_pipe() {
-    if (pipe2(wake_up, O_CLOEXEC | O_NONBLOCK) == 0) return true;
-    wake_up[0] = wake_up[1] = -1;
-    return false;
+void close_pipe() {
+    for (int& end : wake_up) {
+        if (end >= 0) close(end);
+        end = -1;
+    }
 }
 
-void close_pipe() {
-    close(wake_up[0]);
-    close(wake_up[1]);
+bool open_pipe() {
+    int ends[2] = {-1, -1};
+    const bool opened = pipe2(ends, O_CLOEXEC | O_NONBLOCK) == 0;
+    for (int i = 0; i < 2; ++i) wake_up[i] = as_own_descriptor(ends[i]);
+    if (opened && wake_up[0] >= 0 && wake_up[1] >= 0) return true;
+    close_pipe();
+    return false;
 }
 
 // The thread of another process that hears of signals as ours does, or 0.
