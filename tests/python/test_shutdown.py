@@ -498,8 +498,8 @@ WEDGED = """
         os.read(os.pipe()[0], 1)
 
     def refuse():
-        print("blocks", flush=True)
         with smarm.shield():
+            print("blocks", flush=True)
             while True:
                 pass
 
