@@ -84,7 +84,7 @@ OPTIONS = (
     Option("stack_size", int, 8 * _MIB, 128 * 1024, 1024 * _MIB, "bytes of address space of an actor's stack; less: no native code in actors"),
     Option("main_stack_size", int, 16 * _MIB, 256 * 1024, 1024 * _MIB, "bytes of address space of the main actor's stack"),
     Option("warm_stacks", int, 1024, 0, 10_000_000, "free stacks per worker that keep their memory for the next actor"),
-    Option("shutdown_timeout", float, 5.0, 0.0, 86400.0, "seconds that actors get to end before they are given up"),
+    Option("shutdown_timeout", float, 5.0, 0.0, 86400.0, "seconds without an actor that ends until those that are left are given up"),
     Option("spin", float, 50e-6, 0.0, 0.1, "seconds that a worker without work looks for messages before it sleeps"),
     Option("time_slice", float, 1e-3, 0.0, 10.0, "seconds that an actor runs before others get their turn; 0: no preemption"),
     Option("stall_threshold", float, 0.05, 0.0, 3600.0, "seconds after which an actor that cannot be preempted is reported; 0: never"),

@@ -182,7 +182,7 @@ void Scheduler::join_workers() noexcept {
                    std::max<Duration>(options_.stop_timeout + options_.stop_timeout / 4, std::chrono::seconds(1)),
                    finished_actors());
     while (!patience.over(monotonic_now(), finished_actors()) &&
-           !workers_ended_.wait_for(guard, kLook, [&] { return all_but(0); })) {}
+           !workers_ended_.wait_until(guard, deadline_after(monotonic_now(), kLook), [&] { return all_but(0); })) {}
     std::size_t left = 0;
     for (unsigned i = 1; i < options_.workers; ++i) {
         Worker* it = worker(i);

@@ -144,16 +144,16 @@ void act(Actor& actor, SignalPost& signal) {
     }
 }
 
-// There is nobody: links and monitors learn it, everything else is dropped.
+// There is nobody: links, unlinks and monitors learn it, everything else is dropped. The answer takes the way through the inbox, also
+// on its own worker: what the one that is gone has sent before its end is there already, and comes first.
 void bounce(const SignalPost& signal) {
-    if (signal.kind == Kind::link)
-        send_signal(
-            std::make_unique<SignalPost>(Kind::link_exit, signal.to, signal.from, 0, reason_of_kind(ExitKind::noproc)));
-    else if (signal.kind == Kind::monitor)
-        send_signal(std::make_unique<SignalPost>(Kind::down, signal.to, signal.from, signal.ref,
-                                                 reason_of_kind(ExitKind::noproc)));
-    else if (signal.kind == Kind::unlink)
-        send_signal(std::make_unique<SignalPost>(Kind::unlink_ack, signal.to, signal.from, signal.ref));
+    Kind kind = Kind::down;
+    if (signal.kind == Kind::link) kind = Kind::link_exit;
+    else if (signal.kind == Kind::unlink) kind = Kind::unlink_ack;
+    else if (signal.kind != Kind::monitor) return;
+    auto answer =
+        std::make_unique<SignalPost>(kind, signal.to, signal.from, signal.ref, reason_of_kind(ExitKind::noproc));
+    if (this_worker()->scheduler().route(answer->to, *answer, answer->from, kind == Kind::link_exit)) answer.release();
 }
 
 void SignalPost::arrived(Worker& worker) noexcept {

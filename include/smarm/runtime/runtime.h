@@ -6,7 +6,7 @@
 //   1. the main actor ends (returns, raises, or an exit was requested of it by SIGINT or SIGTERM)
 //   2. intake stops: spawn is refused
 //   3. every actor is asked to exit: ActorExit is raised in it at its next park or safe point, so that finally blocks run;
-//      up to three times within shutdown_timeout
+//      again when none has ended for a third of shutdown_timeout
 //   4. each worker ends its interpreter on its own OS thread, and the thread ends
 //   5. signal handlers are put back; run returns main's value or raises its exception
 //   An actor that will not end is given up: its worker's interpreter and thread are left behind, stderr says so.
