@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 
 
 MAX_WORKERS = 256
-MAX_ACTORS = 4096 * 16384  # slots of the actor table
 _MIB = 1024 * 1024
 _ASYNC = 0x80 | 0x200  # inspect.CO_COROUTINE and CO_ASYNC_GENERATOR
 
@@ -89,7 +88,7 @@ OPTIONS = (
     Option("message_depth", int, 500, 1, 1_000_000, "levels of containers and objects that a message may have"),
     Option("message_size", int, 4096 * _MIB, 1024, 2**62, "bytes that a message may have, Buffers in it not counted"),
     Option("buffer_pool", int, 128 * _MIB, 0, 2**62, "bytes of freed memory that are kept for the next large Buffers"),
-    Option("max_actors", int, MAX_ACTORS, 1, MAX_ACTORS, "actors alive at a time, the main one included; beyond it spawn raises ActorLimit"),
+    Option("max_actors", int, _core._MOST_ACTORS, 1, _core._MOST_ACTORS, "actors alive at a time, the main one included; beyond it spawn raises ActorLimit"),
     Option("max_stack_bytes", int, 0, 0, 2**47, "bytes of address space of all actors' stacks, likewise (default: any number)"),
     Option("max_buffer_bytes", int, 0, 0, 2**62, "bytes of all Buffers; beyond it making one raises BufferLimit (default: any number)"),
     Option("pickle", bool, True, 0, 1, "whether values that only pickle's protocol takes apart may be sent (off: --no-pickle)"),
@@ -197,7 +196,7 @@ class Runtime:
         elif _core.worker_index() is not None:
             _refuse_inner_run(sys._getframe(1))
         else:
-            result = _core._run(main, args, tuple(self.options.values()), _main.is_shipped_by_value())
+            result = _core._run(main, args, self.options, _main.is_shipped_by_value())
         return result
 
 

@@ -365,13 +365,16 @@ class Listener:
 
 # ---- for the package's own modules and for tests ----
 
+_OPTIONS: tuple[str, ...]
+_MOST_ACTORS: int
+
 def _run(
-    main: Callable[..., Any], arguments: tuple[Any, ...], options: tuple[float | None, ...], main_by_value: bool, /
+    main: Callable[..., Any], arguments: tuple[Any, ...], options: dict[str, int | float], main_by_value: bool, /
 ) -> Any: ...
 def _simulate(
     main: Callable[..., Any],
     arguments: tuple[Any, ...],
-    options: tuple[float | None, ...],
+    options: dict[str, int | float],
     main_by_value: bool,
     seed: int,
     keeps_trace: bool,
