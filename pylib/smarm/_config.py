@@ -124,12 +124,34 @@ def read_bool(value: Any, source: str) -> bool:
     raise ConfigError(f"{source} must be True or False (in text: 1 or 0), not {value!r}")
 
 
+_TOOLS = {"SMARM_PYTHON", "SMARM_PYTHONS_TREE", "SMARM_SIM_SEED", "SMARM_VENV"}
+"""Variables of the project's own tools, which may be set when programs run."""
+
+_named: set[str] = set()
+
+
+def _name_unknown_variables() -> None:
+    """Say once of each SMARM_* variable that it is not one of ours: a misspelt option has no effect, and nobody would know."""
+    known = {"SMARM_" + option.name.upper() for option in OPTIONS}
+    unknown = sorted({name for name in os.environ if name.startswith("SMARM_")} - known - _TOOLS - _named)
+    _named.update(unknown)
+    if not unknown or sys.stderr is None:
+        return
+    import difflib
+
+    for name in unknown:
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean {near[0]}?" if near else "docs/reference/configuration.md has those that there are"
+        print(f"smarm: the environment sets {name}, which is no option of smarm; {hint}", file=sys.stderr)
+
+
 def resolve(given: dict[str, Any]) -> dict[str, int | float]:
     """Return the value of every option: given, else from the environment, else the default.  Raises ConfigError."""
     unknown = given.keys() - {option.name for option in OPTIONS}
     if unknown:
         names = ", ".join(option.name for option in OPTIONS)
         raise ConfigError(f"unknown option {min(unknown)!r}; there are: {names}")
+    _name_unknown_variables()
     values: dict[str, int | float] = {}
     for option in OPTIONS:
         variable = "SMARM_" + option.name.upper()
