@@ -242,6 +242,7 @@ void Runtime::configure_codec() {
     codec.set_limits({.depth = config_.message_depth,
                       .bytes = config_.message_size,
                       .objects = config_.pickle ? Objects::any : Objects::data});
+    codec.set_trusted_modules(config_.trusted_modules);
 }
 
 bool Runtime::ready_for_workers() {
