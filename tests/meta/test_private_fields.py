@@ -14,6 +14,7 @@ PAGE = (ROOT / "docs/explanation/behind-public-interfaces.md").read_text()
 OURS = {
     *("alloc", "args", "at_end", "calloc", "choose", "code", "compact", "count", "ctx", "current", "data", "definition"),
     *("emplace_back", "first", "flags", "free", "function", "gilstate", "instruction", "malloc", "name", "next", "next_varint"),
+    *("begin", "bytes", "end", "erase", "find", "initial", "initial_bytes", "load", "module", "resize", "second", "variables"),
     *("original", "out_of_memory", "paths", "peek", "previous", "push_back", "realloc", "replacement", "size", "store", "type"),
 }  # fmt: skip
 
