@@ -36,8 +36,8 @@
 #include "smarm/msg/buffer.h"
 #include "smarm/runtime/dump.h"
 #include "smarm/runtime/runtime.h"
-#include "smarm/sched/signals.h"
 #include "smarm/runtime/signals.h"
+#include "smarm/sched/signals.h"
 #include "smarm/stdlib/locks.h"
 
 namespace py = pybind11;

@@ -7,8 +7,8 @@
 #include "smarm/interp/errors.h"
 #include "smarm/interp/imports.h"
 #include "smarm/interp/pid_type.h"
-#include "smarm/interp/py_actor.h"
 #include "smarm/interp/point.h"
+#include "smarm/interp/py_actor.h"
 
 namespace smarm::bind {
 namespace {

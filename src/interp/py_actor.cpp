@@ -10,6 +10,7 @@
 #include "smarm/interp/imports.h"
 #include "smarm/interp/interpreter_state.h"
 #include "smarm/interp/pid_type.h"
+#include "smarm/interp/requested_exception.h"
 #include "smarm/interp/unjoined_failures.h"
 
 namespace smarm {
@@ -34,6 +35,8 @@ bool adopt_hooks_of_threads(const InterpreterState& state) {
     }
     return true;
 }
+
+bool is_exit(PyObject* exception) { return PyErr_GivenExceptionMatches(exception, interpreter_state()->actor_exit); }
 
 }  // namespace
 
@@ -113,8 +116,10 @@ void PyActor::finish_with_error() {
         finish(OutcomeKind::failed, Message());
         return;
     }
-    if (PyErr_GivenExceptionMatches(exception, interpreter_state()->actor_exit)) {
-        end_by_exit(exception);
+    if (PyObject* exit = find_in_groups(exception, is_exit)) {
+        Py_INCREF(exit);
+        Py_DECREF(exception);
+        end_by_exit(exit);
         return;
     }
     if (PyErr_GivenExceptionMatches(exception,

@@ -216,8 +216,7 @@ void Worker::request_scope_end(Actor& actor, Duration patience) noexcept {
 
 // A parked actor is at a point, unless it is shielded; another will be interrupted when the request is due.
 void Worker::bring_to_point(Actor& actor) noexcept {
-    const bool at_point =
-        actor.state.load(memory_order_relaxed) == ActorState::parked && actor.requests.deliverable();
+    const bool at_point = actor.state.load(memory_order_relaxed) == ActorState::parked && actor.requests.deliverable();
     wake(actor);
     if (!at_point) InterruptTimer::watch(*this, actor);
     if (&actor == current() && rider_ && actor.requests.is_due(driver_->now())) rider_->request_attention();

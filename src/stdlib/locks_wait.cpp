@@ -19,8 +19,7 @@ Taken wait_for_lock(LockTable& table, LockEntry& entry, Actor& actor, const Pati
     // What cannot be cut here waits on, but not for ever.
     const auto hold_out = [&] {
         shield.emplace(actor);
-        const Instant last =
-            deadline_after(worker.driver().now(), worker.scheduler().options().kill_patience);
+        const Instant last = deadline_after(worker.driver().now(), worker.scheduler().options().kill_patience);
         exits_at_deadline = last < deadline;
         deadline = std::min(deadline, last);
     };
@@ -55,7 +54,7 @@ Taken wait_for_lock(LockTable& table, LockEntry& entry, Actor& actor, const Pati
 
 PyObject* as_result(Taken taken) {
     switch (taken) {
-        case Taken::yes: note_acquired(); Py_RETURN_TRUE;
+        case Taken::yes: Py_RETURN_TRUE;
         case Taken::timed_out: Py_RETURN_FALSE;
         case Taken::exit_requested: return raise_exit();
         case Taken::error: return nullptr;

@@ -11,6 +11,7 @@
 #include <Python.h>
 
 #include "smarm/actor/actor.h"
+#include "smarm/base/clock.h"
 #include "smarm/wait/join_state.h"
 
 namespace smarm {
@@ -36,6 +37,8 @@ public:
     // On the actor's worker.
     void set_exit_exception(PyObject* exception) noexcept { Py_XSETREF(exit_exception_, exception); }
     PyObject* take_exit_exception() noexcept { return std::exchange(exit_exception_, nullptr); }
+
+    Instant raised_at{};  // when an exception was last raised in it for a request; the epoch: never
 
     // no_preempt() sections nest.
     bool preemptible() const noexcept { return no_preempt_depth_ == 0; }
