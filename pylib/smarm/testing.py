@@ -96,7 +96,7 @@ def _run[Result](
         raise TypeError(f"trace is the list that gets the lines, or None, not {type(trace).__name__}")
     again = f"rerun: {_line(main, args, seed, max_steps)}"
     real = {"workers": 1, "spin": 0.0, "time_slice": 0.0, "stall_threshold": 0.0}  # nothing that depends on real time
-    options = tuple(_config.resolve(real).values())
+    options = _config.resolve(real)
     with _state_of_its_own(seed):
         value, error, deadlock, turns, endless = _core._simulate(
             main, args, options, _main.is_shipped_by_value(), seed, trace is not None, max_steps or _MOST_STEPS

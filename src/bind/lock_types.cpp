@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "bind/arguments.h"
+#include "bind/raising.h"
+#include "interp/method_table.h"
 #include "smarm/actor/shield.h"
 #include "smarm/interp/pid_type.h"
 #include "smarm/interp/py_rider.h"
@@ -154,7 +156,7 @@ PyObject* hold_exit(PyObject* self, PyObject* const* arguments, Py_ssize_t count
 
 PyMethodDef hold_methods[] = {
     {"__enter__", hold_enter, METH_NOARGS, nullptr},
-    {"__exit__", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(hold_exit)), METH_FASTCALL, nullptr},
+    {"__exit__", SMARM_POSITIONAL_METHOD(hold_exit), nullptr},
     {nullptr, nullptr, 0, nullptr},
 };
 

@@ -14,6 +14,7 @@
 
 #include "bind/arguments.h"
 #include "bind/io_functions.h"
+#include "interp/method_table.h"
 #include "smarm/interp/errors.h"
 #include "smarm/interp/imports.h"
 
@@ -30,11 +31,6 @@ struct SocketObject {
 };
 
 SocketObject& as_socket(PyObject* self) { return *reinterpret_cast<SocketObject*>(self); }
-
-template <class Function>
-PyCFunction as_c_function(Function function) {
-    return reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(function));
-}
 
 PyObject* raise_errno(int error) {
     errno = error;
@@ -197,7 +193,7 @@ FdEnd receive(SocketObject& socket, Worker& worker, char* data, std::size_t size
     for (;;) {
         if (socket.fd.fd() < 0) return {FdStatus::closed};
         if (!reactor.is_dry(socket.fd)) {
-            const ssize_t count = recv(socket.fd.fd(), data, size, 0);
+            const ssize_t count = recv(socket.fd.fd(), data, size, MSG_DONTWAIT);
             if (count >= 0) {
                 got = static_cast<std::size_t>(count);
                 if (socket.short_read_means_dry && got < size && got > 0) reactor.note_dry(socket.fd);
@@ -323,7 +319,7 @@ PyObject* connection_recv_into(PyObject* self, PyObject* const* arguments, Py_ss
 FdEnd send_all(SocketObject& socket, const char* data, std::size_t size, Instant deadline, std::size_t& sent) {
     while (sent < size) {
         if (socket.fd.fd() < 0) return {FdStatus::closed};
-        const ssize_t count = send(socket.fd.fd(), data + sent, size - sent, MSG_NOSIGNAL);
+        const ssize_t count = send(socket.fd.fd(), data + sent, size - sent, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (count >= 0) {
             sent += static_cast<std::size_t>(count);
             continue;
@@ -377,29 +373,29 @@ PyObject* connection_shutdown(PyObject* self, PyObject* const* arguments, Py_ssi
 }
 
 PyMethodDef connection_methods[] = {
-    {"recv", as_c_function(connection_recv), METH_FASTCALL | METH_KEYWORDS,
+    {"recv", SMARM_FAST_METHOD(connection_recv),
      "recv($self, size, timeout=None)\n--\n\nReturn at most size bytes as soon as there are any; b\"\" when the peer "
      "has shut down its "
      "side.\n\nOne call gives at most 256 KiB.  Raises Timeout, Closed when the connection is closed here, OSError."},
-    {"recv_into", as_c_function(connection_recv_into), METH_FASTCALL | METH_KEYWORDS,
+    {"recv_into", SMARM_FAST_METHOD(connection_recv_into),
      "recv_into($self, buffer, timeout=None)\n--\n\nAs recv, into a writable buffer; return the number of bytes, 0 at "
      "the end."},
-    {"readline", as_c_function(connection_readline), METH_VARARGS | METH_KEYWORDS,
+    {"readline", SMARM_KEYWORD_METHOD(connection_readline),
      "readline($self, /, limit=65536, timeout=None)\n--\n\nReturn the next line, its b\"\\n\" included; without one "
      "when the stream ends in it, b\"\" at the end.\n\nRaises TooLong when it has more than limit bytes, Timeout, "
      "Closed, OSError: what came of it is read again."},
-    {"lines", as_c_function(connection_lines), METH_VARARGS | METH_KEYWORDS,
+    {"lines", SMARM_KEYWORD_METHOD(connection_lines),
      "lines($self, /, limit=65536, timeout=None)\n--\n\nIterate over the lines, as readline gives them, until the "
      "stream ends.  The timeout is for each line."},
-    {"read_exactly", as_c_function(connection_read_exactly), METH_VARARGS | METH_KEYWORDS,
+    {"read_exactly", SMARM_KEYWORD_METHOD(connection_read_exactly),
      "read_exactly($self, size, /, timeout=None)\n--\n\nReturn that many bytes.\n\nRaises EndOfStream when the "
      "stream ends before (partial has what came), Timeout, Closed, OSError."},
     {"_unread", connection_unread, METH_O, nullptr},
-    {"sendall", as_c_function(connection_sendall), METH_FASTCALL | METH_KEYWORDS,
+    {"sendall", SMARM_FAST_METHOD(connection_sendall),
      "sendall($self, data, timeout=None)\n--\n\nSend all of data; park whenever the peer is slower.\n\nOf several "
      "actors that send at once, "
      "long data may be mixed.  Raises Timeout (saying how much was sent), Closed, OSError."},
-    {"shutdown", as_c_function(connection_shutdown), METH_FASTCALL,
+    {"shutdown", SMARM_POSITIONAL_METHOD(connection_shutdown),
      "shutdown($self, how='write', /)\n--\n\nEnd one direction (\"write\": the peer sees the end of the stream; "
      "\"read\") or \"both\"."},
     {"close", socket_close, METH_NOARGS,
@@ -408,7 +404,7 @@ PyMethodDef connection_methods[] = {
      "detach($self, /)\n--\n\nGive the file descriptor to the caller; the object is closed."},
     {"fileno", socket_fileno, METH_NOARGS, "fileno($self, /)\n--\n\nReturn the file descriptor, -1 when closed."},
     {"__enter__", socket_enter, METH_NOARGS, nullptr},
-    {"__exit__", as_c_function(socket_exit), METH_FASTCALL, nullptr},
+    {"__exit__", SMARM_POSITIONAL_METHOD(socket_exit), nullptr},
     {"__reduce__", socket_reduce, METH_NOARGS, nullptr},
     {nullptr, nullptr, 0, nullptr},
 };
@@ -462,6 +458,8 @@ PyObject* listener_accept(PyObject* self, PyObject* const* arguments, Py_ssize_t
     for (;;) {
         if (socket.fd.fd() < 0) return raise_error("Closed", "the socket was closed");
         if (!reactor.is_dry(socket.fd)) {
+            // Others who share the listener may have taken the flag away.
+            if (const int error = keep_nonblocking(socket.fd.fd())) return raise_errno(error);
             const int fd = accept4(socket.fd.fd(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
             if (fd >= 0) return make_socket(interpreter_state()->connection_type, fd, socket.short_read_means_dry);
             if (concerns_one_connection(errno)) continue;
@@ -474,7 +472,7 @@ PyObject* listener_accept(PyObject* self, PyObject* const* arguments, Py_ssize_t
 }
 
 PyMethodDef listener_methods[] = {
-    {"accept", as_c_function(listener_accept), METH_FASTCALL | METH_KEYWORDS,
+    {"accept", SMARM_FAST_METHOD(listener_accept),
      "accept($self, timeout=None)\n--\n\nReturn the next Connection.\n\nRaises Timeout, Closed when the listener is "
      "closed, OSError (EMFILE: "
      "too many open files)."},
@@ -484,7 +482,7 @@ PyMethodDef listener_methods[] = {
      "detach($self, /)\n--\n\nGive the file descriptor to the caller; the object is closed."},
     {"fileno", socket_fileno, METH_NOARGS, "fileno($self, /)\n--\n\nReturn the file descriptor, -1 when closed."},
     {"__enter__", socket_enter, METH_NOARGS, nullptr},
-    {"__exit__", as_c_function(socket_exit), METH_FASTCALL, nullptr},
+    {"__exit__", SMARM_POSITIONAL_METHOD(socket_exit), nullptr},
     {"__reduce__", socket_reduce, METH_NOARGS, nullptr},
     {nullptr, nullptr, 0, nullptr},
 };

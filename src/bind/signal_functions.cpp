@@ -1,6 +1,7 @@
 #include "bind/signal_functions.h"
 #include "bind/arguments.h"
 #include "bind/receive.h"
+#include "interp/method_table.h"
 
 #include <new>
 
@@ -152,19 +153,9 @@ PyObject* shield(PyObject*, PyObject* enter) {
 // ---- names -----------------------------------------------------------------------------------------------------------
 
 bool read_name(PyObject* name, std::string& text) {
-    if (!PyUnicode_Check(name)) {
-        PyErr_Format(PyExc_TypeError, "a registered name is a str, not %.100s", Py_TYPE(name)->tp_name);
-        return false;
-    }
-    Py_ssize_t size = 0;
-    const char* utf8 = PyUnicode_AsUTF8AndSize(name, &size);
-    if (!utf8) return false;
-    if (size == 0) {
-        PyErr_SetString(PyExc_ValueError, "a registered name must not be empty");
-        return false;
-    }
-    text.assign(utf8, static_cast<std::size_t>(size));
-    return true;
+    if (!read_text(name, "a registered name", text)) return false;
+    if (text.empty()) PyErr_SetString(PyExc_ValueError, "a registered name must not be empty");
+    return !text.empty();
 }
 
 PyObject* register_name(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
@@ -296,11 +287,10 @@ PyMethodDef signal_functions[] = {
     {"monitor", monitor_actor, METH_O,
      "monitor(pid, /)\n--\n\nReturn a Ref; when the actor ends, Down(ref, pid, reason) arrives, at once with "
      "\"noproc\" if it has ended."},
-    {"demonitor", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(demonitor_ref)),
-     METH_VARARGS | METH_KEYWORDS,
+    {"demonitor", SMARM_KEYWORD_METHOD(demonitor_ref),
      "demonitor(ref, *, flush=False)\n--\n\nEnd a monitor; True when it was still there.  flush also takes its Down "
      "out of the mailbox."},
-    {"exit", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(exit_actor)), METH_FASTCALL,
+    {"exit", SMARM_POSITIONAL_METHOD(exit_actor),
      "exit(pid, reason, /)\n--\n\nSend an exit signal: ActorExit(reason) is raised in the actor at its next park or "
      "safe point, or it gets an "
      "Exit\nmessage if it traps exits.  \"normal\" is ignored by others that do not; \"kill\" is as kill().  False: "
@@ -315,7 +305,7 @@ PyMethodDef signal_functions[] = {
      "trap_exit(flag, /)\n--\n\nTurn exit signals to the running actor into Exit messages, or back.  Returns what it "
      "was."},
     {"_shield", shield, METH_O, nullptr},
-    {"register", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(register_name)), METH_FASTCALL,
+    {"register", SMARM_POSITIONAL_METHOD(register_name),
      "register(name, pid=self(), /)\n--\n\nGive an actor a name, usable wherever a Pid is; dropped when it "
      "ends.\n\nRaises ValueError when the "
      "name is taken, NotRegistered when the actor has ended."},

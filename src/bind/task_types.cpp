@@ -5,6 +5,7 @@
 #include "bind/arguments.h"
 #include "bind/join_handle.h"
 #include "bind/native_object.h"
+#include "bind/raising.h"
 #include "bind/spawn.h"
 #include "smarm/actor/shield.h"
 #include "smarm/interp/errors.h"
@@ -34,20 +35,10 @@ int is_cancelled_by(PyObject* error, std::uint64_t id) {
 
 // ---- timeout ---------------------------------------------------------------------------------------------------------
 
-// The scope keeps its Python object alive while it is open.
-struct TimeoutScope final : CancelScope {
-    explicit TimeoutScope(PyObject* its_object) noexcept : object(its_object) {}
-    void owner_ended(Actor& owner) noexcept override {
-        CancelScope::owner_ended(owner);
-        Py_DECREF(object);
-    }
-    PyObject* object;
-};
-
 struct TimeoutObject {
     PyObject_HEAD PyObject* seconds;
     Instant deadline;
-    TimeoutScope scope;
+    CancelScope scope;
 };
 
 TimeoutObject& as_timeout(PyObject* self) { return *reinterpret_cast<TimeoutObject*>(self); }
@@ -64,14 +55,15 @@ PyObject* timeout_new(PyTypeObject* type, PyObject* arguments, PyObject* keyword
     if (!self) return nullptr;
     self->seconds = Py_NewRef(seconds);
     self->deadline = kNever;
-    new (&self->scope) TimeoutScope(reinterpret_cast<PyObject*>(self));
+    new (&self->scope) CancelScope;
     return reinterpret_cast<PyObject*>(self);
 }
 
 void timeout_dealloc(PyObject* self) {
     PyTypeObject* type = Py_TYPE(self);
     Py_DECREF(as_timeout(self).seconds);
-    as_timeout(self).scope.~TimeoutScope();
+    as_timeout(self).scope.close();  // entered by hand, and nobody is left who could leave it
+    as_timeout(self).scope.~CancelScope();
     type->tp_free(self);
     Py_DECREF(type);
 }
@@ -86,7 +78,6 @@ PyObject* timeout_enter(PyObject* self, PyObject*) {
     }
     if (!read_timeout(timeout.seconds, *worker, timeout.deadline)) return nullptr;
     timeout.scope.open(timeout.deadline, worker->scheduler().options().interrupt_after);
-    Py_INCREF(self);  // the scope's
     return Py_NewRef(self);
 }
 
@@ -124,7 +115,7 @@ PyObject* timeout_repr(PyObject* self) {
 
 PyMethodDef timeout_methods[] = {
     {"__enter__", timeout_enter, METH_NOARGS, nullptr},
-    {"__exit__", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(timeout_exit)), METH_FASTCALL, nullptr},
+    {"__exit__", SMARM_POSITIONAL_METHOD(timeout_exit), nullptr},
     {"left", timeout_left, METH_NOARGS,
      "left($self, /)\n--\n\nReturn the seconds until the deadline: 0 when it has passed, inf without one, None outside "
      "of the block."},
@@ -167,6 +158,38 @@ struct GroupObject {
 
 GroupObject& as_group(PyObject* self) { return *reinterpret_cast<GroupObject*>(self); }
 
+void cancel_children(GroupObject& object) {
+    object.group->mark_cancelled();
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(object.children); ++i) {
+        PyObject* child = PyList_GET_ITEM(object.children, i);
+        if (join_handle_state(child).kind() == OutcomeKind::running)
+            cancel(object.home->scheduler(), join_handle_pid(child), object.group->patience());
+    }
+}
+
+// A group that was entered by hand and dropped: its block is over, and nobody waits for its children.
+void abandon(GroupObject& object) {
+    PyObject* raised = PyErr_GetRaisedException();
+    object.group->close_scope();
+    if (object.group->running()) {
+        cancel_children(object);
+        if (PyErr_WarnEx(PyExc_ResourceWarning,
+                         "a TaskGroup was dropped inside its block: its children are asked to exit, and not waited for",
+                         1) != 0)
+            PyErr_WriteUnraisable(nullptr);
+    }
+    object.group->drop_reference();
+    PyErr_SetRaisedException(raised);
+}
+
+void group_dealloc(PyObject* self) {
+    PyTypeObject* type = Py_TYPE(self);
+    if (as_group(self).group) abandon(as_group(self));
+    Py_XDECREF(as_group(self).children);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
 PyObject* group_new(PyTypeObject* type, PyObject* arguments, PyObject* keywords) {
     if (!takes_nothing(type, arguments, keywords)) return nullptr;
     auto* self = PyObject_New(GroupObject, type);
@@ -176,14 +199,6 @@ PyObject* group_new(PyTypeObject* type, PyObject* arguments, PyObject* keywords)
     self->children = nullptr;
     self->prune_at = 0;
     return reinterpret_cast<PyObject*>(self);
-}
-
-void group_dealloc(PyObject* self) {
-    PyTypeObject* type = Py_TYPE(self);
-    if (TaskGroup* group = as_group(self).group) group->drop_reference();
-    Py_XDECREF(as_group(self).children);
-    type->tp_free(self);
-    Py_DECREF(type);
 }
 
 PyObject* group_enter(PyObject* self, PyObject*) {
@@ -206,15 +221,6 @@ PyObject* group_enter(PyObject* self, PyObject*) {
     object.home = worker;
     group->open(worker->scheduler().options().interrupt_after);
     return Py_NewRef(self);
-}
-
-void cancel_children(GroupObject& object) {
-    object.group->mark_cancelled();
-    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(object.children); ++i) {
-        PyObject* child = PyList_GET_ITEM(object.children, i);
-        if (join_handle_state(child).kind() == OutcomeKind::running)
-            cancel(object.home->scheduler(), join_handle_pid(child), object.group->patience());
-    }
 }
 
 // Drops the handles of children that returned: a group may live long and have many. The others keep their order.
@@ -334,7 +340,7 @@ PyObject* group_repr(PyObject* self) {
 
 PyMethodDef group_methods[] = {
     {"__enter__", group_enter, METH_NOARGS, nullptr},
-    {"__exit__", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(group_exit)), METH_FASTCALL, nullptr},
+    {"__exit__", SMARM_POSITIONAL_METHOD(group_exit), nullptr},
     {"spawn", SMARM_FAST_METHOD(group_spawn),
      "spawn($self, function, /, *args, **options)\n--\n\nStart a child, as smarm.spawn does, and return its "
      "JoinHandle.\n\nRaises RuntimeError outside of "
@@ -401,7 +407,7 @@ PyObject* wait_all(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
 }
 
 PyMethodDef task_functions[] = {
-    {"_wait_all", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(wait_all)), METH_FASTCALL, nullptr},
+    {"_wait_all", SMARM_POSITIONAL_METHOD(wait_all), nullptr},
     {nullptr, nullptr, 0, nullptr},
 };
 

@@ -4,6 +4,7 @@
 #include <new>
 #include <optional>
 
+#include "interp/method_table.h"
 #include "smarm/codec/codec.h"
 #include "smarm/interp/errors.h"
 #include "smarm/interp/interpreter_state.h"
@@ -23,9 +24,11 @@ public:
         int allow_reduce = 1;
         int pickle = 1;
         int main_by_value = 0;
-        static const char* const names[] = {"", "depth", "size", "allow_reduce", "pickle", "main_by_value", nullptr};
+        const char* trusted = nullptr;
+        static const char* const names[] = {"",       "depth",         "size",           "allow_reduce",
+                                            "pickle", "main_by_value", "trusted_module", nullptr};
         if (!PyArg_ParseTupleAndKeywords(arguments, keywords, format, const_cast<char**>(names), &value, &depth, &size,
-                                         &allow_reduce, &pickle, &main_by_value)) {
+                                         &allow_reduce, &pickle, &main_by_value, &trusted)) {
             return nullptr;
         }
         if (keywords && PyDict_GET_SIZE(keywords) > 0) {
@@ -34,6 +37,7 @@ public:
             limits.objects = !allow_reduce ? Objects::none : pickle ? Objects::any : Objects::data;
             own_.emplace(limits);
             own_->set_main_by_value(main_by_value != 0);
+            if (trusted) own_->set_trusted_modules({trusted});
         }
         return value;
     }
@@ -45,7 +49,7 @@ private:
 
 PyObject* encode(PyObject*, PyObject* arguments, PyObject* keywords) {
     Chosen codec;
-    PyObject* value = codec.parse(arguments, keywords, "O|$IKppp:_encode");
+    PyObject* value = codec.parse(arguments, keywords, "O|$IKppps:_encode");
     if (!value) return nullptr;
     OwnedParcel parcel = codec.get().encode(value, "value");
     if (!parcel) return nullptr;
@@ -56,13 +60,13 @@ PyObject* encode(PyObject*, PyObject* arguments, PyObject* keywords) {
 
 PyObject* decode(PyObject*, PyObject* arguments, PyObject* keywords) {
     Chosen codec;
-    PyObject* bytes = codec.parse(arguments, keywords, "S|$IKppp:_decode");
+    PyObject* bytes = codec.parse(arguments, keywords, "S|$IKppps:_decode");
     if (!bytes) return nullptr;
     try {
         auto size = static_cast<std::size_t>(PyBytes_GET_SIZE(bytes));
         ParcelBuilder builder;
         std::memcpy(builder.append(size), PyBytes_AS_STRING(bytes), size);
-        return codec.get().decode(*builder.finish());
+        return codec.get().decode_bytes(*builder.finish());
     } catch (const std::bad_alloc&) {
         return PyErr_NoMemory();
     }
@@ -70,10 +74,10 @@ PyObject* decode(PyObject*, PyObject* arguments, PyObject* keywords) {
 
 PyObject* round_trip(PyObject*, PyObject* arguments, PyObject* keywords) {
     Chosen codec;
-    PyObject* value = codec.parse(arguments, keywords, "O|$IKppp:_roundtrip");
+    PyObject* value = codec.parse(arguments, keywords, "O|$IKppps:_roundtrip");
     if (!value) return nullptr;
     OwnedParcel parcel = codec.get().encode(value, "value");
-    return parcel ? codec.get().decode(*parcel) : nullptr;
+    return parcel ? codec.get().decode_bytes(*parcel) : nullptr;
 }
 
 PyObject* is_immutable(PyObject*, PyObject* value) {
@@ -92,21 +96,12 @@ PyObject* register_codec(PyObject*, PyObject* arguments) {
     Py_RETURN_NONE;
 }
 
-template <class Function>
-PyCFunction method(Function* function) {
-    // SAFETY: Python calls it with the signature that the flags beside it name.
-    return reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(function));
-}
-
 }  // namespace
 
 PyMethodDef codec_functions[] = {
-    {"_encode", method(encode), METH_VARARGS | METH_KEYWORDS, nullptr},
-    {"_decode", method(decode), METH_VARARGS | METH_KEYWORDS, nullptr},
-    {"_roundtrip", method(round_trip), METH_VARARGS | METH_KEYWORDS, nullptr},
-    {"_is_immutable", is_immutable, METH_O, nullptr},
-    {"_register_codec", register_codec, METH_VARARGS, nullptr},
-    {nullptr, nullptr, 0, nullptr},
+    {"_encode", SMARM_KEYWORD_METHOD(encode), nullptr},         {"_decode", SMARM_KEYWORD_METHOD(decode), nullptr},
+    {"_roundtrip", SMARM_KEYWORD_METHOD(round_trip), nullptr},  {"_is_immutable", is_immutable, METH_O, nullptr},
+    {"_register_codec", register_codec, METH_VARARGS, nullptr}, {nullptr, nullptr, 0, nullptr},
 };
 
 }  // namespace smarm

@@ -30,6 +30,7 @@ PyObject* raise_in_main(PyObject* exception) {
         runtime.request_in_main(exception);
         Py_RETURN_NONE;
     }
+    runtime.end_watch().told();
     PyErr_SetRaisedException(exception);
     return nullptr;
 }
@@ -38,8 +39,12 @@ PyObject* raise_in_main(PyObject* exception) {
 PyObject* on_interrupt(const stdlib::Original& original, PyObject* self, PyObject* const* values, Py_ssize_t count,
                        PyObject* names) {
     SignalWatch::handled();
-    const Runtime* runtime = Runtime::current();
-    if (!runtime || runtime->runs_main()) return original.call(self, values, count, names);
+    Runtime* runtime = Runtime::current();
+    if (!runtime) return original.call(self, values, count, names);
+    if (runtime->runs_main()) {
+        runtime->end_watch().told();
+        return original.call(self, values, count, names);
+    }
     return raise_in_main(PyObject_CallNoArgs(PyExc_KeyboardInterrupt));
 }
 
@@ -97,6 +102,7 @@ PyObject* on_terminate(PyObject*, PyObject* arguments) {
     PyObject* interrupt = std::exchange(loop_told, true) ? nullptr : current_handler(SIGINT);
     PyObject* result = nullptr;
     if (interrupt && is_of_event_loop(interrupt)) {
+        Runtime::current()->end_watch().told();
         result = PyObject_CallFunction(interrupt, "iO", SIGINT, PyTuple_GET_ITEM(arguments, 1));
     } else {
         result = raise_in_main(PyObject_CallNoArgs(interpreter_state()->actor_exit));

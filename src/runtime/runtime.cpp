@@ -11,6 +11,7 @@
 #include "smarm/codec/codec.h"
 #include "smarm/cpython/allocation_hook.h"
 #include "smarm/cpython/data_stack.h"
+#include "smarm/cpython/tls_blocks.h"
 #include "smarm/interp/blocking_pool.h"
 #include "smarm/interp/buffer_loan.h"
 #include "smarm/interp/errors.h"
@@ -57,8 +58,7 @@ std::unique_ptr<Driver> make_reactor() {
 void simulate(Simulation& simulation, SchedulerOptions& options) {
     options.workers = 1;
     options.spin_limit = Duration::zero();
-    options.monitor = {
-        .time_slice = Duration::zero(), .stall_threshold = Duration::zero(), .on_stall = {}, .on_deadlock = {}};
+    options.monitor = {.enabled = false, .time_slice = {}, .stall_threshold = {}, .on_stall = {}, .on_deadlock = {}};
     options.simulation = &simulation;
     options.make_driver = [&simulation]() -> std::unique_ptr<Driver> {
         auto reactor = std::make_unique<SimulatedReactor>(simulation);
@@ -76,6 +76,7 @@ void simulate(Simulation& simulation, SchedulerOptions& options) {
 
 void stop_running() {
     SignalWatch::end_is_near();
+    Runtime::current()->note_main_ended();
     Runtime::current()->scheduler().stop();
 }
 
@@ -173,7 +174,7 @@ bool Runtime::left_behind() noexcept { return gave_up.load(memory_order_relaxed)
 bool Runtime::prepare() {
     remember_own_code();
     configure_codec();
-    set_buffer_pool_limit(config_.buffer_pool_bytes);
+    set_buffer_pool_limit(config_.buffer_pool);
     set_buffer_limit(config_.max_buffer_bytes ? config_.max_buffer_bytes : SIZE_MAX);
     forget_pool_of_parent();
     Message::set_local_release([](void* object) { Py_DECREF(static_cast<PyObject*>(object)); });
@@ -191,13 +192,13 @@ bool Runtime::prepare() {
     if (!failures) return false;
     SchedulerOptions options;
     options.workers = config_.workers;
-    options.stacks.stack_bytes = config_.stack_bytes;
+    options.stacks.stack_bytes = config_.stack_size;
     options.stacks.warm_stacks = config_.warm_stacks;
     options.limits = {config_.max_actors, config_.max_stack_bytes ? config_.max_stack_bytes : SIZE_MAX,
-                      config_.stack_bytes};
+                      config_.stack_size};
     options.stop_timeout = config_.shutdown_timeout;
     options.spin_limit = config_.spin;
-    options.monitor = {config_.time_slice, config_.stall_threshold, report_stall, on_deadlock};
+    options.monitor = {true, config_.time_slice, config_.stall_threshold, report_stall, on_deadlock};
     options.dead_letter_reports = config_.report_dead_letters;
     options.report_dead_letters = report_dead_letters;
     options.make_driver = make_reactor;
@@ -205,7 +206,9 @@ bool Runtime::prepare() {
     if (config_.simulation) simulate(*config_.simulation, options);
     scheduler_ = std::make_unique<Scheduler>(std::move(options));
     limit_native_threads(config_.workers > 1);
+    find_tls_objects();
     reporter_ = std::make_unique<Reporter>(*scheduler_);
+    end_watch_ = std::make_unique<EndWatch>(*scheduler_, config_.shutdown_timeout);
     if (scheduler_->ensure_worker(0)) return true;
     PyErr_SetFromErrno(PyExc_OSError);
     return false;
@@ -216,8 +219,9 @@ void Runtime::configure_codec() {
     Codec& codec = codec_of(*interpreter_state());
     codec.set_main_by_value(config_.main_by_value);
     codec.set_limits({.depth = config_.message_depth,
-                      .bytes = config_.message_bytes,
+                      .bytes = config_.message_size,
                       .objects = config_.pickle ? Objects::any : Objects::data});
+    codec.set_trusted_modules(config_.trusted_modules);
 }
 
 bool Runtime::ready_for_workers() {
@@ -240,6 +244,7 @@ bool Runtime::reconfigure(unsigned workers, Duration shutdown_timeout, Duration 
     config_.workers = workers;
     limit_native_threads(workers > 1);
     config_.shutdown_timeout = shutdown_timeout;
+    end_watch_->set_timeout(shutdown_timeout);
     config_.spin = spin;
     return true;
 }
@@ -255,17 +260,17 @@ PyObject* Runtime::run_main(PyObject* main, PyObject* arguments) {
 
     auto name = std::make_unique<std::string>("main");
     std::unique_ptr<MailboxLimit> mailbox_limit;
-    if (config_.mailbox_limit || config_.mailbox_bytes)
+    if (config_.mailbox_limit || config_.mailbox_byte_limit)
         mailbox_limit =
-            std::make_unique<MailboxLimit>(config_.mailbox_limit, config_.mailbox_bytes, OnMailboxFull::error);
+            std::make_unique<MailboxLimit>(config_.mailbox_limit, config_.mailbox_byte_limit, OnMailboxFull::error);
     auto join = make_shared_ref<JoinState>(false);
     auto actor =
         std::make_unique<PyActor>(PyActor::Start{Py_NewRef(main), Py_NewRef(arguments), nullptr, nullptr}, join);
     PyActor& main_actor = *actor;
-    PyObject* exception = nullptr;
-    main_actor.make_main(stop_running, &exception);
+    PyObject*& exception = main_exception_;
+    main_actor.make_main(stop_running, &exception, [] { Runtime::current()->end_watch().told(); });
     main_actor.name = std::move(name);
-    main_actor.stack_bytes = static_cast<std::uint32_t>(config_.main_stack_bytes);
+    main_actor.stack_bytes = static_cast<std::uint32_t>(config_.main_stack_size);
     main_actor.keeps_thread_ident = true;
     main_actor.mailbox_limit = std::move(mailbox_limit);
     std::unique_ptr<Actor> base = std::move(actor);
@@ -295,8 +300,9 @@ PyObject* Runtime::run_main(PyObject* main, PyObject* arguments) {
     forget_spawn_sites();
 
     if (const std::size_t left = scheduler_->abandoned()) {
-        std::fprintf(stderr, "smarm: gave up %zu actor%s that did not end within %.1f s of being asked to\n", left,
-                     left == 1 ? "" : "s", std::chrono::duration<double>(config_.shutdown_timeout).count());
+        std::fprintf(stderr, "smarm: gave up %zu actor%s that did not end within %.1f s of being asked to:\n%s", left,
+                     left == 1 ? "" : "s", std::chrono::duration<double>(config_.shutdown_timeout).count(),
+                     describe_left(*scheduler_).c_str());
     }
     if (SignalWatch::terminated()) {
         Py_XDECREF(exception);
@@ -335,8 +341,17 @@ void Runtime::watch_signals(SignalWatch& signals, PyRider& rider) {
         rider.notice_signals();
         scheduler_->worker(0)->nudge();
     };
-    signals.install({taken.interrupt, taken.terminate, has_default_handler(SIGQUIT), look,
-                     [this](int fd) { reporter_->dump(fd); }});
+    signals.install({.interrupt = taken.interrupt,
+                     .terminate = taken.terminate,
+                     .quit = has_default_handler(SIGQUIT),
+                     .look = look,
+                     .on_dump = [this](int fd) { reporter_->dump(fd); },
+                     .on_end_asked = [this](int number) { end_watch_->asked(number); },
+                     .look_at_end = [this] { return end_watch_->look(); }});
+}
+
+void Runtime::note_main_ended() noexcept {
+    end_watch_->main_ended(main_exception_ && PyErr_GivenExceptionMatches(main_exception_, PyExc_KeyboardInterrupt));
 }
 
 bool Runtime::runs_main() const noexcept {

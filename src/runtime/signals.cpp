@@ -20,6 +20,7 @@
 
 #include "runtime/python_signals.h"
 #include "smarm/base/clock.h"
+#include "smarm/base/own_descriptor.h"
 #include "smarm/base/sync.h"
 #include "smarm/runtime/reporter.h"
 
@@ -47,6 +48,7 @@ struct Taken {
 atomic<bool> unhandled{false};  // a signal has come since handled()
 atomic<bool> impatient{false};
 atomic<bool> got_terminate{false};
+atomic<int> asked_to_end{0};      // the number of the last signal that our handlers took, 0: none since the watcher looked
 int wake_up[2] = {-1, -1};        // a pipe of signal numbers
 atomic<bool> listening{false};    // wake_up[1] is Python's wake-up descriptor
 atomic<int> program_wake_up{-1};  // what the program wants as such; relaxed: a number
@@ -70,7 +72,10 @@ void on_signal(int number) {
     }
     if (number != SIGQUIT && impatient.load(memory_order_acquire)) _exit(128 + number);
     if (number == SIGTERM) SignalWatch::note_termination();
-    if (number != SIGQUIT) PyErr_SetInterruptEx(number);
+    if (number != SIGQUIT) {
+        asked_to_end.store(number, memory_order_release);
+        PyErr_SetInterruptEx(number);
+    }
     tell_watcher(static_cast<unsigned char>(number));
 }
 
@@ -96,7 +101,7 @@ void serve_requests(const std::function<void(int)>& on_dump) {
         char path[64];
         std::snprintf(path, sizeof path, "/proc/%u/fd/%u", static_cast<unsigned>(request >> 32),
                       static_cast<unsigned>(request));
-        const int fd = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+        const int fd = as_own_descriptor(open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC));
         if (fd < 0) continue;  // it has not waited
         on_dump(fd);
     }
@@ -145,9 +150,13 @@ void pass_on(unsigned char number) {
 void watch(const SignalWatch::Wanted& wanted) {
     pthread_setname_np(pthread_self(), kThreadName);
     constexpr milliseconds kForEver{-1};
+    milliseconds next_look{0};
     for (milliseconds patience = kForEver;;) {
         unsigned char numbers[64];
-        const std::size_t count = read_numbers(numbers, patience);
+        const bool ending_first = next_look.count() > 0 && (patience == kForEver || next_look < patience);
+        const std::size_t count = read_numbers(numbers, ending_first ? next_look : patience);
+        if (const int number = asked_to_end.exchange(0, memory_order_acq_rel)) wanted.on_end_asked(number);
+        next_look = wanted.look_at_end();
         bool look = false;
         for (std::size_t i = 0; i < count; ++i) {
             if (numbers[i] == kEnd) return;
@@ -156,6 +165,7 @@ void watch(const SignalWatch::Wanted& wanted) {
             else if (numbers[i] == kDump) serve_requests(wanted.on_dump);
             else look = true;
         }
+        if (count == 0 && ending_first) continue;
         if (look) {
             unhandled.store(true, memory_order_release);
             wanted.look();
@@ -169,15 +179,20 @@ void watch(const SignalWatch::Wanted& wanted) {
     }
 }
 
-bool open_pipe() {
-    if (pipe2(wake_up, O_CLOEXEC | O_NONBLOCK) == 0) return true;
-    wake_up[0] = wake_up[1] = -1;
-    return false;
+void close_pipe() {
+    for (int& end : wake_up) {
+        if (end >= 0) close(end);
+        end = -1;
+    }
 }
 
-void close_pipe() {
-    close(wake_up[0]);
-    close(wake_up[1]);
+bool open_pipe() {
+    int ends[2] = {-1, -1};
+    const bool opened = pipe2(ends, O_CLOEXEC | O_NONBLOCK) == 0;
+    for (int i = 0; i < 2; ++i) wake_up[i] = as_own_descriptor(ends[i]);
+    if (opened && wake_up[0] >= 0 && wake_up[1] >= 0) return true;
+    close_pipe();
+    return false;
 }
 
 // The thread of another process that hears of signals as ours does, or 0.
@@ -216,6 +231,7 @@ bool SignalWatch::install(Wanted wanted) {
     unhandled.store(false, memory_order_relaxed);
     impatient.store(false, memory_order_relaxed);
     got_terminate.store(false, memory_order_relaxed);
+    asked_to_end.store(0, memory_order_relaxed);
     owner = getpid();
     main_thread = pthread_self();
     if (!open_pipe()) return false;

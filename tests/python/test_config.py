@@ -9,7 +9,7 @@ import sys
 import pytest
 
 import smarm
-from smarm import _config
+from smarm import _config, _core
 
 DEFAULTS = {option.name: option.default for option in _config.OPTIONS}
 BOUNDED = [option for option in _config.OPTIONS if option.kind in (int, float)]
@@ -26,6 +26,20 @@ def test_defaults_hold_when_nothing_is_given():
         if default is not None:
             assert options[name] == default
     assert options["workers"] == min(len(os.sched_getaffinity(0)), 256)
+
+
+def test_the_core_has_the_same_options_by_the_same_names():
+    assert list(_core._OPTIONS) == [option.name for option in _config.OPTIONS]
+
+
+@pytest.mark.parametrize("name", DEFAULTS)
+def test_an_option_that_does_not_reach_the_core_is_noticed(name):
+    options = smarm.Runtime().options
+    del options[name]
+    with pytest.raises(TypeError, match=f"^the option {name} is missing$"):
+        _core._run(print, (), options, False)
+    with pytest.raises(TypeError, match="of which the core does not know some"):
+        _core._run(print, (), {**options, name: DEFAULTS[name] or 1, "unheard_of": 1}, False)
 
 
 def test_none_means_not_given(monkeypatch):
@@ -139,3 +153,20 @@ def test_importing_smarm_needs_no_runtime_and_starts_no_thread():
     code = "import smarm, os; print(len(os.listdir('/proc/self/task')))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout == "1\n"
+
+
+def test_an_unknown_variable_is_named_once(run_app):
+    result = run_app(
+        """
+        import smarm
+        smarm.run(lambda: None)
+        smarm.run(lambda: None)
+        """,
+        env={"SMARM_WORKER": "3", "SMARM_XYZZY": "1", "SMARM_PYTHON": "python3"},
+    )
+    assert result.code == 0
+    assert result.err.splitlines() == [
+        "smarm: the environment sets SMARM_WORKER, which is no option of smarm; did you mean SMARM_WORKERS?",
+        "smarm: the environment sets SMARM_XYZZY, which is no option of smarm; docs/reference/configuration.md has those "
+        "that there are",
+    ]

@@ -24,6 +24,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "smarm/base/shared.h"
 #include "smarm/interp/interpreter_state.h"
@@ -34,7 +36,7 @@ namespace smarm {
 // Which values may travel beside those of built-in, native and registered types.
 enum class Objects : std::uint8_t {
     none,
-    data,  // functions and classes by name, and instances that their class's __new__ and their state make again
+    data,  // what a receiver makes again without calling anything that the bytes name: see docs/explanation/security.md
     any,   // whatever pickle's protocol takes apart, with the functions that it names to be called by the receiver
 };
 
@@ -44,9 +46,25 @@ struct CodecLimits {
     Objects objects = Objects::any;
 };
 
+// What each C++-backed Python type is called in the bytes of a message: numbered here, in order, and nowhere else.
+enum class NativeId : std::uint8_t {
+    none,  // 0 is no type
+    sender,
+    receiver,
+    buffer,
+    mutex,
+    semaphore,
+    event,
+    condition,
+    barrier,
+    once,
+    timer,
+    count
+};
+
 // How a C++-backed Python type travels: as an attachment of the parcel.
 struct NativeType {
-    std::uint8_t id = 0;           // the same in every interpreter; 1..255
+    NativeId id = NativeId::none;
     PyTypeObject* type = nullptr;  // exact type, borrowed for the codec's life
     // Returns the native part (a new reference), or an empty Ref with a Python exception set.
     Ref<Shared> (*share)(PyObject* object) = nullptr;
@@ -57,9 +75,6 @@ struct NativeType {
     // may be shared, by any number of receivers. Must not fail.
     bool (*is_shared)(PyObject* object) = nullptr;
 };
-
-// The native type of buffers, which the codec uses itself for large out-of-band data.
-inline constexpr std::uint8_t kBufferCodecId = 3;
 
 // Pids are values: eight bytes inline.
 struct PidType {
@@ -76,11 +91,14 @@ public:
     Codec& operator=(const Codec&) = delete;
 
     void set_pid_type(PidType type);
+    // Each id once.
     void add_native_type(NativeType type);
     // True: functions and classes of __main__ are shipped by value (cloudpickle), because no worker can import them
     // (REPL, -c, standard input).
     void set_main_by_value(bool by_value);
     void set_limits(CodecLimits limits);
+    // With Objects::data: the modules whose functions messages may name, and which they may import.
+    void set_trusted_modules(std::vector<std::string> names);
 
     // Registers how a type written in Python travels: `encode(object)` returns a sendable value, from which
     // `decode(value)` makes the object again in an interpreter that has registered the same name, or that finds the
@@ -90,6 +108,13 @@ public:
     // `root` names the value in error paths: "message", "args", "result".
     OwnedParcel encode(PyObject* value, const char* root) override;
     PyObject* decode(const Parcel& parcel) override;
+    // What a spawn within the process hands over. It is no message: the function may be any that has a name, and it and the
+    // classes among the arguments are imported. Its arguments are encoded as a message is.
+    OwnedParcel encode_function(PyObject* function);
+    PyObject* decode_function(const Parcel& parcel) override;
+    PyObject* decode_arguments(const Parcel& parcel) override;
+    // As decode, which also counts a message that is lost by a DecodeError, and names the first of a run on stderr.
+    PyObject* decode_bytes(const Parcel& parcel);
 
     // Whether `value` may be shared by reference inside one interpreter: exact None, bool, int, float, complex, str,
     // bytes, Ellipsis, range, pid, native handles that are not moved, and tuples and frozensets of these (looked into to a small depth; false when in
