@@ -12,6 +12,7 @@
 #include "smarm/interp/imports.h"
 #include "smarm/interp/pid_type.h"
 #include "smarm/interp/py_rider.h"
+#include "smarm/interp/requested_exception.h"
 #include "smarm/sched/scheduler.h"
 #include "smarm/sched/signals.h"
 #include "smarm/wait/task_group.h"
@@ -19,25 +20,17 @@
 namespace smarm::bind {
 namespace {
 
-// Whether `error`, which leaves a block, is the Cancelled of scope `id`. -1 with an exception set.
+// Whether `error`, which leaves a block, is the Cancelled of scope `id`, or a group of such. -1 with an exception set.
 int is_cancelled_by(PyObject* error, std::uint64_t id) {
     if (error == Py_None) return 0;
     PyObject* type = error_type("Cancelled");
     if (!type) return -1;
-    const bool is_cancelled = PyErr_GivenExceptionMatches(error, type);
+    const auto is_of_scope = [type, id](PyObject* leaf) {
+        return PyErr_GivenExceptionMatches(leaf, type) && cancelled_scope(leaf) == id;
+    };
+    const bool found = find_in_groups(error, is_of_scope) != nullptr;
     Py_DECREF(type);
-    if (!is_cancelled) return 0;
-    PyObject* arguments = PyObject_GetAttrString(error, "args");
-    PyObject* named = arguments && PyTuple_Check(arguments) && PyTuple_GET_SIZE(arguments) == 1
-                          ? PyTuple_GET_ITEM(arguments, 0)
-                          : nullptr;
-    int same = 0;
-    if (named && PyLong_CheckExact(named)) {
-        same = PyLong_AsUnsignedLongLong(named) == id;
-        PyErr_Clear();
-    }
-    Py_XDECREF(arguments);
-    return arguments ? same : -1;
+    return found;
 }
 
 // ---- timeout ---------------------------------------------------------------------------------------------------------
