@@ -5,6 +5,7 @@
 #include <new>
 #include <system_error>
 
+#include "smarm/sched/delivery.h"
 #include "smarm/sched/signals.h"
 
 namespace smarm {
@@ -67,7 +68,7 @@ Pid Scheduler::spawn(std::unique_ptr<Actor>& actor, Place place, unsigned worker
         std::lock_guard guard(shared_lock_);
         shared_.push(spawned);
     }
-    // Seq_cst: pairs with Worker::idle, which sets its sleeping flag before it reads this count.
+    // Seq_cst: pairs with Worker::rest, see sched/idle.h.
     unstarted_count_.fetch_add(1, memory_order_seq_cst);
     find_runner();
     return pid;
@@ -146,7 +147,7 @@ void Scheduler::count_dead_letters(Pid target, DeadLetter why, std::uint64_t cou
 Sent Scheduler::send(Pid pid, OwnedParcel& parcel) noexcept {
     if (!table_.reserve(pid, *parcel)) return Sent::full;
     parcel->target = pid.bits();
-    parcel->become(Worker::kLetter);
+    parcel->become(kLetter);
     const Actor* sender = this_actor();
     if (!route(pid, *parcel, sender ? sender->pid : Pid{})) return Sent::nobody;
     parcel.release();

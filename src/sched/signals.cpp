@@ -2,6 +2,7 @@
 
 #include <new>
 
+#include "smarm/sched/delivery.h"
 #include "smarm/sched/simulation.h"
 
 namespace smarm {
@@ -12,11 +13,7 @@ struct SignalPost final : PostOf<SignalPost> {
     enum class Kind : std::uint8_t { link, unlink, monitor, demonitor, exit, cancel, link_exit, down, reply, order };
     SignalPost(Kind its_kind, Pid its_from, Pid its_to, MonitorRef its_ref = 0,
                Ref<ExitReason> its_reason = nullptr) noexcept
-        : kind(its_kind),
-          from(its_from),
-          to(its_to),
-          ref(its_ref),
-          reason(std::move(its_reason)) {}
+        : kind(its_kind), from(its_from), to(its_to), ref(its_ref), reason(std::move(its_reason)) {}
     void arrived(Worker& worker) noexcept;
     void lost(Scheduler& scheduler) noexcept;
     const Kind kind;
@@ -29,15 +26,39 @@ struct SignalPost final : PostOf<SignalPost> {
 };
 using Kind = SignalPost::Kind;
 
-bool send_signal(std::unique_ptr<SignalPost> signal);
+bool send_signal(std::unique_ptr<SignalPost> signal) noexcept;
+
+// Tells `target` that nobody waits for its end by this ref any more. Without memory it is not told: its Down will find nobody.
+void forget_monitor(Pid from, Pid target, MonitorRef ref) noexcept {
+    std::unique_ptr<SignalPost> signal(new (std::nothrow) SignalPost(Kind::demonitor, from, target, ref));
+    if (signal) send_signal(std::move(signal));
+}
 
 Ref<ExitReason> reason_of_kind(ExitKind kind) { return ExitReason::plain(kind); }
 
+// Repeats what needs memory until there is some. A signal that is under way has changed its sender, and a lost one breaks a promise;
+// nobody can be told, so the worker waits for what others give back. make() must change nothing when it throws.
+template <class Make>
+auto insist(Make make) noexcept {
+    for (;;) {
+        try {
+            return make();
+        } catch (const std::bad_alloc&) {
+            yield_thread();
+        }
+    }
+}
+
 void notify(Actor& receiver, Notice::Kind kind, MonitorRef ref, Pid pid, Ref<ExitReason> reason,
-            OwnedParcel payload = nullptr) {
-    ParcelBuilder builder;
-    builder.attach(make_shared_ref<Notice>(kind, ref, pid, std::move(reason), std::move(payload)));
-    if (!receiver.worker->deliver(receiver, Message(builder.finish()))) throw std::bad_alloc();
+            OwnedParcel payload = nullptr) noexcept {
+    const auto notice =
+        insist([&] { return make_shared_ref<Notice>(kind, ref, pid, std::move(reason), std::move(payload)); });
+    Message message(insist([&] {
+        ParcelBuilder builder;
+        builder.attach(Ref<Shared>::share(notice.get()));
+        return builder.finish();
+    }));
+    while (!deliver(*receiver.worker, receiver, std::move(message))) yield_thread();
 }
 
 void receive_exit(Actor& actor, Pid from, const Ref<ExitReason>& reason, Duration patience) {
@@ -91,19 +112,20 @@ void receive_reply(Actor& actor, SignalPost& signal) {
     if (found == actor.relations->watching.end()) return;  // too late
     const Pid answering = found->second;
     actor.relations->watching.erase(found);
-    // The monitor has served: the server forgets it, wherever it lives.
-    send_signal(std::make_unique<SignalPost>(Kind::demonitor, actor.pid, answering, signal.ref));
+    forget_monitor(actor.pid, answering, signal.ref);  // it has served
     notify(actor, Notice::Kind::reply, signal.ref, signal.from, nullptr, std::move(signal.payload));
 }
 
 // Acts on a signal at an actor of this worker.
-void act(Actor& actor, SignalPost& signal) {
+void act(Actor& actor, SignalPost& signal) noexcept {
     switch (signal.kind) {
-        case Kind::link: relations_of(actor).links.insert(signal.from); break;
+        case Kind::link: insist([&] { return relations_of(actor).links.insert(signal.from).second; }); break;
         case Kind::unlink:
             if (actor.relations) actor.relations->links.erase(signal.from);
             break;
-        case Kind::monitor: relations_of(actor).watchers.emplace(signal.ref, signal.from); break;
+        case Kind::monitor:
+            insist([&] { return relations_of(actor).watchers.emplace(signal.ref, signal.from).second; });
+            break;
         case Kind::demonitor:
             if (actor.relations) actor.relations->watchers.erase(signal.ref);
             break;
@@ -117,18 +139,17 @@ void act(Actor& actor, SignalPost& signal) {
 }
 
 // There is nobody: links and monitors learn it, everything else is dropped.
-void bounce(const SignalPost& signal) {
-    if (signal.kind == Kind::link)
-        send_signal(
-            std::make_unique<SignalPost>(Kind::link_exit, signal.to, signal.from, 0, reason_of_kind(ExitKind::noproc)));
-    else if (signal.kind == Kind::monitor)
-        send_signal(std::make_unique<SignalPost>(Kind::down, signal.to, signal.from, signal.ref,
-                                                 reason_of_kind(ExitKind::noproc)));
+void bounce(const SignalPost& signal) noexcept {
+    const bool is_link = signal.kind == Kind::link;
+    if (!is_link && signal.kind != Kind::monitor) return;
+    send_signal(insist([&] {
+        return std::make_unique<SignalPost>(is_link ? Kind::link_exit : Kind::down, signal.to, signal.from, signal.ref,
+                                            reason_of_kind(ExitKind::noproc));
+    }));
 }
 
 void SignalPost::arrived(Worker& worker) noexcept {
     std::unique_ptr<SignalPost> signal(this);
-    // Memory for a notice is not there: a lost Down would break a promise, so this is the end of the process.
     if (Actor* actor = worker.scheduler().table().own(signal->to)) act(*actor, *signal);
     else bounce(*signal);
 }
@@ -139,7 +160,7 @@ void SignalPost::lost(Scheduler&) noexcept {
 }
 
 // Returns false when nobody has the pid (bounced).
-bool send_signal(std::unique_ptr<SignalPost> signal) {
+bool send_signal(std::unique_ptr<SignalPost> signal) noexcept {
     Worker& worker = *this_worker();
     Scheduler& scheduler = worker.scheduler();
     // In a simulation signals are under way like everything else, but for those to oneself.
@@ -173,13 +194,14 @@ Relations& relations_of(Actor& actor) {
 }
 
 void link(Actor& self, Pid other) {
-    if (other == self.pid || !relations_of(self).links.insert(other).second) return;
-    send_signal(std::make_unique<SignalPost>(Kind::link, self.pid, other));
+    if (other == self.pid) return;
+    auto signal = std::make_unique<SignalPost>(Kind::link, self.pid, other);
+    if (relations_of(self).links.insert(other).second) send_signal(std::move(signal));
 }
 
 void unlink(Actor& self, Pid other) {
-    if (!self.relations || self.relations->links.erase(other) == 0) return;
-    send_signal(std::make_unique<SignalPost>(Kind::unlink, self.pid, other));
+    auto signal = std::make_unique<SignalPost>(Kind::unlink, self.pid, other);
+    if (self.relations && self.relations->links.erase(other) != 0) send_signal(std::move(signal));
 }
 
 MonitorRef make_monitor_ref() noexcept {
@@ -201,7 +223,7 @@ bool demonitor(Actor& self, MonitorRef ref) noexcept {
     if (found == self.relations->watching.end()) return false;
     const Pid target = found->second;
     self.relations->watching.erase(found);
-    send_signal(std::make_unique<SignalPost>(Kind::demonitor, self.pid, target, ref));
+    forget_monitor(self.pid, target, ref);
     return true;
 }
 
@@ -219,9 +241,14 @@ MonitorRef monitor_child(Actor& self, Actor& child) {
 
 void watch_child(Actor& self, Actor& child, Instant limit) {
     const MonitorRef ref = monitor_child(self, child);
-    auto watch = limit == kNever ? nullptr : std::make_unique<TimeLimit>(self, child.pid, ref);
-    if (watch) watch->arm(limit);
-    self.relations->children.emplace(ref, std::move(watch));
+    try {
+        auto watch = limit == kNever ? nullptr : std::make_unique<TimeLimit>(self, child.pid, ref);
+        if (watch) watch->arm(limit);
+        self.relations->children.emplace(ref, std::move(watch));
+    } catch (const std::bad_alloc&) {
+        self.relations->watching.erase(ref);
+        throw;
+    }
 }
 
 bool send_exit(Pid from, Pid to, Ref<ExitReason> reason, Duration patience) {
@@ -231,8 +258,8 @@ bool send_exit(Pid from, Pid to, Ref<ExitReason> reason, Duration patience) {
 }
 
 bool cancel(Scheduler& scheduler, Pid to, Duration patience) noexcept {
-    std::unique_ptr<SignalPost> signal(
-        new (std::nothrow) SignalPost(Kind::cancel, Pid{}, to, 0, reason_of_kind(ExitKind::killed)));
+    std::unique_ptr<SignalPost> signal(new (std::nothrow)
+                                           SignalPost(Kind::cancel, Pid{}, to, 0, reason_of_kind(ExitKind::killed)));
     if (!signal) return false;
     signal->patience = patience;
     if (!scheduler.route(to, *signal, Pid{}, true)) return false;
@@ -257,11 +284,11 @@ void announce_end(Actor& actor) noexcept {
     const std::unique_ptr<Relations> relations = std::move(actor.relations);
     Ref<ExitReason> reason = actor.exit_reason ? actor.exit_reason : reason_of_kind(ExitKind::normal);
     for (Pid linked : relations->links)
-        send_signal(std::make_unique<SignalPost>(Kind::link_exit, actor.pid, linked, 0, reason));
+        send_signal(
+            insist([&] { return std::make_unique<SignalPost>(Kind::link_exit, actor.pid, linked, 0, reason); }));
     for (const auto& [ref, watcher] : relations->watchers)
-        send_signal(std::make_unique<SignalPost>(Kind::down, actor.pid, watcher, ref, reason));
-    for (const auto& [ref, target] : relations->watching)
-        send_signal(std::make_unique<SignalPost>(Kind::demonitor, actor.pid, target, ref));
+        send_signal(insist([&] { return std::make_unique<SignalPost>(Kind::down, actor.pid, watcher, ref, reason); }));
+    for (const auto& [ref, target] : relations->watching) forget_monitor(actor.pid, target, ref);
 }
 
 }  // namespace smarm

@@ -39,7 +39,7 @@ public:
     Monitor(const Monitor&) = delete;
     Monitor& operator=(const Monitor&) = delete;
 
-    // Starts the thread unless both options are off. False: the OS gives no thread.
+    // Starts the thread; with time_slice 0 there is none. False: the OS gives no thread, or there is no memory.
     bool start() noexcept;
     void stop() noexcept;
 

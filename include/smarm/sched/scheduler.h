@@ -42,8 +42,8 @@ struct SchedulerOptions {
     StackPoolOptions stacks;
     ActorLimits limits;
     MonitorOptions monitor;
-    Duration stop_timeout = std::chrono::seconds(5);       // from stop() until actors are given up
-    Duration spin_limit = std::chrono::microseconds(50);   // longest spin before a worker sleeps; 0: none
+    Duration stop_timeout = std::chrono::seconds(5);      // from stop() until actors are given up
+    Duration spin_limit = std::chrono::microseconds(50);  // longest spin before a worker sleeps; 0: none
     // How long an actor may compute on when something is requested of it; Duration::max(): until its next point.
     Duration interrupt_after = std::chrono::milliseconds(100);
     Duration kill_patience = std::chrono::seconds(5);      // the same for what a killed actor does to end
