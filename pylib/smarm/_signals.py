@@ -25,6 +25,12 @@ class Ref(int):
     def __repr__(self) -> str:
         return f"<ref {int(self)}>"
 
+    def __copy__(self) -> Ref:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Ref:
+        return self
+
 
 class Down(NamedTuple):
     """A monitored actor has ended, or never was (reason "noproc")."""
@@ -71,6 +77,17 @@ class Call(NamedTuple):
     ref: Ref
     caller: Pid
     request: Any
+
+    @property
+    def pid(self) -> Pid:
+        """Who calls."""
+        return self.caller
+
+
+class Caller(Call):
+    """The Call that a Server hands to handle_call; sent on, it is data, not a call."""
+
+    __slots__ = ()
 
 
 class shield:

@@ -6,6 +6,7 @@
 #include "bind/message_values.h"
 #include "bind/raising.h"
 #include "interp/method_table.h"
+#include "interp/copied_as_itself.h"
 #include "smarm/codec/codec.h"
 #include "smarm/interp/errors.h"
 #include "smarm/interp/point.h"
@@ -49,8 +50,12 @@ void end_dealloc(PyObject* self) {
 
 template <class End>
 PyObject* end_repr(PyObject* self) {
-    const Channel& channel = *as_end<End>(self).channel;
-    return PyUnicode_FromFormat("<%s of a channel, %zu waiting>", Py_TYPE(self)->tp_name, channel.size());
+    Channel& channel = *as_end<End>(self).channel;
+    const char* closed = channel.closed() ? ", closed" : "";
+    if (channel.capacity() == Channel::kUnbounded)
+        return PyUnicode_FromFormat("<%s of a channel, %zu waiting%s>", Py_TYPE(self)->tp_name, channel.size(), closed);
+    return PyUnicode_FromFormat("<%s of a channel, %zu of %zu waiting%s>", Py_TYPE(self)->tp_name, channel.size(),
+                                channel.capacity(), closed);
 }
 
 template <class End>
@@ -189,6 +194,7 @@ PyObject* sender_close(PyObject* self, PyObject* const* arguments, Py_ssize_t co
 }
 
 PyMethodDef sender_methods[] = {
+    SMARM_COPIED_AS_ITSELF,
     {"send", SMARM_FAST_METHOD(sender_send),
      "send($self, value, /, timeout=None)\n--\n\nPut a value into the channel.\n\nParks the actor while a bounded "
      "channel is full, "
@@ -263,6 +269,7 @@ PyObject* receiver_close(PyObject* self, PyObject* const* arguments, Py_ssize_t 
 }
 
 PyMethodDef receiver_methods[] = {
+    SMARM_COPIED_AS_ITSELF,
     {"recv", SMARM_FAST_METHOD(receiver_recv),
      "recv($self, /, timeout=None)\n--\n\nTake the oldest value; park the actor until there is one.\n\nRaises Closed "
      "when the channel "

@@ -88,6 +88,10 @@ bool read_placement(unsigned workers, int own, bool simulated, PyObject* callabl
     }
     if (PyUnicode_Check(on)) {
         if (PyUnicode_EqualToUTF8(on, "local") && own != kOutside) return true;
+        if (PyUnicode_EqualToUTF8(on, "spread")) {
+            if (!simulated) placement.place = Scheduler::Place::spread;
+            return true;
+        }
         if (PyUnicode_EqualToUTF8(on, "main")) {
             placement = {own == 0 ? Scheduler::Place::local : Scheduler::Place::on_worker, 0};
             return true;
@@ -101,7 +105,7 @@ bool read_placement(unsigned workers, int own, bool simulated, PyObject* callabl
             return true;
         }
     }
-    raise_error("ConfigError", "on= is %s\"main\", a worker's index from 0 to %u, or None; not %R",
+    raise_error("ConfigError", "on= is %s\"main\", \"spread\", a worker's index from 0 to %u, or None; not %R",
                 own == kOutside ? "" : "\"local\", ", workers - 1, on);
     return false;
 }
@@ -212,19 +216,23 @@ bool read_order(PyObject* const* arguments, Py_ssize_t count, PyObject* names, M
         PyErr_Format(PyExc_TypeError, "spawn() needs something callable, not %.100s", Py_TYPE(order.callable)->tp_name);
         return false;
     }
+    if (PyFunction_Check(order.callable)) {
+        auto* code = reinterpret_cast<PyCodeObject*>(PyFunction_GET_CODE(order.callable));
+        if (code->co_flags & (CO_COROUTINE | CO_ASYNC_GENERATOR)) {
+            PyErr_Format(PyExc_TypeError,
+                         "spawn() takes a plain function, whose calls park by themselves; %R is an `async def`: leave "
+                         "async and await out, or run it with asyncio.run() in an actor of its own",
+                         order.callable);
+            return false;
+        }
+    }
     if (!read_options(arguments + count, names, order.options) ||
         !read_stack_size(order.options.stack_size, order.stack_bytes))
         return false;
     try {
         if (PyObject* name = order.options.name; name != Py_None) {
-            if (!PyUnicode_Check(name)) {
-                PyErr_Format(PyExc_TypeError, "an actor's name is a str, not %.100s", Py_TYPE(name)->tp_name);
-                return false;
-            }
-            Py_ssize_t bytes = 0;
-            const char* text = PyUnicode_AsUTF8AndSize(name, &bytes);
-            if (!text) return false;
-            order.name = std::make_unique<std::string>(text, static_cast<std::size_t>(bytes));
+            order.name = std::make_unique<std::string>();
+            if (!read_text(name, "an actor's name", *order.name)) return false;
         }
         if (!read_flag(order.options.link, order.linked) || !read_flag(order.options.monitor, order.monitored) ||
             !read_flag(order.options.signal, order.signals))

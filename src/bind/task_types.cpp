@@ -42,20 +42,10 @@ int is_cancelled_by(PyObject* error, std::uint64_t id) {
 
 // ---- timeout ---------------------------------------------------------------------------------------------------------
 
-// The scope keeps its Python object alive while it is open.
-struct TimeoutScope final : CancelScope {
-    explicit TimeoutScope(PyObject* its_object) noexcept : object(its_object) {}
-    void owner_ended(Actor& owner) noexcept override {
-        CancelScope::owner_ended(owner);
-        Py_DECREF(object);
-    }
-    PyObject* object;
-};
-
 struct TimeoutObject {
     PyObject_HEAD PyObject* seconds;
     Instant deadline;
-    TimeoutScope scope;
+    CancelScope scope;
 };
 
 TimeoutObject& as_timeout(PyObject* self) { return *reinterpret_cast<TimeoutObject*>(self); }
@@ -72,14 +62,15 @@ PyObject* timeout_new(PyTypeObject* type, PyObject* arguments, PyObject* keyword
     if (!self) return nullptr;
     self->seconds = Py_NewRef(seconds);
     self->deadline = kNever;
-    new (&self->scope) TimeoutScope(reinterpret_cast<PyObject*>(self));
+    new (&self->scope) CancelScope;
     return reinterpret_cast<PyObject*>(self);
 }
 
 void timeout_dealloc(PyObject* self) {
     PyTypeObject* type = Py_TYPE(self);
     Py_DECREF(as_timeout(self).seconds);
-    as_timeout(self).scope.~TimeoutScope();
+    as_timeout(self).scope.close();  // entered by hand, and nobody is left who could leave it
+    as_timeout(self).scope.~CancelScope();
     type->tp_free(self);
     Py_DECREF(type);
 }
@@ -94,7 +85,6 @@ PyObject* timeout_enter(PyObject* self, PyObject*) {
     }
     if (!read_timeout(timeout.seconds, *worker, timeout.deadline)) return nullptr;
     timeout.scope.open(timeout.deadline, worker->scheduler().options().interrupt_after);
-    Py_INCREF(self);  // the scope's
     return Py_NewRef(self);
 }
 
@@ -124,6 +114,12 @@ PyObject* timeout_left(PyObject* self, PyObject*) {
     return PyFloat_FromDouble(left > 0 ? left : 0);
 }
 
+PyObject* timeout_repr(PyObject* self) {
+    const TimeoutObject& timeout = as_timeout(self);
+    const char* state = timeout.scope.cut_short() ? "expired" : timeout.scope.is_open() ? "running" : "not running";
+    return PyUnicode_FromFormat("<smarm.timeout of %R s, %s>", timeout.seconds, state);
+}
+
 PyMethodDef timeout_methods[] = {
     {"__enter__", timeout_enter, METH_NOARGS, nullptr},
     {"__exit__", SMARM_POSITIONAL_METHOD(timeout_exit), nullptr},
@@ -149,6 +145,7 @@ PyType_Slot timeout_slots[] = {
          "deadline.\nRaises ValueError for a negative number or NaN.")},
     {Py_tp_dealloc, reinterpret_cast<void*>(timeout_dealloc)},
     {Py_tp_new, reinterpret_cast<void*>(timeout_new)},
+    {Py_tp_repr, reinterpret_cast<void*>(timeout_repr)},
     {Py_tp_methods, timeout_methods},
     {Py_tp_getset, timeout_attributes},
     {0, nullptr},
@@ -168,6 +165,38 @@ struct GroupObject {
 
 GroupObject& as_group(PyObject* self) { return *reinterpret_cast<GroupObject*>(self); }
 
+void cancel_children(GroupObject& object) {
+    object.group->mark_cancelled();
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(object.children); ++i) {
+        PyObject* child = PyList_GET_ITEM(object.children, i);
+        if (join_handle_state(child).kind() == OutcomeKind::running)
+            cancel(object.home->scheduler(), join_handle_pid(child), object.group->patience());
+    }
+}
+
+// A group that was entered by hand and dropped: its block is over, and nobody waits for its children.
+void abandon(GroupObject& object) {
+    PyObject* raised = PyErr_GetRaisedException();
+    object.group->close_scope();
+    if (object.group->running()) {
+        cancel_children(object);
+        if (PyErr_WarnEx(PyExc_ResourceWarning,
+                         "a TaskGroup was dropped inside its block: its children are asked to exit, and not waited for",
+                         1) != 0)
+            PyErr_WriteUnraisable(nullptr);
+    }
+    object.group->drop_reference();
+    PyErr_SetRaisedException(raised);
+}
+
+void group_dealloc(PyObject* self) {
+    PyTypeObject* type = Py_TYPE(self);
+    if (as_group(self).group) abandon(as_group(self));
+    Py_XDECREF(as_group(self).children);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
 PyObject* group_new(PyTypeObject* type, PyObject* arguments, PyObject* keywords) {
     if (!takes_nothing(type, arguments, keywords)) return nullptr;
     auto* self = PyObject_New(GroupObject, type);
@@ -177,14 +206,6 @@ PyObject* group_new(PyTypeObject* type, PyObject* arguments, PyObject* keywords)
     self->children = nullptr;
     self->prune_at = 0;
     return reinterpret_cast<PyObject*>(self);
-}
-
-void group_dealloc(PyObject* self) {
-    PyTypeObject* type = Py_TYPE(self);
-    if (TaskGroup* group = as_group(self).group) group->drop_reference();
-    Py_XDECREF(as_group(self).children);
-    type->tp_free(self);
-    Py_DECREF(type);
 }
 
 PyObject* group_enter(PyObject* self, PyObject*) {
@@ -207,15 +228,6 @@ PyObject* group_enter(PyObject* self, PyObject*) {
     object.home = worker;
     group->open(worker->scheduler().options().interrupt_after);
     return Py_NewRef(self);
-}
-
-void cancel_children(GroupObject& object) {
-    object.group->mark_cancelled();
-    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(object.children); ++i) {
-        PyObject* child = PyList_GET_ITEM(object.children, i);
-        if (join_handle_state(child).kind() == OutcomeKind::running)
-            cancel(object.home->scheduler(), join_handle_pid(child), object.group->patience());
-    }
 }
 
 // Drops the handles of children that returned: a group may live long and have many. The others keep their order.
@@ -258,6 +270,7 @@ PyObject* group_spawn(PyObject* self, PyObject* const* arguments, Py_ssize_t cou
             PyErr_SetString(PyExc_RuntimeError, "the TaskGroup ended while it was given another child");
         return nullptr;
     }
+    join_handle_state(handle).expect();  // the end of the block looks at it
     object.group->add(join_handle_pid(handle), join_handle_state(handle));
     return handle;
 }
@@ -322,6 +335,16 @@ PyObject* group_exit(PyObject* self, PyObject* const* arguments, Py_ssize_t coun
     return result;
 }
 
+PyObject* group_repr(PyObject* self) {
+    const GroupObject& object = as_group(self);
+    if (!object.group) return PyUnicode_FromString("<smarm.TaskGroup, outside of its block>");
+    std::size_t running = 0;
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(object.children); ++i)
+        running += join_handle_state(PyList_GET_ITEM(object.children, i)).kind() == OutcomeKind::running;
+    return PyUnicode_FromFormat("<smarm.TaskGroup, %zu running%s>", running,
+                                object.group->cancelled() ? ", cancelled" : "");
+}
+
 PyMethodDef group_methods[] = {
     {"__enter__", group_enter, METH_NOARGS, nullptr},
     {"__exit__", SMARM_POSITIONAL_METHOD(group_exit), nullptr},
@@ -344,6 +367,7 @@ PyType_Slot group_slots[] = {
                                   "of the\nowner, or of an enclosing block, ends the children first.")},
     {Py_tp_dealloc, reinterpret_cast<void*>(group_dealloc)},
     {Py_tp_new, reinterpret_cast<void*>(group_new)},
+    {Py_tp_repr, reinterpret_cast<void*>(group_repr)},
     {Py_tp_methods, group_methods},
     {0, nullptr},
 };
@@ -373,12 +397,19 @@ PyObject* wait_all(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
             return nullptr;
         }
     }
-    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(handles); ++i) {
+    const auto states = [handles](auto&& visit) {
+        for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(handles); ++i)
+            visit(join_handle_state(PyTuple_GET_ITEM(handles, i)));
+    };
+    states([](JoinState& state) { state.expect(); });
+    Status status = Status::ok;
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(handles) && status == Status::ok; ++i) {
         const Pid whom = join_handle_pid(PyTuple_GET_ITEM(handles, i));
         Awaits awaits(*worker->current(), whom);
-        const Status status = join_handle_state(PyTuple_GET_ITEM(handles, i)).join(deadline);
-        if (status != Status::ok) return raise_status(status, "not all actors ended before the timeout", "");
+        status = join_handle_state(PyTuple_GET_ITEM(handles, i)).join(deadline);
     }
+    states([](JoinState& state) { state.expect_no_more(); });
+    if (status != Status::ok) return raise_status(status, "not all actors ended before the timeout", "");
     Py_RETURN_NONE;
 }
 

@@ -346,15 +346,24 @@ Encoder::Step Encoder::write_plain_state(PyObject* state) {
 
 Encoder::Step Encoder::open_iterator(Kind kind, Tag tag, PyObject* iterator) {
     if (!iterator) return Step::Done;
+    const Py_ssize_t announced = PyObject_LengthHint(iterator, 0);
+    if (announced < 0) return explain(iterator);
     put(tag);
-    return push(kind, iterator, 0);
+    return push(kind, iterator, announced);
+}
+
+// An iterator need not have an end. What comes that its length hint did not announce counts as large, so that one without an
+// end meets the limit before it has held the worker up for long.
+void Encoder::count_item(Frame& frame) {
+    constexpr std::size_t kUnannounced = 1024;
+    if (++frame.index > frame.count) claim(kUnannounced);
 }
 
 Encoder::Step Encoder::advance_items() {
     Frame& frame = frames_.top();
     while (PyObject* next = PyIter_Next(frame.object)) {
         Handle item(next);
-        ++frame.index;
+        count_item(frame);
         Step step = write(item.get());
         if (step != Step::Done) return step;
     }
@@ -377,6 +386,7 @@ Encoder::Step Encoder::advance_pairs() {
         if (!PyTuple_Check(frame.held) || PyTuple_GET_SIZE(frame.held) != 2) {
             return refuse("the items of a __reduce_ex__ must be pairs");
         }
+        count_item(frame);
         frame.phase = Phase::Key;
         Step step = write(PyTuple_GET_ITEM(frame.held, 0));
         if (step != Step::Done) return step;

@@ -42,7 +42,7 @@ struct Frame {
     PyObject* object;  // owned: what is walked
     PyObject* held;    // owned, may be nullptr
     Py_ssize_t index;  // see Kind; Items and Pairs: how many were taken
-    Py_ssize_t count;  // children announced; Dict: still to come
+    Py_ssize_t count;  // children announced (by an iterator's length hint); Dict: still to come
     Kind kind;
     Phase phase;   // the one whose child is being written
     Tag tag;       // of an Object
@@ -111,6 +111,7 @@ private:
     Step write_arguments(Tag tag, PyObject* arguments);
     Step write_plain_state(PyObject* state);
     Step open_iterator(Kind kind, Tag tag, PyObject* iterator);
+    void count_item(Frame& frame);
     int is_plain(PyTypeObject* type);
     int is_made_by_new(PyTypeObject* type);
     int is_named_zone(PyObject* value, PyObject* callable);

@@ -11,6 +11,7 @@
 
 #include "smarm/cpython/frame_walk.h"
 #include "smarm/interp/blocking_pool.h"
+#include "smarm/interp/own_code.h"
 
 namespace smarm {
 
@@ -19,6 +20,7 @@ namespace {
 constexpr int kMostFrames = 30;
 constexpr std::size_t kMostEdges = 200;       // lines of the wait graph
 constexpr std::size_t kMostWaits = 100'000;   // of actors that wait for another one: more are not looked at
+constexpr std::size_t kMostLeft = 10;         // actors that are named at the end
 constexpr std::size_t kPieceBytes = 1 << 16;  // of a dump
 
 std::string text_of(Pid pid) {
@@ -39,13 +41,18 @@ std::string describe_wait(const ActorSnapshot& actor, Instant now) {
     return text + ", for " + length;
 }
 
-// What `line` makes of the frames, innermost first.
+// What `line` makes of the innermost `most` frames, innermost first: of the program's, or, when it has none, of smarm's own.
 template <class Line>
 std::string read_frames(const void* rider_state, int most, Line line) {
-    std::string text;
-    walk_frames(static_cast<const PyThreadState*>(rider_state), most,
-                [&](const FrameLine& frame) { text += line(frame); });
-    return text;
+    struct Lines {
+        std::string text;
+        int count = 0;
+    } program, own;
+    walk_frames(static_cast<const PyThreadState*>(rider_state), kMostFrames, [&](const FrameLine& frame) {
+        Lines& lines = is_own_file(frame.file) ? own : program;
+        if (lines.count++ < most) lines.text += line(frame);
+    });
+    return program.count ? program.text : own.text;
 }
 
 std::string as_traceback_line(const FrameLine& frame) {
@@ -151,6 +158,27 @@ void report_deadlock(Scheduler& scheduler, const WriteText& write) {
     const WaitGraph graph = read_wait_graph(scheduler);
     if (!graph.empty())
         write("smarm: who waits for whom:\n" + describe_edges(scheduler, graph) + describe_circles(graph));
+}
+
+std::string describe_left(Scheduler& scheduler) {
+    std::string text;
+    std::size_t shown = 0;
+    std::size_t all = 0;
+    for (const bool running : {true, false}) {
+        scheduler.table().for_each([&](const ActorSnapshot& actor) {
+            if ((actor.state == ActorState::running) != running) return;
+            ++all;
+            if (shown == kMostLeft) return;
+            ++shown;
+            const std::string place = read_frames(actor.rider_state, 1, as_place);
+            text += "  " + title(actor) + ": " + state_name(actor.state);
+            if (actor.state == ActorState::parked)
+                text += std::string(", waits for ") + wait_reason_name(actor.wait_reason);
+            text += (place.empty() ? "" : ", at " + place) + "\n";
+        });
+    }
+    if (all > shown) text += "  and " + std::to_string(all - shown) + " more\n";
+    return text;
 }
 
 std::string describe_deadlock(Scheduler& scheduler, Instant now) {

@@ -44,7 +44,9 @@ Actor* RunOrder::next_simulated(Simulation& simulation) noexcept {
 bool RunOrder::wants_new_actor(const Scheduler& scheduler, bool look_around, bool simulated) noexcept {
     const std::size_t computing = preempted_.size();
     computing_.store(computing, memory_order_relaxed);
-    if (computing == 0 || simulated) return look_around || ready_.empty();
+    if (simulated) return look_around || ready_.empty();
+    if (!scheduler.has_unstarted()) return false;
+    if (computing == 0) return look_around || ready_.empty();
     if (!look_around || turns_since_take_ < computing) return false;
     return turns_since_take_ >= kRoundsLeftToOthers * computing || !scheduler.has_worker_computing_less_than(computing);
 }

@@ -9,6 +9,9 @@
 #include "smarm/sched/signals.h"
 
 namespace smarm {
+namespace {
+constexpr std::chrono::milliseconds kLook{20};  // how often it is looked whether workers come forward
+}
 
 Scheduler::Scheduler(SchedulerOptions options)
     : options_(std::move(options)),
@@ -39,7 +42,8 @@ Pid Scheduler::spawn(std::unique_ptr<Actor>& actor, Place place, unsigned worker
     if (stopping()) return {};
     Worker* worker = nullptr;
     if (place == Place::local) worker = this_worker();
-    if (place == Place::on_worker) {
+    if (place == Place::spread) worker_index = next_in_turn();
+    if (place == Place::spread || place == Place::on_worker) {
         worker = ensure_worker(worker_index);
         if (!worker) return {};
     }
@@ -64,59 +68,8 @@ Pid Scheduler::spawn(std::unique_ptr<Actor>& actor, Place place, unsigned worker
         else worker->post(spawned);
         return pid;
     }
-    {
-        std::lock_guard guard(shared_lock_);
-        shared_.push(spawned);
-    }
-    // Seq_cst: pairs with Worker::rest, see sched/idle.h.
-    unstarted_count_.fetch_add(1, memory_order_seq_cst);
-    find_runner();
+    share(spawned);
     return pid;
-}
-
-// Sees to it that somebody takes what was just put into the shared queue.
-void Scheduler::find_runner() noexcept {
-    const unsigned running = started_workers();
-    if (idle_.load(memory_order_seq_cst) > 0) {
-        for (unsigned i = 0; i < options_.workers; ++i) {
-            Worker* candidate = worker(i);
-            if (candidate && candidate->is_free()) {
-                candidate->nudge();
-                return;
-            }
-        }
-    }
-    if (running < options_.workers) {
-        for (unsigned i = 1; i < options_.workers; ++i) {
-            if (!worker(i)) {
-                ensure_worker(i);
-                return;
-            }
-        }
-    }
-}
-
-bool Scheduler::has_worker_computing_less_than(std::size_t actors) const noexcept {
-    for (unsigned i = 0; i < options_.workers; ++i) {
-        const Worker* other = worker(i);
-        if (other && other->computing() < actors) return true;
-    }
-    return false;
-}
-
-bool Scheduler::take_unstarted(Worker& worker) noexcept {
-    if (unstarted_count_.load(memory_order_relaxed) == 0) return false;
-    Actor* actor = nullptr;
-    {
-        std::lock_guard guard(shared_lock_);
-        if (shared_.empty()) return false;
-        actor = &shared_.pop();
-    }
-    unstarted_count_.fetch_sub(1, memory_order_seq_cst);
-    MpscNode* early = table_.settle(*actor, static_cast<int>(worker.index()));
-    worker.adopt(*actor);
-    for_each_post(early, [&worker](Post& post) { post.arrive(worker); });
-    return true;
 }
 
 void Scheduler::end_stranded(Actor& actor) noexcept {
@@ -210,15 +163,27 @@ void Scheduler::run_main() noexcept {
     if (main->rider()) main->rider()->after_wait();
 }
 
+std::uint64_t Scheduler::finished_actors() const noexcept {
+    std::uint64_t finished = 0;
+    for (unsigned i = 0; i < options_.workers; ++i) {
+        if (const Worker* it = worker(i)) finished += it->counters().finished.load(memory_order_relaxed);
+    }
+    return finished;
+}
+
 // Waits for the other workers, but not for one whose actor neither parks nor reaches a safe point. Workers that are past
 // run() are waited for however long it takes: they end their interpreters, with the threads that the program started there.
 void Scheduler::join_workers() noexcept {
     std::unique_lock guard(start_mutex_);
-    // A worker without actors is gone at once; a short time or none at all is meant for actors, not for its thread.
-    const Duration patience =
-        std::max<Duration>(options_.stop_timeout + options_.stop_timeout / 2, std::chrono::seconds(1));
     const auto all_but = [this](std::size_t left) { return ended_ + left == threads_.size(); };
-    workers_ended_.wait_until(guard, deadline_after(monotonic_now(), patience), [&] { return all_but(0); });
+    // A worker without actors is gone at once; a short time or none at all is meant for actors, not for its thread. A worker that
+    // runs gives actors up by itself: what is waited for here is longer.
+    Patience patience;
+    patience.begin(monotonic_now(),
+                   std::max<Duration>(options_.stop_timeout + options_.stop_timeout / 4, std::chrono::seconds(1)),
+                   finished_actors());
+    while (!patience.over(monotonic_now(), finished_actors()) &&
+           !workers_ended_.wait_for(guard, kLook, [&] { return all_but(0); })) {}
     std::size_t left = 0;
     for (unsigned i = 1; i < options_.workers; ++i) {
         Worker* it = worker(i);

@@ -1,6 +1,7 @@
 #include "smarm/sched/signals.h"
 
 #include <new>
+#include <utility>
 
 #include "smarm/sched/delivery.h"
 #include "smarm/sched/simulation.h"
@@ -10,7 +11,19 @@ namespace {
 
 // One signal under way to an actor of another worker, or to one that has not started.
 struct SignalPost final : PostOf<SignalPost> {
-    enum class Kind : std::uint8_t { link, unlink, monitor, demonitor, exit, cancel, link_exit, down, reply, order };
+    enum class Kind : std::uint8_t {
+        link,
+        unlink,
+        unlink_ack,
+        monitor,
+        demonitor,
+        exit,
+        cancel,
+        link_exit,
+        down,
+        reply,
+        order
+    };
     SignalPost(Kind its_kind, Pid its_from, Pid its_to, MonitorRef its_ref = 0,
                Ref<ExitReason> its_reason = nullptr) noexcept
         : kind(its_kind), from(its_from), to(its_to), ref(its_ref), reason(std::move(its_reason)) {}
@@ -19,7 +32,7 @@ struct SignalPost final : PostOf<SignalPost> {
     const Kind kind;
     const Pid from;
     const Pid to;
-    const MonitorRef ref;
+    const MonitorRef ref;  // of unlink and unlink_ack: its number
     Ref<ExitReason> reason;
     OwnedParcel payload;
     Duration patience = Duration::max();  // exit, cancel
@@ -92,7 +105,12 @@ private:
 
 // An exit that came along a link. The receiver of a kill's echo must be able to trap it: links pass on `killed` as a value.
 void receive_link_exit(Actor& actor, Pid from, const Ref<ExitReason>& reason) {
-    if (!actor.relations || actor.relations->links.erase(from) == 0) return;  // unlinked meanwhile
+    if (!actor.relations) return;
+    const auto found = actor.relations->links.find(from);
+    if (found == actor.relations->links.end()) return;  // unlinked meanwhile
+    const bool linked = found->second == 0;
+    actor.relations->links.erase(found);  // there is nobody any more who could acknowledge
+    if (!linked) return;
     if (actor.relations->trap_exit) {
         notify(actor, Notice::Kind::exit, 0, from, reason);
     } else if (reason->kind() != ExitKind::normal) {
@@ -116,13 +134,30 @@ void receive_reply(Actor& actor, SignalPost& signal) {
     notify(actor, Notice::Kind::reply, signal.ref, signal.from, nullptr, std::move(signal.payload));
 }
 
+void receive_unlink(Actor& actor, const SignalPost& signal) noexcept {
+    auto ack =
+        insist([&] { return std::make_unique<SignalPost>(Kind::unlink_ack, actor.pid, signal.from, signal.ref); });
+    if (actor.relations) {
+        const auto found = actor.relations->links.find(signal.from);
+        if (found != actor.relations->links.end() && found->second == 0) actor.relations->links.erase(found);
+    }
+    send_signal(std::move(ack));
+}
+
+void receive_unlink_ack(Actor& actor, const SignalPost& signal) noexcept {
+    if (!actor.relations) return;
+    const auto found = actor.relations->links.find(signal.from);
+    if (found != actor.relations->links.end() && found->second == signal.ref) actor.relations->links.erase(found);
+}
+
 // Acts on a signal at an actor of this worker.
 void act(Actor& actor, SignalPost& signal) noexcept {
     switch (signal.kind) {
-        case Kind::link: insist([&] { return relations_of(actor).links.insert(signal.from).second; }); break;
-        case Kind::unlink:
-            if (actor.relations) actor.relations->links.erase(signal.from);
+        case Kind::link:
+            insist([&] { return relations_of(actor).links.emplace(signal.from, 0).second; });  // not while unlinking
             break;
+        case Kind::unlink: receive_unlink(actor, signal); break;
+        case Kind::unlink_ack: receive_unlink_ack(actor, signal); break;
         case Kind::monitor:
             insist([&] { return relations_of(actor).watchers.emplace(signal.ref, signal.from).second; });
             break;
@@ -140,12 +175,13 @@ void act(Actor& actor, SignalPost& signal) noexcept {
 
 // There is nobody: links and monitors learn it, everything else is dropped.
 void bounce(const SignalPost& signal) noexcept {
-    const bool is_link = signal.kind == Kind::link;
-    if (!is_link && signal.kind != Kind::monitor) return;
-    send_signal(insist([&] {
-        return std::make_unique<SignalPost>(is_link ? Kind::link_exit : Kind::down, signal.to, signal.from, signal.ref,
-                                            reason_of_kind(ExitKind::noproc));
-    }));
+    const auto answer = [&signal](Kind kind, const Ref<ExitReason>& reason) {
+        send_signal(
+            insist([&] { return std::make_unique<SignalPost>(kind, signal.to, signal.from, signal.ref, reason); }));
+    };
+    if (signal.kind == Kind::link) answer(Kind::link_exit, reason_of_kind(ExitKind::noproc));
+    else if (signal.kind == Kind::monitor) answer(Kind::down, reason_of_kind(ExitKind::noproc));
+    else if (signal.kind == Kind::unlink) answer(Kind::unlink_ack, nullptr);
 }
 
 void SignalPost::arrived(Worker& worker) noexcept {
@@ -196,12 +232,18 @@ Relations& relations_of(Actor& actor) {
 void link(Actor& self, Pid other) {
     if (other == self.pid) return;
     auto signal = std::make_unique<SignalPost>(Kind::link, self.pid, other);
-    if (relations_of(self).links.insert(other).second) send_signal(std::move(signal));
+    const auto [entry, is_new] = relations_of(self).links.emplace(other, 0);
+    const bool unlinking = std::exchange(entry->second, 0) != 0;  // forgotten: this is a new link
+    if (is_new || unlinking) send_signal(std::move(signal));
 }
 
 void unlink(Actor& self, Pid other) {
-    auto signal = std::make_unique<SignalPost>(Kind::unlink, self.pid, other);
-    if (self.relations && self.relations->links.erase(other) != 0) send_signal(std::move(signal));
+    if (!self.relations) return;
+    const auto found = self.relations->links.find(other);
+    if (found == self.relations->links.end() || found->second != 0) return;
+    auto signal = std::make_unique<SignalPost>(Kind::unlink, self.pid, other, self.relations->last_unlink + 1);
+    found->second = ++self.relations->last_unlink;
+    send_signal(std::move(signal));
 }
 
 MonitorRef make_monitor_ref() noexcept {
@@ -228,8 +270,8 @@ bool demonitor(Actor& self, MonitorRef ref) noexcept {
 }
 
 void link_child(Actor& self, Actor& child) {
-    relations_of(child).links.insert(self.pid);
-    relations_of(self).links.insert(child.pid);
+    relations_of(child).links.emplace(self.pid, 0);
+    relations_of(self).links.emplace(child.pid, 0);
 }
 
 MonitorRef monitor_child(Actor& self, Actor& child) {
@@ -283,9 +325,11 @@ void announce_end(Actor& actor) noexcept {
     if (!actor.relations) return;
     const std::unique_ptr<Relations> relations = std::move(actor.relations);
     Ref<ExitReason> reason = actor.exit_reason ? actor.exit_reason : reason_of_kind(ExitKind::normal);
-    for (Pid linked : relations->links)
-        send_signal(
-            insist([&] { return std::make_unique<SignalPost>(Kind::link_exit, actor.pid, linked, 0, reason); }));
+    for (const auto& [partner, unlinking] : relations->links) {
+        if (!unlinking)
+            send_signal(
+                insist([&] { return std::make_unique<SignalPost>(Kind::link_exit, actor.pid, partner, 0, reason); }));
+    }
     for (const auto& [ref, watcher] : relations->watchers)
         send_signal(insist([&] { return std::make_unique<SignalPost>(Kind::down, actor.pid, watcher, ref, reason); }));
     for (const auto& [ref, target] : relations->watching) forget_monitor(actor.pid, target, ref);

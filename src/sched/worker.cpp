@@ -20,7 +20,7 @@ namespace {
 // Every so many passes of the worker's own context the driver is polled and the shared queue served even though local
 // actors are ready.
 constexpr std::uint32_t kPassesPerPoll = 16;
-constexpr std::uint32_t kStopTries = 3;
+constexpr int kStopTries = 3;  // within a stop timeout
 }  // namespace
 
 Worker::Worker(Scheduler& scheduler, unsigned index, std::unique_ptr<Driver> driver, const StackPoolOptions& stacks)
@@ -136,6 +136,7 @@ void Worker::request_preemption(std::uint64_t turn) noexcept {
 }
 
 bool Worker::at_safe_point(bool may_preempt, Deliver deliver) noexcept {
+    asked_.store(false, memory_order_relaxed);
     if (!inbox_.empty()) drain_inbox();
     if (stop_requested_.load(memory_order_relaxed)) stop_step();
     if (has_request(deliver)) return true;
@@ -239,13 +240,26 @@ Actor* Worker::next_ready() noexcept {
                        : order_.next(*driver_, scheduler_.options().monitor.time_slice, turn() + 1);
 }
 
+// Whether the shared queue is for workers that have fewer of its actors.
+bool Worker::leaves_to_others() noexcept {
+    left_ = 0;
+    if (taken_live() == 0) return false;  // what it took has ended: so would the next, before another worker were here
+    const std::uint64_t seen = scheduler_.unstarted();
+    left_until_ = scheduler_.left_to_others_until(*this);
+    if (left_until_ <= driver_->now()) return false;
+    left_ = seen;
+    return true;
+}
+
+// Whether the shared queue has actors, and is not as it was when they were left to others.
+bool Worker::has_new_actors() const noexcept { return scheduler_.has_unstarted() && scheduler_.unstarted() != left_; }
+
 bool Worker::has_waiting_work() const noexcept {
     return order_.size() || !inbox_.empty() || scheduler_.has_unstarted() || driver_->is_watching();
 }
 
 bool Worker::has_outside_work() const noexcept {
-    return !inbox_.empty() || scheduler_.has_unstarted() ||
-           (stop_requested_.load(memory_order_seq_cst) && stop_tries_ == 0);
+    return !inbox_.empty() || has_new_actors() || (stop_requested_.load(memory_order_seq_cst) && !stop_asked_);
 }
 
 // Some thousand actors at a time, as long as there is nothing else to do.
@@ -276,7 +290,8 @@ void Worker::rest() noexcept {
     const Instant asleep = driver_->now();
     idle_.sleep(has_work, [this] {
         Instant until = timers_.next_deadline();
-        if (stop_requested_.load(memory_order_relaxed) && stop_deadline_ < until) until = stop_deadline_;
+        if (stop_requested_.load(memory_order_relaxed)) until = std::min({until, ask_again_, stop_patience_.end()});
+        if (left_ && left_until_ < until) until = left_until_;
         WorkerCounters::add(counters_.waits);
         if (rider_) rider_->before_wait();
         driver_->wait(until);
@@ -288,25 +303,36 @@ void Worker::rest() noexcept {
     if (!inbox_.empty()) idle_.note_work_after(driver_->now() - asleep);
 }
 
-// Asks this worker's actors to exit, again after a part of the stop timeout. Returns whether the worker may end.
-bool Worker::stop_step() noexcept {
-    if (live_count() == 0 && inbox_.empty() && !scheduler_.has_unstarted()) return true;
-    const Instant now = driver_->now();
-    if (stop_tries_ > 0 && now < stop_deadline_) return false;
-    if (stop_tries_ == kStopTries) {
-        scheduler_.count_abandoned(live_count());
-        return true;
-    }
-    ++stop_tries_;
-    stop_deadline_ = deadline_after(now, scheduler_.options().stop_timeout / kStopTries);
+// Asks this worker's actors to exit.
+void Worker::ask_to_exit(Instant now, bool again) noexcept {
+    ask_again_ = deadline_after(now, scheduler_.options().stop_timeout / kStopTries);
     const auto reason = ExitReason::plain(ExitKind::shutdown);
     // After the first time whatever still computes is interrupted where it is.
-    const Duration patience = stop_tries_ == 1 ? scheduler_.options().interrupt_after : Duration::zero();
+    const Duration patience = again ? Duration::zero() : scheduler_.options().interrupt_after;
     ActorTable::Own own;
     for (std::uint32_t from = 0; scheduler_.table().own_from(from, static_cast<int>(index_), own);) {
         for (std::size_t i = 0; i < own.count; ++i)
             request_exit(*own.actors[i], own.actors[i]->requests.cause() ? nullptr : reason, patience);
     }
+}
+
+// Sees to the end of this worker's actors: they are asked again when none has ended for a part of the stop timeout. Returns whether the
+// worker may end: none is left, or the patience with them is at its end.
+bool Worker::stop_step() noexcept {
+    if (live_count() == 0 && inbox_.empty() && !scheduler_.has_unstarted()) return true;
+    const Instant now = driver_->now();
+    const Duration timeout = scheduler_.options().stop_timeout;
+    if (!std::exchange(stop_asked_, true)) {
+        stop_patience_.begin(now, timeout, live_count());
+        ask_to_exit(now, false);
+        return false;
+    }
+    if (stop_patience_.over(now, live_count())) {
+        scheduler_.count_abandoned(live_count());
+        return true;
+    }
+    ask_again_ = std::max(ask_again_, deadline_after(stop_patience_.last_progress(), timeout / kStopTries));
+    if (now >= ask_again_) ask_to_exit(now, true);
     return false;
 }
 
@@ -317,10 +343,13 @@ void Worker::run() noexcept {
         const bool look_around = ++passes_ % kPassesPerPoll == 0 || switch_budget_ <= 0;
         take_outside_events(look_around);
         if (stop_requested_.load(memory_order_relaxed) && stop_step()) break;
-        if (order_.wants_new_actor(scheduler_, look_around, simulation_ != nullptr) && scheduler_.take_unstarted(*this))
+        if (order_.wants_new_actor(scheduler_, look_around, simulation_ != nullptr) &&
+            (simulation_ || !leaves_to_others()) && scheduler_.take_unstarted(*this))
             order_.note_taken();
         if (Actor* next = next_ready()) {
             run_actor(*next);
+            if (booted_at() == kNever)
+                booted_at_.store(driver_->now().time_since_epoch().count(), memory_order_relaxed);
             continue;
         }
         driver_->poll();
@@ -344,6 +373,7 @@ void Worker::end_run() noexcept {
 void Worker::refuse() noexcept {
     detail::this_worker = this;
     refusing_.store(true, memory_order_relaxed);
+    scheduler_.nudge_all();  // who left actors to this one must not
     while (!stop_requested_.load(memory_order_acquire) || !inbox_.empty()) {
         drain_inbox();
         while (!order_.empty()) {

@@ -9,13 +9,14 @@
 namespace smarm {
 namespace {
 constexpr std::int32_t kSwitchBudget = 64;
-}
+}  // namespace
 
 void Worker::adopt(Actor& actor) noexcept {
     actor.worker = this;
     // Ends it before its first turn.
     if (stop_requested_.load(memory_order_relaxed)) actor.requests.note_exit(nullptr, kNever);
     live_.store(live_count() + 1, memory_order_relaxed);
+    if (actor.shared_start) taken_live_.store(taken_live() + 1, memory_order_relaxed);
     const bool is_crowd = order_.push_new(actor);
     const bool sliced = scheduler_.options().monitor.time_slice > Duration::zero();
     if (is_crowd && current() && sliced && !simulation_) request_preemption(turn());
@@ -92,6 +93,7 @@ void Worker::reap(Actor& actor) noexcept {
     if (actor.registered.load(memory_order_acquire)) scheduler_.registry().drop_all(actor.pid);
     announce_end(actor);
     live_.store(live_count() - 1, memory_order_relaxed);
+    if (actor.shared_start) taken_live_.store(taken_live() - 1, memory_order_relaxed);
     WorkerCounters::add(counters_.finished);
     // Acquire pairs with the exchange in wake_remote: a waker may have posted the actor a moment before it ended; then
     // the drain frees it.

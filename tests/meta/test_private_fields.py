@@ -14,6 +14,8 @@ PAGE = (ROOT / "docs/explanation/behind-public-interfaces.md").read_text()
 OURS = {
     *("alloc", "args", "at_end", "calloc", "choose", "code", "compact", "count", "ctx", "current", "data", "definition"),
     *("emplace_back", "first", "flags", "free", "function", "gilstate", "instruction", "malloc", "name", "next", "next_varint"),
+    *("connects_slowly", "deadline", "driver", "get", "has_timeout", "now", "parks", "socket", "stream"),
+    *("tp_alloc", "tp_name"),  # public slots
     *("original", "out_of_memory", "paths", "peek", "previous", "push_back", "realloc", "replacement", "size", "store", "type"),
 }  # fmt: skip
 

@@ -4,9 +4,9 @@
 //          that run out of work take actors that have never run. A started actor never moves.
 // Workers: index 0 is run by the caller of run_main() on its own OS thread; the others are OS threads started when they
 //          are first needed (something is in the shared queue and nobody is idle, or on=index names them).
-// Stop:    (1) stop() refuses new actors; (2) every worker asks its actors to exit, up to three times within
-//          stop_timeout; (3) a worker without actors ends its run(); (4) run_main joins the other threads.
-//          What still has not ended is given up and counted in abandoned().
+// Stop:    (1) stop() refuses new actors; (2) every worker asks its actors to exit, side by side with the others, and again three times
+//          within stop_timeout; (3) a worker without actors ends its run(); (4) run_main joins the other threads.
+//          When none has ended for stop_timeout, or after four times that (Patience), the rest is given up and counted in abandoned().
 // Threads: spawn, send, stop, statistics: any. run_main: once.
 // Errors:  spawn returns a null Pid when stopping or out of memory; the actor is then destroyed by the caller's unique_ptr.
 #pragma once
@@ -42,7 +42,7 @@ struct SchedulerOptions {
     StackPoolOptions stacks;
     ActorLimits limits;
     MonitorOptions monitor;
-    Duration stop_timeout = std::chrono::seconds(5);      // from stop() until actors are given up
+    Duration stop_timeout = std::chrono::seconds(5);      // without an actor that ends, until they are given up
     Duration spin_limit = std::chrono::microseconds(50);  // longest spin before a worker sleeps; 0: none
     // How long an actor may compute on when something is requested of it; Duration::max(): until its next point.
     Duration interrupt_after = std::chrono::milliseconds(100);
@@ -60,7 +60,8 @@ enum class Sent : std::uint8_t { yes, full, nobody };
 
 class Scheduler {
 public:
-    enum class Place : std::uint8_t { local, shared, on_worker };
+    // shared: on the first worker that has time for it; spread: on each worker in turn.
+    enum class Place : std::uint8_t { local, shared, spread, on_worker };
 
     explicit Scheduler(SchedulerOptions options);
     ~Scheduler();
@@ -98,6 +99,8 @@ public:
     unsigned started_workers() const noexcept { return started_.load(memory_order_relaxed); }
     // A worker did not end in time and still runs: the scheduler must be leaked, the process should end soon.
     bool stuck() const noexcept { return stuck_; }
+    // How many actors of all workers have ended: it changes as long as a shutdown comes forward.
+    std::uint64_t finished_actors() const noexcept;
     std::size_t abandoned() const noexcept { return abandoned_.load(memory_order_relaxed); }
 
     // Counts messages to `target` that reach nobody, and reports it if there were few reports yet.
@@ -106,9 +109,16 @@ public:
 
     // ---- for workers ---------------------------------------------------------------------------------------------
     // Whether the shared queue has actors.
-    bool has_unstarted() const noexcept { return unstarted_count_.load(memory_order_seq_cst) != 0; }
+    bool has_unstarted() const noexcept { return unstarted_count() != 0; }
+    // Changes whenever the shared queue does; 0: nothing has ever been in it.
+    std::uint64_t unstarted() const noexcept { return unstarted_.load(memory_order_seq_cst); }
     // Whether a started worker has fewer actors that compute, as of when it last looked for new ones.
     bool has_worker_computing_less_than(std::size_t actors) const noexcept;
+    // Until when `taker` leaves the oldest actor of the shared queue to workers that have fewer of its actors, which are awake or
+    // are woken. In the past: it takes it now.
+    Instant left_to_others_until(const Worker& taker) noexcept;
+    // Makes every worker look for work again.
+    void nudge_all() noexcept;
     // Takes the oldest actor of the shared queue and settles it on `worker`. False: there was none.
     bool take_unstarted(Worker& worker) noexcept;
     void note_idle(bool idle) noexcept { idle_.fetch_add(idle ? 1 : -1, memory_order_seq_cst); }
@@ -117,7 +127,10 @@ public:
     void count_abandoned(std::size_t actors) noexcept { abandoned_.fetch_add(actors, memory_order_relaxed); }
 
 private:
+    void share(Actor& actor) noexcept;
+    unsigned next_in_turn() noexcept;
     void find_runner() noexcept;
+    std::size_t unstarted_count() const noexcept { return static_cast<std::uint32_t>(unstarted()); }
     void thread_main(Worker& mine) noexcept;
     void join_workers() noexcept;
 
@@ -137,7 +150,9 @@ private:
 
     SpinLock shared_lock_;  // guards shared_
     RunQueue shared_;
-    atomic<std::size_t> unstarted_count_{0};
+    // Low half: how many are in shared_; high half: how many have come, so that two looks that see the same saw no change.
+    atomic<std::uint64_t> unstarted_{0};
+    atomic<std::uint64_t> turns_{0};
 
     atomic<bool> stopping_{false};
     atomic<std::size_t> abandoned_{0};

@@ -21,6 +21,7 @@
 #include "smarm/fiber/stack_pool.h"
 #include "smarm/sched/driver.h"
 #include "smarm/sched/idle.h"
+#include "smarm/sched/patience.h"
 #include "smarm/sched/rider.h"
 #include "smarm/sched/run_order.h"
 #include "smarm/sched/timer_queue.h"
@@ -183,6 +184,13 @@ public:
     // Tells the worker what time it is, for parked_since.
     void note_time(Instant now) noexcept { recent_.store(now.time_since_epoch().count(), memory_order_relaxed); }
     const ThreadProbe& thread() const noexcept { return thread_; }
+    // Asks the running actor to come to at_safe_point(), and no more.
+    void request_answer() noexcept {
+        asked_.store(true, memory_order_relaxed);
+        request_attention();
+    }
+    // Whether an actor has come there since.
+    bool has_answered() const noexcept { return !asked_.load(memory_order_relaxed); }
     // Asks the actor of turn `turn` to let others run.
     void request_preemption(std::uint64_t turn) noexcept;
     // Looks for work again, even when asleep. Any thread.
@@ -194,10 +202,15 @@ public:
     std::size_t computing() const noexcept { return order_.computing(); }
     std::size_t ready_count() const noexcept { return order_.size(); }
     std::size_t live_count() const noexcept { return live_.load(memory_order_relaxed); }
+    // Of them, those that it took from the shared queue; read by any thread.
+    std::size_t taken_live() const noexcept { return taken_live_.load(memory_order_relaxed); }
     bool sleeping() const noexcept { return idle_.asleep(); }
+    // When the first turn of an actor here ended; kNever: its interpreter is being made, or loads the program.
+    Instant booted_at() const noexcept { return Instant{Instant::duration{booted_at_.load(memory_order_relaxed)}}; }
+    bool refusing() const noexcept { return refusing_.load(memory_order_relaxed); }
     // Sleeps, or is about to, and will take an actor of the shared queue when it is nudged. For whoever has put one there before it
     // asks: see idle.h. refusing_ is relaxed: it is set once, before the worker sleeps, and the look at its sleep is an acquire.
-    bool is_free() const noexcept { return idle_.is_asleep() && !refusing_.load(memory_order_relaxed); }
+    bool is_free() const noexcept { return idle_.is_asleep() && !refusing(); }
 
     // What an actor (that was placed, or woken from another worker) is as a post.
     static const Post::Kind kActorPost;
@@ -217,8 +230,11 @@ private:
     void take_outside_events(bool look_around) noexcept;
     void rest() noexcept;
     bool has_outside_work() const noexcept;
+    void ask_to_exit(Instant now, bool again) noexcept;
     bool stop_step() noexcept;
     Actor* next_ready() noexcept;
+    bool leaves_to_others() noexcept;
+    bool has_new_actors() const noexcept;
     void publish_next_timer() noexcept;
     void trim_stacks() noexcept;
     void set_current(Actor* actor) noexcept { current_.store(actor, memory_order_relaxed); }
@@ -244,15 +260,22 @@ private:
     std::unique_ptr<Driver> driver_;
     StackPool stacks_;
     TimerQueue timers_;
-    SpinLock rider_lock_;          // held by other threads while they use rider_, and while it changes
-    Actor* finished_ = nullptr;    // ended on its stack, to be freed by the worker's own context
-    atomic<std::size_t> live_{0};  // actors settled here that have not ended
+    SpinLock rider_lock_;                // held by other threads while they use rider_, and while it changes
+    Actor* finished_ = nullptr;          // ended on its stack, to be freed by the worker's own context
+    atomic<std::size_t> live_{0};        // actors settled here that have not ended
+    atomic<std::size_t> taken_live_{0};  // of live_, those of the shared queue
     Idle idle_;
     atomic<bool> refusing_{false};  // in refuse(): takes no actors
+    atomic<Instant::rep> booted_at_{kNever.time_since_epoch().count()};
     atomic<bool> stop_requested_{false};
-    Instant stop_deadline_{};  // of the current try
+    bool stop_asked_ = false;  // its actors have been asked to exit
+    Instant ask_again_{};      // when they are asked again
+    Patience stop_patience_;   // with those that are left
+    std::uint64_t left_ = 0;   // the shared queue as it was when it was left to others; 0: it was not
+    Instant left_until_{};     // until when it is left to them, unless it changes
     // Of timers_; relaxed: the monitor may see an old one for one look.
     atomic<Instant::rep> next_timer_{kNever.time_since_epoch().count()};
+    atomic<bool> asked_{false};  // by request_answer
     // A time not long ago: an actor that parks is stamped with it, as a look at the clock would cost more than the park.
     atomic<Instant::rep> recent_{0};
     bool closing_ = false;
@@ -267,7 +290,6 @@ private:
     ThreadProbe thread_;                  // of the OS thread in run()
     atomic<bool> trim_requested_{false};  // relaxed: a request that comes a moment too late is made again
     std::uint32_t next_to_trim_ = 0;      // index in the actor table
-    std::uint32_t stop_tries_ = 0;
     std::uint32_t passes_ = 0;
     std::uint32_t random_;  // never 0
 };

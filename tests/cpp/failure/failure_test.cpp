@@ -42,7 +42,11 @@ private:
     Scheduler& scheduler_;
 };
 
-bool is_linked(const Actor& self, Pid pid) { return self.relations && self.relations->links.contains(pid); }
+bool is_linked(const Actor& self, Pid pid) {
+    if (!self.relations) return false;
+    const auto found = self.relations->links.find(pid);
+    return found != self.relations->links.end() && found->second == 0;  // else it is being unlinked
+}
 
 // Links, monitors, unlinks: what fails has changed nothing.
 void relate(Actor& self, Pid pid) {
