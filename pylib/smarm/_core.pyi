@@ -375,12 +375,12 @@ _OPTIONS: tuple[str, ...]
 _MOST_ACTORS: int
 
 def _run(
-    main: Callable[..., Any], arguments: tuple[Any, ...], options: dict[str, int | float], main_by_value: bool, /
+    main: Callable[..., Any], arguments: tuple[Any, ...], options: dict[str, int | float | str], main_by_value: bool, /
 ) -> Any: ...
 def _simulate(
     main: Callable[..., Any],
     arguments: tuple[Any, ...],
-    options: dict[str, int | float],
+    options: dict[str, int | float | str],
     main_by_value: bool,
     seed: int,
     keeps_trace: bool,

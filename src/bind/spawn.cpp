@@ -176,7 +176,7 @@ std::optional<PyActor::Start> make_start(InterpreterState& state, bool local, Py
     for (Py_ssize_t i = 0; i < count; ++i) PyTuple_SET_ITEM(arguments, i, Py_NewRef(values[i]));
     if (local && codec_of(state).is_immutable(arguments))
         return PyActor::Start{Py_NewRef(callable), arguments, nullptr, nullptr};
-    OwnedParcel encoded_callable = local ? nullptr : state.codec->encode(callable, "function");
+    OwnedParcel encoded_callable = local ? nullptr : codec_of(state).encode_function(callable);
     OwnedParcel encoded_arguments = local || encoded_callable ? state.codec->encode(arguments, "args") : nullptr;
     Py_DECREF(arguments);
     if (!encoded_arguments) {

@@ -106,6 +106,9 @@ public:
     // Counts messages to `target` that reach nobody, and reports it if there were few reports yet.
     void count_dead_letters(Pid target, DeadLetter why, std::uint64_t count = 1) noexcept;
     std::uint64_t dead_letters() const noexcept { return dead_letters_.load(memory_order_relaxed); }
+    // Messages that their receivers could not decode. Counts one more; true for the first.
+    bool count_undecoded() noexcept { return undecoded_.fetch_add(1, memory_order_relaxed) == 0; }
+    std::uint64_t undecoded() const noexcept { return undecoded_.load(memory_order_relaxed); }
 
     // ---- for workers ---------------------------------------------------------------------------------------------
     // Whether the shared queue has actors.
@@ -157,6 +160,7 @@ private:
     atomic<bool> stopping_{false};
     atomic<std::size_t> abandoned_{0};
     atomic<std::uint64_t> dead_letters_{0};
+    atomic<std::uint64_t> undecoded_{0};
     atomic<std::uint64_t> dead_letter_reports_{0};
 };
 
