@@ -10,6 +10,7 @@
 #include "smarm/interp/py_actor.h"
 #include "smarm/interp/py_rider.h"
 #include "smarm/interp/requested_exception.h"
+#include "smarm/sched/delivery.h"
 #include "smarm/sched/scheduler.h"
 
 namespace smarm::bind {
@@ -70,7 +71,7 @@ PyObject* sleep_for(PyObject*, PyObject* seconds) {
 
 // Delivers to an actor whose home is the calling worker.
 PyObject* deliver_here(Worker& worker, Actor& actor, Message&& message) {
-    const Delivery delivery = worker.deliver_sent(actor, std::move(message));
+    const Delivery delivery = deliver_sent(worker, actor, std::move(message));
     if (__builtin_expect(delivery == Delivery::done, 1)) Py_RETURN_NONE;
     if (delivery == Delivery::full) raise_mailbox_full(worker.scheduler(), actor.pid, message.bytes());
     else PyErr_NoMemory();

@@ -5,6 +5,7 @@
 #include <new>
 #include <system_error>
 
+#include "smarm/sched/delivery.h"
 #include "smarm/sched/signals.h"
 
 namespace smarm {
@@ -99,7 +100,7 @@ void Scheduler::count_dead_letters(Pid target, DeadLetter why, std::uint64_t cou
 Sent Scheduler::send(Pid pid, OwnedParcel& parcel) noexcept {
     if (!table_.reserve(pid, *parcel)) return Sent::full;
     parcel->target = pid.bits();
-    parcel->become(Worker::kLetter);
+    parcel->become(kLetter);
     const Actor* sender = this_actor();
     if (!route(pid, *parcel, sender ? sender->pid : Pid{})) return Sent::nobody;
     parcel.release();

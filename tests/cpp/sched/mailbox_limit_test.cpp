@@ -1,4 +1,5 @@
 #include "smarm/actor/mailbox_limit.h"
+#include "smarm/sched/delivery.h"
 
 #include <doctest/doctest.h>
 
@@ -25,7 +26,7 @@ Sent send_one(Pid pid, std::uint64_t number) {
 }
 
 Delivery deliver_one(Pid pid, std::uint64_t number) {
-    return this_worker()->deliver_sent(*scheduler().table().own(pid), Message(number_parcel(number)));
+    return deliver_sent(*this_worker(), *scheduler().table().own(pid), Message(number_parcel(number)));
 }
 
 }  // namespace
