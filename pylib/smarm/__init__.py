@@ -76,6 +76,7 @@ from smarm._errors import NotSendable as NotSendable
 from smarm._errors import ProcessDown as ProcessDown
 from smarm._errors import SmarmError as SmarmError
 from smarm._errors import StartFailed as StartFailed
+from smarm._errors import StartIgnored as StartIgnored
 from smarm._errors import SupervisorError as SupervisorError
 from smarm._errors import Timeout as Timeout
 from smarm._preempt import no_preempt as no_preempt

@@ -51,7 +51,7 @@ class Option:
 
 OPTIONS = (
     Option("workers", int, None, 1, MAX_WORKERS, "OS threads with an interpreter each, the main one included (default: usable CPUs)"),
-    Option("stack_size", int, 0, 128 * 1024, 1024 * _MIB, "bytes of address space of an actor's stack (default: 1 MiB on 3.13, else 256 KiB)"),
+    Option("stack_size", int, 8 * _MIB, 128 * 1024, 1024 * _MIB, "bytes of address space of an actor's stack; less: no native code in actors"),
     Option("main_stack_size", int, 16 * _MIB, 256 * 1024, 1024 * _MIB, "bytes of address space of the main actor's stack"),
     Option("warm_stacks", int, 1024, 0, 10_000_000, "free stacks per worker that keep their memory for the next actor"),
     Option("shutdown_timeout", float, 5.0, 0.0, 86400.0, "seconds that actors get to end before they are given up"),

@@ -138,6 +138,10 @@ class StartFailed(SupervisorError):
         self.reason = reason
 
 
+class StartIgnored(SmarmError):
+    """The server's ``init`` returned ``Server.IGNORE``: it was not to be started, which is no failure."""
+
+
 class NotRegistered(SmarmError, LookupError):
     """No living actor has that name."""
 

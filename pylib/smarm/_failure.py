@@ -1,19 +1,23 @@
-"""How an actor's exception travels: described where it happened, raised or reported where it is seen."""
+"""How an actor's exception travels: described where it happened, raised where it is seen.
+
+Every interpreter imports this before its first actor runs: a failure may be that no file can be opened any more.  Where
+``traceback`` cannot be imported for that reason, the core describes the failure by itself.
+"""
 
 from __future__ import annotations
 
 import sys
-import traceback
-from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from smarm._errors import ActorFailed, ActorKilled
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from types import TracebackType
+    from typing import NamedTuple, NoReturn
 
     from smarm._core import Pid
+else:
+    from smarm._record import NamedTuple
 
 
 MOST_FRAMES = 200  # of one traceback, the innermost: a runaway recursion has a million
@@ -45,12 +49,13 @@ def _add_hint(exception: BaseException) -> None:
         cause = cause.__cause__ or cause.__context__
 
 
-@contextmanager
-def _short_tracebacks(exception: BaseException) -> Iterator[None]:
-    """Cut the tracebacks of the exception and of those before it to their innermost frames, for a while.
+def _format(exception: BaseException) -> str:
+    """Return the exception's whole text, with the innermost frames of its traceback and of those before it.
 
     ``limit=`` does not do: the traceback module takes up to a millisecond for each frame that it leaves out.
     """
+    import traceback
+
     whole: list[tuple[BaseException, TracebackType | None]] = []
     link: BaseException | None = exception
     while link is not None and len(whole) < 100:
@@ -65,19 +70,20 @@ def _short_tracebacks(exception: BaseException) -> Iterator[None]:
                 assert trace is not None  # it is as long as counted
                 trace = trace.tb_next
             each.__traceback__ = trace
-        yield
+        return "".join(traceback.format_exception(exception))
     finally:
         for each, trace in whole:
             each.__traceback__ = trace
 
 
 def describe(exception: BaseException, pid: Pid, name: str | None, file: str | None, line: int) -> tuple[object, ...]:
-    """Return the fields of a Failure, as a plain tuple."""
+    """Return the fields of a Failure, as a plain tuple.  Raises what importing ``traceback`` raises."""
+    import traceback
+
     if isinstance(exception, ImportError):
         _add_hint(exception)
     try:
-        with _short_tracebacks(exception):
-            text = "".join(traceback.format_exception(exception))
+        text = _format(exception)
     except Exception:  # formatting runs user code (__str__, __repr__), which may fail in any way
         text = f"{type(exception).__qualname__}: <its description could not be made>\n"
     try:
@@ -119,23 +125,12 @@ def raise_outcome(pid: Pid, reason: object) -> NoReturn:
     raise ActorKilled(f"actor {pid} was stopped: {reason!r}", pid, reason)
 
 
-def report(fields: tuple[object, ...] | None) -> None:
-    """Write to stderr that an actor failed and nobody joined it."""
-    if fields is None:
-        text = "smarm: an actor failed without a description: no memory was left, or its worker has no interpreter\n"
-    else:
-        failure = Failure(*fields)  # type: ignore[arg-type]
-        text = f"smarm: {_title(failure)} failed, and nobody joined it:\n{failure.traceback_text}"
-    if sys.stderr is not None:
-        sys.stderr.write(text)
-        sys.stderr.flush()
-
-
 def end_child(error: BaseException | None) -> NoReturn:
     """End a forked child, whose actor has returned or raised, as a program ends."""
     import atexit
     import os
     import threading
+    from contextlib import suppress
 
     code = 0
     if isinstance(error, SystemExit):

@@ -23,6 +23,7 @@ LOAD_NAME = "__smarm_main__"
 _description: dict[str, Any] = {"kind": "none"}
 _lock = RLock()  # one actor loads, the others of its worker wait
 _loading: types.ModuleType | None = None
+_own: types.ModuleType | None = None  # the interpreter's own __main__, empty in a worker
 
 
 def describe() -> dict[str, Any]:
@@ -61,14 +62,16 @@ def is_shipped_by_value() -> bool:
 def load() -> types.ModuleType:
     """Return this worker's copy of the script's ``__main__``, loading it at the first call."""
     with _lock:
-        if _loading is not None:  # the loading actor itself asks
+        # A load that was cut short may have left anything behind: only the lock says whether the loading actor itself asks.
+        if _loading is not None and _lock._recursion_count() > 1:  # type: ignore[attr-defined]
             return _loading
         module = sys.modules["__main__"]
         return module if hasattr(module, "__smarm_loaded__") else _load()
 
 
 def _load() -> types.ModuleType:
-    global _loading
+    """Load the script.  However this is cut short, the next call begins anew."""
+    global _loading, _own
     import types
 
     from smarm._errors import EndOfLoad
@@ -80,16 +83,17 @@ def _load() -> types.ModuleType:
             "this program's __main__ is not a file, so workers cannot load it: put the function into a module"
         )
     code = _find_code(module, kind)
-    previous = sys.modules["__main__"]
-    sys.modules["__main__"] = sys.modules[LOAD_NAME] = _loading = module
-    _core._begin_load()
+    if _own is None:
+        _own = sys.modules["__main__"]
     try:
+        sys.modules["__main__"] = sys.modules[LOAD_NAME] = _loading = module
+        _core._begin_load()
         exec(code, module.__dict__)
     except EndOfLoad as end:
         _explain_missing(module, end)
     except BaseException as error:
-        sys.modules["__main__"] = previous
-        del sys.modules[LOAD_NAME]
+        sys.modules["__main__"] = _own
+        sys.modules.pop(LOAD_NAME, None)
         error.add_note(
             "smarm loads the script's top level once in each worker; put what must not run there "
             'under `if __name__ == "__main__":` or into the main function.'

@@ -46,7 +46,8 @@ class ServerRef(NamedTuple):
     def stop(self, reason: object = "normal", timeout: float | None = None) -> None:
         """Ask the server to end after what is in its mailbox, and wait until it has called terminate and ended.
 
-        Raises ProcessDown when it had ended or ends for another reason, Timeout, NotRegistered.
+        Raises ProcessDown when it had ended or ends for another reason, Timeout, NotRegistered, and RuntimeError in the
+        server itself, whose callbacks call ``self.stop(reason)``.
         """
         starting.stop(self.address, reason, timeout)
 
@@ -61,6 +62,10 @@ class Server:
 
     NO_REPLY: ClassVar[Final] = object()
     """Returned by handle_call to answer later: ``smarm.reply(caller, value)``, from any actor."""
+
+    IGNORE: ClassVar[Final] = object()
+    """Returned by init when the server is not to run, which is no failure: start raises StartIgnored, a supervisor keeps
+    the child as one that is stopped."""
 
     idle_timeout: float | None = None
     """Seconds without a message after which handle_timeout is called."""
@@ -84,7 +89,8 @@ class Server:
 
         ``name`` registers it before init.  ``on`` chooses its worker, ``link`` links it to the caller,
         ``mailbox_limit``, ``mailbox_byte_limit`` and ``on_full`` bound what may wait for it, as for spawn.
-        Raises ActorFailed with init's exception as its cause, ActorKilled, Timeout (it is killed), NotSendable.
+        Raises ActorFailed with init's exception as its cause, StartIgnored when init returned IGNORE, ActorKilled,
+        Timeout (it is killed), NotSendable.
         """
         check_timeout(timeout)
         birth = starting.Birth(_core.self(), link, True, True, name, starting.ancestors())
@@ -104,10 +110,14 @@ class Server:
 
     # ---- callbacks ---------------------------------------------------------------------------------------------------
 
-    def init(self, *args: Any) -> None:
-        """Set the server up; its starter waits.  An exception here is raised in the starter."""
+    def init(self, *args: Any) -> object:
+        """Set the server up; its starter waits.  An exception here is raised in the starter.
+
+        Returns IGNORE when the server is not to run; anything else that it returns says nothing.
+        """
         if args:
             raise TypeError(f"{type(self).__qualname__}.init takes no arguments; {len(args)} were given")
+        return None
 
     def handle_call(self, request: Any, caller: Call) -> Any:
         """Return the answer to a call, or NO_REPLY."""
@@ -144,7 +154,15 @@ class Server:
         self._stop = starting.Stop(reason)
 
     def proceed(self, value: object = None) -> None:
-        """Call ``handle_continue(value)`` after the running callback, before any message: for the slow part of init."""
+        """Call ``handle_continue(value)`` after the running callback, before any message: for the slow part of init.
+
+        Raises RuntimeError at a second call in one callback: there is one continuation.
+        """
+        if self._continuation is not None:
+            raise RuntimeError(
+                f"{self._label()} called proceed() twice in one callback, with {_shorten(self._continuation[0])} first: "
+                "handle_continue is called once; it may call proceed() again"
+            )
         self._continuation = (value,)
 
     # ---- the loop ----------------------------------------------------------------------------------------------------
@@ -152,8 +170,10 @@ class Server:
     @classmethod
     def _run_as_actor(cls, *args: Any) -> None:
         server = cls()
-        server.init(*args)
-        server._run()
+        if server.init(*args) is Server.IGNORE:
+            starting.ignored()
+        else:
+            server._run()
 
     def _run(self) -> None:
         parent = starting.parent()

@@ -93,6 +93,10 @@ class Statistics:
     """Living actors, now."""
     dead_letters: int
     """Messages that reached nobody: sent to an ended actor, left in the mailbox of one, or dropped by a full mailbox."""
+    resident_bytes: int
+    """Memory of the process, now, as the kernel counts it; 0: unknown."""
+    page_table_bytes: int
+    """What the kernel needs besides to map it, now: 4 KiB for each actor with a stack of 2 MiB or more; 0: unknown."""
     buffers: BufferStatistics
 
 

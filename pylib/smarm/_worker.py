@@ -26,7 +26,7 @@ def snapshot(_: None) -> dict[str, Any]:
 
 def prepare(values: dict[str, Any]) -> None:
     """Make this new interpreter look like the main one."""
-    from smarm import _main
+    from smarm import _failure, _main  # noqa: F401 - the first is there before no file can be opened any more
 
     for name, value in values["sys"].items():
         setattr(sys, name, value)

@@ -17,8 +17,8 @@ namespace {
 const Ref<ExitReason> made_early = ExitReason::plain(ExitKind::normal);
 }
 
-Ref<ExitReason> ExitReason::with(ExitKind kind, OwnedParcel parcel) noexcept {
-    auto* reason = new (std::nothrow) ExitReason(kind, std::move(parcel));
+Ref<ExitReason> ExitReason::with(ExitKind kind, OwnedParcel parcel, std::string report) noexcept {
+    auto* reason = new (std::nothrow) ExitReason(kind, std::move(parcel), std::move(report));
     return reason ? Ref<ExitReason>::adopt(reason) : plain(ExitKind::failed);
 }
 

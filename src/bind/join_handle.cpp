@@ -3,6 +3,7 @@
 #include "bind/arguments.h"
 #include "bind/signal_functions.h"
 #include "smarm/interp/errors.h"
+#include "smarm/interp/failure_report.h"
 #include "smarm/interp/imports.h"
 #include "smarm/interp/pid_type.h"
 #include "smarm/interp/py_actor.h"

@@ -25,6 +25,7 @@
 #include "bind/sync_types.h"
 #include "bind/task_types.h"
 #include "bind/timer_functions.h"
+#include "smarm/base/process_memory.h"
 #include "smarm/codec/codec.h"
 #include "smarm/codec/functions.h"
 #include "smarm/interp/blocking_pool.h"
@@ -188,6 +189,7 @@ py::dict buffers() {
 
 py::object statistics() {
     Scheduler& scheduler = running_scheduler();
+    const ProcessMemory memory = process_memory();
     py::list workers;
     for (unsigned i = 0; i < scheduler.options().workers; ++i) {
         Worker* worker = scheduler.worker(i);
@@ -209,7 +211,9 @@ py::object statistics() {
     }
     return py::dict(py::arg("workers") = workers, py::arg("actors") = scheduler.table().alive(),
                     py::arg("dead_letters") = scheduler.dead_letters(),
-                    py::arg("max_workers") = scheduler.options().workers, py::arg("buffers") = buffers());
+                    py::arg("max_workers") = scheduler.options().workers,
+                    py::arg("resident_bytes") = memory.resident_bytes,
+                    py::arg("page_table_bytes") = memory.page_table_bytes, py::arg("buffers") = buffers());
 }
 
 py::object processes() {

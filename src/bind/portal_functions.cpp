@@ -10,6 +10,7 @@
 #include "bind/signal_functions.h"
 #include "bind/spawn.h"
 #include "smarm/interp/errors.h"
+#include "smarm/interp/failure_report.h"
 #include "smarm/interp/pid_type.h"
 #include "smarm/interp/py_actor.h"
 #include "smarm/interp/point.h"

@@ -15,12 +15,18 @@ namespace {
 
 // ---- receive -----------------------------------------------------------------------------------------------------------
 
-// The message at `position` as an object (borrowed from the mailbox), decoded on first sight. nullptr: it cannot be decoded;
-// it has been taken out, and the exception says why.
+// The message at `position` as an object (new reference), decoded on first sight. nullptr: it cannot be decoded; it has been taken
+// out, and the exception says why. A notice stays one in the mailbox: it is also looked for by its ref.
 PyObject* look_at(Actor& self, std::size_t position) {
     Mailbox& mailbox = self.mailbox;
     Message& message = mailbox.at(position);
-    if (!message.is_parcel()) return static_cast<PyObject*>(message.local_object());
+    if (!message.is_parcel()) return Py_NewRef(static_cast<PyObject*>(message.local_object()));
+    if (const Notice* notice = find_notice(message)) {
+        // SAFETY: nobody takes it out while it is decoded, see may_take_messages.
+        PyObject* object = make_notice(*notice);
+        if (!object) self.take_message(position);
+        return object;
+    }
     // Out of the mailbox while user code may run, in which other actors send here; an empty Message keeps its place.
     Message taken = std::move(message);
     PyObject* object = open_message(std::move(taken));
@@ -28,7 +34,7 @@ PyObject* look_at(Actor& self, std::size_t position) {
         self.take_message(position);
         return nullptr;
     }
-    mailbox.at(position) = Message::local(object);
+    mailbox.at(position) = Message::local(Py_NewRef(object));
     return object;
 }
 
@@ -54,7 +60,7 @@ int find_match(Actor& self, PyObject* match, std::size_t* position) {
         Actor& self;
     } const search(self);
     for (; *position < self.mailbox.size(); ++*position) {
-        PyObject* object = Py_XNewRef(look_at(self, *position));
+        PyObject* object = look_at(self, *position);
         if (!object) return -1;
         const int found = matches(object, match);
         Py_DECREF(object);

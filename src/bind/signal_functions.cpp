@@ -110,6 +110,16 @@ PyObject* kill_actor(PyObject*, PyObject* address) {
     });
 }
 
+// send() for orders: the receiver's mailbox_limit does not hold.
+PyObject* send_past_limit(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
+    if (count != 2) return PyErr_BadArgument(), nullptr;
+    return with_pid("send", arguments[0], [arguments](Actor& self, Pid pid) -> PyObject* {
+        OwnedParcel payload = interpreter_state()->codec->encode(arguments[1], "message");
+        if (!payload) return nullptr;
+        return PyBool_FromLong(send_order(self.pid, pid, std::move(payload)));
+    });
+}
+
 PyObject* trap_exit(PyObject*, PyObject* flag) {
     Worker* worker = require_actor("trap_exit");
     const int on = worker ? PyObject_IsTrue(flag) : -1;
@@ -231,6 +241,7 @@ PyObject* make_child_signal(const char* name, PyObject* arguments) {
 PyObject* make_notice(const Notice& notice) {
     if (notice.kind == Notice::Kind::child_late)
         return make_child_signal("Timeout", Py_BuildValue("(N)", make_pid(notice.pid)));
+    if (notice.kind == Notice::Kind::order) return interpreter_state()->codec->decode(*notice.payload);
     PyObject* reason = reason_to_python(*notice.reason);
     if (!reason) return nullptr;
     PyObject* pid = notice.pid ? make_pid(notice.pid) : Py_NewRef(Py_None);
@@ -276,8 +287,10 @@ PyMethodDef signal_functions[] = {
     {"exit", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(exit_actor)), METH_FASTCALL,
      "exit(pid, reason, /)\n--\n\nSend an exit signal: ActorExit(reason) is raised in the actor at its next park or "
      "safe point, or it gets an "
-     "Exit\nmessage if it traps exits.  \"normal\" is ignored by actors that do not; \"kill\" is as kill().  False: "
+     "Exit\nmessage if it traps exits.  \"normal\" is ignored by others that do not; \"kill\" is as kill().  False: "
      "nobody has the pid."},
+    {"_send_past_limit", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(send_past_limit)), METH_FASTCALL,
+     nullptr},
     {"kill", kill_actor, METH_O,
      "kill(pid, /)\n--\n\nEnd an actor; it cannot trap this.  ActorExit is raised in it at every park, so that finally "
      "blocks run and "

@@ -8,6 +8,9 @@
 #include "internal/pycore_interp.h"
 #include "internal/pycore_pystate.h"
 #include "opcode_ids.h"
+
+#include <sched.h>
+
 #if PY_VERSION_HEX >= 0x030e0000
 #include "internal/pycore_interpframe.h"
 #endif
@@ -36,14 +39,16 @@ const char* smarm_refuse_python(void) {
 }
 
 void smarm_limit_recursion(PyThreadState* state, void* low, size_t bytes) {
+    /* Where the stack is large enough for native code, some is left for what the deepest Python function calls. */
+    const size_t native_reserve = bytes > 4 * 1024 * 1024 ? 1024 * 1024 : 0;
 #if PY_VERSION_HEX >= 0x030e0000
     /* Refused only below 48 KiB, which no slot of ours has. */
-    if (PyUnstable_ThreadState_SetStackProtection(state, low, bytes) != 0)
+    if (PyUnstable_ThreadState_SetStackProtection(state, (char*)low + native_reserve, bytes - native_reserve) != 0)
         Py_FatalError("smarm: an actor's stack is too small");
 #else
     const size_t bytes_per_count = 1792;
     const size_t reserve = 20 * 1024; /* for what runs below the last counted call: signal frames, error handling */
-    size_t counts = (bytes - reserve) / bytes_per_count;
+    size_t counts = (bytes - native_reserve - reserve) / bytes_per_count;
     if (counts > Py_C_RECURSION_LIMIT) counts = Py_C_RECURSION_LIMIT;
     state->c_recursion_remaining = (int)counts;
     (void)low;
@@ -173,6 +178,27 @@ int smarm_test_pending_calls(void) {
     return called;
 }
 
+int smarm_visit_thread_states(PyInterpreterState* interpreter, int (*visit)(PyThreadState*, void*), void* argument) {
+    PyMutex* all = &_PyRuntime.interpreters.mutex;
+    uint8_t unlocked = _Py_UNLOCKED;
+    int answer = 0;
+    /* PyMutex_Lock would give the GIL up to wait and could have the lock while it waits for the GIL, whose holder may wait for this
+     * lock without giving it up (HEAD_LOCK, in PyThreadState_New). It is held for short. */
+    while (!_Py_atomic_compare_exchange_uint8(&all->_bits, &unlocked, _Py_LOCKED)) {
+        unlocked = _Py_UNLOCKED;
+        sched_yield();
+    }
+    for (PyThreadState* state = interpreter->threads.head; state && answer == 0; state = state->next) answer = visit(state, argument);
+    PyMutex_Unlock(all);
+    return answer;
+}
+
+PyObject* smarm_handled_exception(const PyThreadState* state) {
+    const _PyErr_StackItem* item = state->exc_info;
+    while (item && (!item->exc_value || item->exc_value == Py_None)) item = item->previous_item;
+    return item ? item->exc_value : NULL;
+}
+
 PyThreadState** smarm_pending_handler(PyInterpreterState* interpreter) {
     return &interpreter->ceval.pending.handling_thread;
 }
@@ -208,13 +234,5 @@ int smarm_needs_datetime_preload(void) {
     return 1;
 #else
     return 0;
-#endif
-}
-
-size_t smarm_default_stack_bytes(void) {
-#if PY_VERSION_HEX >= 0x030e0000
-    return 256 * 1024; /* limits are addresses: all of the stack is usable */
-#else
-    return 1024 * 1024; /* limits are counts of the worst case, and the parser's 4000 levels take up to 900 KiB */
 #endif
 }

@@ -61,6 +61,14 @@ int smarm_make_pending_calls(void);
 /* Whether a call that is added so is made: a self-test. Returns 1, 0, or -1 with an exception set: a signal's, for example. */
 int smarm_test_pending_calls(void);
 
+/* Calls visit for each thread state of `interpreter`, until one returns other than 0, which is returned. Holds the lock of all thread
+ * states meanwhile, which nothing that is called may take: creating objects does not. The public functions that walk the list do not lock
+ * it. Attached. */
+int smarm_visit_thread_states(PyInterpreterState* interpreter, int (*visit)(PyThreadState*, void*), void* argument);
+
+/* The exception that `state` is handling (borrowed), or NULL. Public fields; the function that does this is private. */
+PyObject* smarm_handled_exception(const PyThreadState* state);
+
 /* Where the interpreter keeps the thread state that is running pending calls: an actor that switches away inside one must
  * clear it, or no pending call ever runs again. */
 PyThreadState** smarm_pending_handler(PyInterpreterState* interpreter);
@@ -82,9 +90,6 @@ void smarm_forget_interpreter(PyInterpreterState* interpreter);
 
 /* Whether worker interpreters need the main interpreter to import _datetime first (gh-136421: 3.13). */
 int smarm_needs_datetime_preload(void);
-
-/* The size of an actor's stack slot that suits this version's recursion limits, in bytes. */
-size_t smarm_default_stack_bytes(void);
 
 #ifdef __cplusplus
 }

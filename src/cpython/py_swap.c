@@ -100,7 +100,8 @@ static int can_hand_over(const SmarmSwap* swap, PyThreadState* own) {
     PyThreadState* other = PyThreadState_New(own->interp);
     if (!other) return 0;
     const uintptr_t here = (uintptr_t)&other;
-    smarm_limit_recursion(other, (void*)(here - smarm_default_stack_bytes()), smarm_default_stack_bytes());
+    const size_t room = 128 * 1024; /* nothing runs there */
+    smarm_limit_recursion(other, (void*)(here - room), room);
     int good = is_attached(own) && is_detached(other);
     if (good) {
         if (!smarm_swap(swap, own, other)) PyThreadState_Swap(other);

@@ -1,43 +1,42 @@
 #include "smarm/fiber/stack_pool.h"
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cerrno>
 #include <cstdint>
+#include <iterator>
+#include <map>
 #include <new>
+#include <utility>
 #include <vector>
 
 #include <emmintrin.h>
 #include <sys/mman.h>
 
+#include "slab.h"
 #include "smarm/base/assert.h"
 #include "smarm/base/sync.h"
 #include "valgrind.h"
 
-#ifndef MADV_GUARD_INSTALL
-#define MADV_GUARD_INSTALL 102
-#endif
-
 namespace smarm {
 namespace {
 
-constexpr int kSmallestShift = std::countr_zero(kMinStackBytes);
+constexpr std::size_t kMinSlotBytes = 256 * 1024;
+constexpr std::size_t kMostSlabBytes = 1024 * 1024 * 1024;
+constexpr int kSmallestShift = std::countr_zero(kMinSlotBytes);
 constexpr std::size_t kClasses = static_cast<std::size_t>(std::countr_zero(kMaxStackBytes) - kSmallestShift) + 1;
 // The ABI lets a leaf function use this much below the stack pointer.
 constexpr std::size_t kRedZoneBytes = 128;
 
-struct Slab {
-    std::byte* start;
-    std::size_t bytes;
-};
-
 // Slots of one size.
 struct SizeClass {
-    std::vector<std::byte*> warm;   // free, pages resident; the last one was used last
-    std::vector<std::byte*> cold;   // free, no pages
-    std::byte* uncarved = nullptr;  // the rest of the newest slab
-    std::byte* slab_end = nullptr;
+    std::vector<std::byte*> warm;  // free, pages resident; the last one was used last
+    std::vector<std::byte*> cold;  // free, no pages
+    Slab* newest = nullptr;
+    std::size_t carved_of_newest = 0;
     std::size_t carved = 0;
+    std::size_t reserved = 0;
     std::size_t room = 0;  // capacity of both lists, never below `carved`, so that give() never allocates
 };
 
@@ -84,7 +83,8 @@ struct StackPool::Impl {
     void give(Stack stack) noexcept;
     std::byte* carve(SizeClass& sizes, std::size_t slot_bytes);
     bool reserve_slab(SizeClass& sizes, std::size_t slot_bytes);
-    bool install_guard(std::byte* guard) noexcept;
+    bool open(Slab& slab, std::byte* slot) noexcept;
+    Slab& slab_of(std::byte* slot) noexcept { return std::prev(slabs.upper_bound(slot))->second; }
 
     // Relaxed: the owning worker is the only writer; a reader elsewhere wants a figure, not an order.
     template <class T>
@@ -97,7 +97,8 @@ struct StackPool::Impl {
 
     const StackPoolOptions options;
     std::array<SizeClass, kClasses> classes;
-    std::vector<Slab> slabs;
+    std::map<std::byte*, Slab> slabs;       // by their start
+    std::vector<Slab*> with_cold;           // slabs in which slots became cold since their page tables were looked at
     std::vector<unsigned> valgrind_stacks;  // under valgrind: what it calls our stacks
     Counter in_use{0}, warm{0}, cold{0}, carved{0}, reserved_bytes{0}, trims{0};
     atomic<bool> guard_costs_mapping{false};
@@ -106,7 +107,6 @@ struct StackPool::Impl {
 StackPool::Impl::~Impl() {
     SMARM_ASSERT(in_use.load(memory_order_relaxed) == 0, "a stack pool died while a stack was in use");
     for (const unsigned stack : valgrind_stacks) VALGRIND_STACK_DEREGISTER(stack);
-    for (const Slab& slab : slabs) munmap(slab.start, slab.bytes);
 }
 
 Stack StackPool::Impl::take(std::size_t slot_bytes) noexcept {
@@ -118,6 +118,7 @@ Stack StackPool::Impl::take(std::size_t slot_bytes) noexcept {
         decrement(warm);
     } else if (!sizes.cold.empty()) {
         slot = sizes.cold.back();
+        if (!open(slab_of(slot), slot)) return {};
         sizes.cold.pop_back();
         decrement(cold);
     } else {
@@ -138,43 +139,41 @@ std::byte* StackPool::Impl::carve(SizeClass& sizes, std::size_t slot_bytes) {
         sizes.cold.reserve(room);
         sizes.room = room;
     }
-    if (sizes.uncarved == sizes.slab_end && !reserve_slab(sizes, slot_bytes)) return nullptr;
-    std::byte* slot = sizes.uncarved;
-    if (!install_guard(slot)) return nullptr;
+    if (sizes.carved == sizes.reserved && !reserve_slab(sizes, slot_bytes)) return nullptr;
+    std::byte* slot = sizes.newest->slot(sizes.carved_of_newest);
+    if (!open(*sizes.newest, slot)) return nullptr;
     if (RUNNING_ON_VALGRIND) {
         const Stack stack(slot, slot_bytes);
         valgrind_stacks.push_back(VALGRIND_STACK_REGISTER(stack.low(), stack.top()));
     }
-    sizes.uncarved += slot_bytes;
+    ++sizes.carved_of_newest;
     ++sizes.carved;
     increment(carved);
     return slot;
 }
 
+// As much as this class has already, so that many stacks need few slabs; less where the kernel does not have that.
 bool StackPool::Impl::reserve_slab(SizeClass& sizes, std::size_t slot_bytes) {
-    std::size_t bytes = options.slab_bytes / slot_bytes * slot_bytes;
-    if (bytes == 0) bytes = slot_bytes;
-    slabs.push_back({nullptr, 0});  // may throw, so it comes before the mapping
-    void* start = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (start == MAP_FAILED) {
-        slabs.pop_back();
-        return false;
+    const std::size_t wish = std::clamp(sizes.reserved * slot_bytes, options.slab_bytes, kMostSlabBytes);
+    for (std::size_t slots = std::max<std::size_t>(wish / slot_bytes, 1); slots > 0; slots /= 2) {
+        std::optional<Slab> slab = Slab::reserve(slot_bytes, slots);
+        if (!slab) continue;
+        with_cold.reserve(slabs.size() + 1);  // so that give() never allocates
+        sizes.newest = &slabs.emplace(slab->start(), std::move(*slab)).first->second;
+        sizes.carved_of_newest = 0;
+        sizes.reserved += slots;
+        add(reserved_bytes, std::uint64_t{slots * slot_bytes});
+        return true;
     }
-    // One huge page would back eight stacks of which each needs one small page. Fails where there are none: fine.
-    madvise(start, bytes, MADV_NOHUGEPAGE);
-    sizes.uncarved = static_cast<std::byte*>(start);
-    sizes.slab_end = sizes.uncarved + bytes;
-    slabs.back() = {sizes.uncarved, bytes};
-    add(reserved_bytes, std::uint64_t{bytes});
-    return true;
+    return false;
 }
 
-bool StackPool::Impl::install_guard(std::byte* guard) noexcept {
+bool StackPool::Impl::open(Slab& slab, std::byte* slot) noexcept {
     if (options.allow_guard_install && !guard_costs_mapping.load(memory_order_relaxed)) {
-        if (madvise(guard, kPageBytes, MADV_GUARD_INSTALL) == 0) return true;
+        if (slab.open(slot, false)) return true;
         if (errno != EINVAL) return false;  // known, but out of memory
     }
-    if (mprotect(guard, kPageBytes, PROT_NONE) != 0) return false;
+    if (!slab.open(slot, true)) return false;
     guard_costs_mapping.store(true, memory_order_relaxed);
     return true;
 }
@@ -185,6 +184,9 @@ void StackPool::Impl::give(Stack stack) noexcept {
     decrement(in_use);
     if (sizes.warm.size() >= options.warm_stacks) {
         drop_pages(stack.low(), stack.end());
+        Slab& slab = slab_of(stack.guard());
+        slab.close(stack.guard());
+        if (!std::exchange(slab.marked, true)) with_cold.push_back(&slab);
         sizes.cold.push_back(stack.guard());
         increment(cold);
         increment(trims);
@@ -210,11 +212,11 @@ StackPool::~StackPool() = default;
 Stack StackPool::take(std::size_t stack_bytes) noexcept {
     if (stack_bytes == 0) stack_bytes = impl_->options.stack_bytes;
     SMARM_ASSERT(stack_bytes >= kMinStackBytes && stack_bytes <= kMaxStackBytes, "the stack size is out of range");
-    return impl_->take(std::bit_ceil(stack_bytes));
+    return impl_->take(std::max(std::bit_ceil(stack_bytes), kMinSlotBytes));
 }
 
 void StackPool::give(Stack stack) noexcept {
-    SMARM_ASSERT(stack && std::has_single_bit(stack.slot_bytes()) && stack.slot_bytes() >= kMinStackBytes &&
+    SMARM_ASSERT(stack && std::has_single_bit(stack.slot_bytes()) && stack.slot_bytes() >= kMinSlotBytes &&
                      stack.slot_bytes() <= kMaxStackBytes,
                  "this stack is from no pool");
     impl_->give(stack);
@@ -232,6 +234,15 @@ bool StackPool::trim_if_deep(const Stack& stack, const void* stack_pointer) noex
     trim_below(stack, stack_pointer);
     Impl::increment(impl_->trims);
     return true;
+}
+
+bool StackPool::release_tables() noexcept {
+    if (impl_->with_cold.empty() || impl_->guard_costs_mapping.load(memory_order_relaxed)) return false;
+    Slab* slab = impl_->with_cold.back();
+    impl_->with_cold.pop_back();
+    slab->marked = false;
+    slab->release_tables();
+    return !impl_->with_cold.empty();
 }
 
 StackPoolStatistics StackPool::statistics() const noexcept {

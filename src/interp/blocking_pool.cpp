@@ -14,6 +14,7 @@
 #include <pthread.h>
 
 #include "smarm/interp/errors.h"
+#include "smarm/interp/native_threads.h"
 #include "smarm/interp/py_rider.h"
 #include "smarm/sched/scheduler.h"
 
@@ -102,6 +103,7 @@ JobRef BlockingPool::Impl::next_job() {
 // interpreter with pthread_exit, which unwinds.
 void BlockingPool::Impl::thread_main(std::shared_ptr<Impl> self, PyThreadState* state) {
     pthread_setname_np(pthread_self(), "smarm-blocking");
+    check_native_libraries();
     self->note_idle();
     while (JobRef job = self->next_job()) {
         PyEval_RestoreThread(state);

@@ -1,11 +1,11 @@
 #include "smarm/interp/py_actor.h"
 
-#include <cstdio>
-
 #include "cpython/py_compat.h"
 #include "smarm/cpython/py_swap.h"
 #include "smarm/fiber/stack.h"
+#include "smarm/interp/calling_actor.h"
 #include "smarm/interp/errors.h"
+#include "smarm/interp/failure_report.h"
 #include "smarm/interp/forked_child.h"
 #include "smarm/interp/imports.h"
 #include "smarm/interp/interpreter_state.h"
@@ -13,55 +13,6 @@
 
 namespace smarm {
 namespace {
-
-PyObject* text_or_none(const std::string* text) {
-    if (!text) return Py_NewRef(Py_None);
-    return PyUnicode_FromStringAndSize(text->data(), static_cast<Py_ssize_t>(text->size()));
-}
-
-// What is said of a failure without asking the exception: for very small stacks, without memory, or when more would be too long.
-PyObject* describe_briefly(const Actor& actor, PyObject* exception, const char* text, PyObject* enclosed) {
-    const SpawnSite* site = actor.spawn_site;
-    return Py_BuildValue("(NNNissO)", make_pid(actor.pid), text_or_none(actor.name.get()),
-                         text_or_none(site ? &site->file : nullptr), site ? site->line : 0, Py_TYPE(exception)->tp_name,
-                         text, enclosed);
-}
-
-// Describes the exception for other interpreters, with the exception itself where it can travel.
-OwnedParcel encode_failure(PyObject* exception, const Actor& actor) {
-    const SpawnSite* site = actor.spawn_site;
-    PyObject* description =
-        call_imported("smarm._failure", "describe",
-                      Py_BuildValue("(ONNNi)", exception, make_pid(actor.pid), text_or_none(actor.name.get()),
-                                    text_or_none(site ? &site->file : nullptr), site ? site->line : 0));
-    if (!description) {
-        // No room for the traceback: the exception itself may still travel.
-        PyErr_Clear();
-        description = describe_briefly(actor, exception, Py_TYPE(exception)->tp_name, exception);
-    }
-    if (!description) return nullptr;
-    InterpreterState* state = interpreter_state();
-    OwnedParcel parcel = state->codec->encode(description, "exception");
-    if (!parcel) {
-        PyErr_Clear();
-        const Py_ssize_t last = PyTuple_Size(description) - 1;
-        PyObject* parts = PyTuple_GetSlice(description, 0, last);
-        PyObject* none = parts ? PyTuple_Pack(1, Py_None) : nullptr;
-        PyObject* without = none ? PySequence_Concat(parts, none) : nullptr;
-        Py_XDECREF(none);
-        Py_XDECREF(parts);
-        if (without) parcel = state->codec->encode(without, "exception");
-        Py_XDECREF(without);
-    }
-    if (!parcel) {
-        PyErr_Clear();
-        Py_SETREF(description,
-                  describe_briefly(actor, exception, "its description is longer than message_size allows\n", Py_None));
-        if (description) parcel = state->codec->encode(description, "exception");
-    }
-    Py_XDECREF(description);
-    return parcel;
-}
 
 // Does for new actors what threading.settrace() and setprofile() ask for new threads: coverage and debuggers count on it.
 // Without the module threading nobody can have asked. False: an exception is set.
@@ -96,6 +47,8 @@ bool PyActor::attach() noexcept {
     PyThreadState* state = PyThreadState_New(PyThreadState_GetInterpreter(own));
     if (!state) return false;
     smarm_limit_recursion(state, stack.low(), stack.usable_bytes());
+    // PyThreadState_SetAsyncExc and sys._current_frames() know a thread by this.
+    if (!keeps_thread_ident) state->thread_id = thread_ident(pid);
     rider_state = state;
     return true;
 }
@@ -169,11 +122,9 @@ void PyActor::finish_with_error() {
         finish_with_result(Py_NewRef(Py_None));
         return;
     }
-    OwnedParcel parcel = encode_failure(exception, *this);
+    exit_reason = describe_failure(exception, *this);
     Py_DECREF(exception);
-    if (!parcel) PyErr_Clear();
     Ref<JoinState> join = join_;
-    exit_reason = ExitReason::with(ExitKind::failed, std::move(parcel));
     finish(OutcomeKind::failed, Message());
     if (join->mark_failed()) report_failure(*join->reason());
 }
@@ -200,7 +151,7 @@ void PyActor::cancelled(bool out_of_memory) noexcept {
         finish(OutcomeKind::killed, Message());
     } else if (!PyThreadState_GetUnchecked()) {
         // Its worker has no interpreter, so there is nothing to describe it with.
-        exit_reason = ExitReason::plain(ExitKind::failed);
+        exit_reason = undescribed_failure(*this, "its worker has no interpreter");
         finish(OutcomeKind::failed, Message());
     } else {
         PyErr_SetString(PyExc_MemoryError,
@@ -209,21 +160,6 @@ void PyActor::cancelled(bool out_of_memory) noexcept {
         finish_with_error();
     }
     join_ = nullptr;
-}
-
-void report_failure(const ExitReason& reason) {
-    PyObject* raised = PyErr_GetRaisedException();
-    PyObject* description = nullptr;
-    if (!reason.parcel()) description = Py_NewRef(Py_None);
-    else if (InterpreterState* state = interpreter_state()) description = state->codec->decode(*reason.parcel());
-    PyObject* done =
-        description ? call_imported("smarm._failure", "report", Py_BuildValue("(N)", description)) : nullptr;
-    if (!done) {  // the interpreter is ending: its modules are gone, maybe ours too
-        PyErr_Clear();
-        std::fputs("smarm: an actor failed, and nobody joined it\n", stderr);
-    }
-    Py_XDECREF(done);
-    PyErr_SetRaisedException(raised);
 }
 
 // What is told instead of a reason that cannot be decoded here (its class is missing or refuses): the end of an actor must

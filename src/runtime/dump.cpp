@@ -1,11 +1,8 @@
 #include "smarm/runtime/dump.h"
 
 #include <Python.h>
-#include <poll.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cstdio>
 #include <filesystem>
 #include <system_error>
@@ -20,8 +17,9 @@ namespace smarm {
 namespace {
 
 constexpr int kMostFrames = 30;
-constexpr std::size_t kMostEdges = 200;  // lines of the wait graph
-constexpr int kReaderPatienceMs = 10'000;
+constexpr std::size_t kMostEdges = 200;       // lines of the wait graph
+constexpr std::size_t kMostWaits = 100'000;   // of actors that wait for another one: more are not looked at
+constexpr std::size_t kPieceBytes = 1 << 16;  // of a dump
 
 std::string text_of(Pid pid) {
     return "<pid " + std::to_string(pid.index) + "." + std::to_string(pid.generation) + ">";
@@ -74,18 +72,6 @@ std::string describe(Scheduler& scheduler, const ActorSnapshot& actor, Instant n
     return scheduler.table().find_home(actor.pid) == ActorTable::kNobody ? text : text + traceback;
 }
 
-// False: nobody reads it (any more).
-bool write_all(int fd, const std::string& text) {
-    for (std::size_t written = 0; written < text.size();) {
-        pollfd ready{fd, POLLOUT, 0};
-        if (poll(&ready, 1, kReaderPatienceMs) == 0) return false;
-        const ssize_t part = write(fd, text.data() + written, text.size() - written);
-        if (part < 0 && errno != EAGAIN && errno != EINTR) return false;
-        if (part > 0) written += static_cast<std::size_t>(part);
-    }
-    return true;
-}
-
 // ---- the wait graph --------------------------------------------------------------------------------------------------
 
 struct Edge {
@@ -101,7 +87,8 @@ WaitGraph read_wait_graph(Scheduler& scheduler) {
     WaitGraph graph;
     scheduler.table().for_each([&graph](const ActorSnapshot& actor) {
         const Pid whom = awaited_by(actor);
-        if (whom) graph[actor.pid.bits()] = {title(actor), whom, wait_reason_name(actor.wait_reason)};
+        if (whom && graph.size() < kMostWaits)
+            graph[actor.pid.bits()] = {title(actor), whom, wait_reason_name(actor.wait_reason)};
     });
     return graph;
 }
@@ -144,28 +131,26 @@ std::string describe_circles(const WaitGraph& graph) {
 
 }  // namespace
 
-void dump_actors(Scheduler& scheduler, int fd) {
+void dump_actors(Scheduler& scheduler, const WriteText& write) {
     const Instant now = monotonic_now();
     std::string text = "smarm: " + std::to_string(scheduler.table().alive()) + " actors\n";
     bool is_read = true;
     scheduler.table().for_each([&](const ActorSnapshot& actor) {
         if (!is_read) return;
         text += describe(scheduler, actor, now);
-        if (text.size() > 1 << 16) {
-            is_read = write_all(fd, text);
-            text.clear();
-        }
+        if (text.size() < kPieceBytes) return;
+        is_read = write(text);
+        text.clear();
     });
-    if (is_read) write_all(fd, text);
+    if (is_read) write(text);
 }
 
-void report_deadlock(Scheduler& scheduler, int fd) {
-    if (!write_all(fd, "smarm: deadlock: every actor waits, and nothing that this program has left can wake one\n"))
-        return;
-    dump_actors(scheduler, fd);
+void report_deadlock(Scheduler& scheduler, const WriteText& write) {
+    if (!write("smarm: deadlock: every actor waits, and nothing that this program has left can wake one\n")) return;
+    dump_actors(scheduler, write);
     const WaitGraph graph = read_wait_graph(scheduler);
     if (!graph.empty())
-        write_all(fd, "smarm: who waits for whom:\n" + describe_edges(scheduler, graph) + describe_circles(graph));
+        write("smarm: who waits for whom:\n" + describe_edges(scheduler, graph) + describe_circles(graph));
 }
 
 std::string describe_deadlock(Scheduler& scheduler, Instant now) {
@@ -178,10 +163,10 @@ std::string describe_deadlock(Scheduler& scheduler, Instant now) {
 
 std::string place_of(const Actor& actor) { return read_frames(actor.rider_state, 1, as_place); }
 
-bool has_foreign_threads(const Scheduler& scheduler) {
+bool has_foreign_threads(const Scheduler& scheduler, unsigned known) {
     // Worker 0 is the thread that called run. The monitor asks. On the process's main thread another one waits for signals.
     const bool watches_signals = scheduler.worker(0)->thread().is_process_main();
-    std::size_t own = scheduler.started_workers() + 1 + (watches_signals ? 1 : 0);
+    std::size_t own = scheduler.started_workers() + 1 + (watches_signals ? 1 : 0) + known;
     for (unsigned i = 0; i < scheduler.options().workers; ++i) {
         const BlockingCounters& pool = blocking_counters(i);
         if (pool.running.load(memory_order_relaxed) || pool.queued.load(memory_order_relaxed)) return true;

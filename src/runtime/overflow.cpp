@@ -2,6 +2,7 @@
 
 #include <Python.h>
 #include <sys/mman.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -37,11 +38,21 @@ void report(const Actor& actor) {
     });
 }
 
-void on_fault(int number, siginfo_t* info, void*) {
+// A frame that is larger than the guard can reach over it: then the fault may be somewhere else, and the stack pointer tells.
+constexpr std::ptrdiff_t kFarthestOverrun = 16 << 20;
+
+bool has_overrun(const Stack& stack, const std::byte* address, const std::byte* stack_pointer) {
+    if (address >= stack.guard() && address < stack.low()) return true;
+    return stack_pointer < stack.low() && stack.low() - stack_pointer <= kFarthestOverrun;
+}
+
+void on_fault(int number, siginfo_t* info, void* context) {
     const Actor* actor = this_actor();
-    const auto* address = static_cast<const std::byte*>(info->si_addr);
+    const auto* stack_pointer =
+        reinterpret_cast<const std::byte*>(static_cast<const ucontext_t*>(context)->uc_mcontext.gregs[REG_RSP]);
     const bool is_fault = info->si_code > 0;
-    if (is_fault && actor && actor->stack && address >= actor->stack.guard() && address < actor->stack.low())
+    if (is_fault && actor && actor->stack &&
+        has_overrun(actor->stack, static_cast<const std::byte*>(info->si_addr), stack_pointer))
         report(*actor);
     // The instruction is tried again, and fails under the handler that was there before.
     sigaction(number, &previous_action, nullptr);

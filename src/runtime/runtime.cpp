@@ -16,6 +16,7 @@
 #include "smarm/interp/forked_child.h"
 #include "smarm/interp/imports.h"
 #include "smarm/interp/interpreter_state.h"
+#include "smarm/interp/native_threads.h"
 #include "smarm/interp/py_actor.h"
 #include "smarm/interp/py_rider.h"
 #include "smarm/interp/spawn_site.h"
@@ -25,7 +26,9 @@
 #include "smarm/runtime/portal.h"
 #include "smarm/runtime/signals.h"
 #include "smarm/sched/simulation.h"
+#include "smarm/stdlib/extension_modules.h"
 #include "smarm/stdlib/fork.h"
+#include "smarm/stdlib/frames.h"
 #include "smarm/stdlib/locks.h"
 #include "smarm/stdlib/simulation.h"
 #include "smarm/stdlib/sleep.h"
@@ -97,12 +100,13 @@ PyObject* handle_signal(PyObject*, PyObject* arguments) {
 PyMethodDef handle_signal_definition = {"smarm_signal_handler", handle_signal, METH_VARARGS, nullptr};
 
 void report_stall(Worker& worker, Duration lasted) {
-    std::fputs(describe_stall(worker.scheduler(), worker, lasted).c_str(), stderr);
+    Runtime::current()->reporter().say(describe_stall(worker.scheduler(), worker, lasted));
 }
 
 // Every worker sleeps, and no timer, fd or pool call can wake one.
 void on_deadlock(Scheduler& scheduler) {
-    if (scheduler.table().alive() > 0 && !has_foreign_threads(scheduler)) report_deadlock(scheduler, STDERR_FILENO);
+    Reporter& reporter = Runtime::current()->reporter();
+    if (scheduler.table().alive() > 0 && !has_foreign_threads(scheduler, reporter.threads())) reporter.deadlock();
 }
 
 void report_dead_letters(const DeadLetterReport& report) {
@@ -119,9 +123,11 @@ void report_dead_letters(const DeadLetterReport& report) {
         std::snprintf(count, sizeof count, "%llu dead letters", static_cast<unsigned long long>(report.count));
     char from[40] = "";
     if (report.from) std::snprintf(from, sizeof from, " from <pid %u.%u>", report.from.index, report.from.generation);
-    std::fprintf(stderr, "smarm: %s%s to <pid %u.%u>, %s%s\n", count, from, report.target.index,
-                 report.target.generation, why,
-                 report.last ? " (from now on dead letters are only counted: smarm.statistics().dead_letters)" : "");
+    char line[256];
+    std::snprintf(line, sizeof line, "smarm: %s%s to <pid %u.%u>, %s%s\n", count, from, report.target.index,
+                  report.target.generation, why,
+                  report.last ? " (from now on dead letters are only counted: smarm.statistics().dead_letters)" : "");
+    Runtime::current()->reporter().say(line);
 }
 
 bool on_process_main_thread() { return gettid() == getpid(); }
@@ -170,6 +176,7 @@ PyObject* Runtime::run(const RuntimeConfig& config, PyObject* main, PyObject* ar
     } catch (const std::bad_alloc&) {  // before any actor ran
         PyErr_NoMemory();
     }
+    limit_native_threads(false);
     running.store(nullptr, memory_order_release);
     // What was given up still has a stack and refers to its worker: left behind on purpose.
     if (runtime->scheduler_ && (runtime->scheduler_->stuck() || runtime->scheduler_->abandoned())) {
@@ -184,7 +191,6 @@ PyObject* Runtime::run(const RuntimeConfig& config, PyObject* main, PyObject* ar
 bool Runtime::left_behind() noexcept { return gave_up.load(memory_order_relaxed); }
 
 bool Runtime::prepare() {
-    if (config_.stack_bytes == 0) config_.stack_bytes = smarm_default_stack_bytes();
     configure_codec();
     set_buffer_pool_limit(config_.buffer_pool_bytes);
     set_buffer_limit(config_.max_buffer_bytes ? config_.max_buffer_bytes : SIZE_MAX);
@@ -195,9 +201,16 @@ bool Runtime::prepare() {
     install_data_stack_hook();
     install_allocation_hook();
     if (!install_stdlib_locks() || !install_stdlib_sleep() || !install_stdlib_sockets() || !install_stdlib_threads() ||
-        !install_stdlib_fork())
+<<<<<<< HEAD
+        !install_stdlib_fork() || !install_stdlib_import())
+=======
+        !install_stdlib_fork() || !install_stdlib_frames())
+>>>>>>> i04b
         return false;
     if (config_.simulation && !install_stdlib_simulation()) return false;
+    PyObject* failures = import_module("smarm._failure");  // before no file can be opened any more
+    Py_XDECREF(failures);
+    if (!failures) return false;
     SchedulerOptions options;
     options.workers = config_.workers;
     options.stacks.stack_bytes = config_.stack_bytes;
@@ -213,6 +226,11 @@ bool Runtime::prepare() {
     options.enter_worker = [this](Worker& worker) { enter_worker(worker); };
     if (config_.simulation) simulate(*config_.simulation, options);
     scheduler_ = std::make_unique<Scheduler>(std::move(options));
+<<<<<<< HEAD
+    limit_native_threads(config_.workers > 1);
+=======
+    reporter_ = std::make_unique<Reporter>(*scheduler_);
+>>>>>>> i04b
     if (scheduler_->ensure_worker(0)) return true;
     PyErr_SetFromErrno(PyExc_OSError);
     return false;
@@ -245,6 +263,7 @@ bool Runtime::ready_for_workers() {
 bool Runtime::reconfigure(unsigned workers, Duration shutdown_timeout, Duration spin) {
     if (!scheduler_->reconfigure(workers, shutdown_timeout, spin)) return false;
     config_.workers = workers;
+    limit_native_threads(workers > 1);
     config_.shutdown_timeout = shutdown_timeout;
     config_.spin = spin;
     return true;
@@ -295,6 +314,7 @@ PyObject* Runtime::run_main(PyObject* main, PyObject* arguments) {
     Py_END_ALLOW_THREADS;
     forget_stuck_workers();
     signals.restore();
+    reporter_->stop();
     for (int number : {SIGINT, SIGTERM}) put_back_default_handler(number, handler);
     Py_XDECREF(handler);
     stop_blocking_calls(config_.shutdown_timeout);
@@ -343,8 +363,8 @@ void Runtime::watch_signals(SignalWatch& signals, PyObject* handler, PyRider& ri
         rider.notice_signals();
         scheduler_->worker(0)->nudge();
     };
-    signals.install({take(SIGINT), take(SIGTERM), has_default_handler(SIGQUIT), look,
-                     [this](int fd) { dump_actors(*scheduler_, fd); }});
+    signals.install(
+        {take(SIGINT), take(SIGTERM), has_default_handler(SIGQUIT), look, [this](int fd) { reporter_->dump(fd); }});
 }
 
 bool Runtime::raise_in_main(PyObject* exception) {
@@ -379,6 +399,7 @@ void Runtime::enter_worker(Worker& worker) {
         return;
     }
     configure_codec();
+    check_native_libraries();
     bool calls_ended = true;
     {
         PyRider rider(worker, own);

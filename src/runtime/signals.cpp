@@ -21,6 +21,7 @@
 #include "runtime/python_signals.h"
 #include "smarm/base/clock.h"
 #include "smarm/base/sync.h"
+#include "smarm/runtime/reporter.h"
 
 namespace smarm {
 namespace {
@@ -100,7 +101,6 @@ void serve_requests(const std::function<void(int)>& on_dump) {
         const int fd = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
         if (fd < 0) continue;  // it has not waited
         on_dump(fd);
-        close(fd);
     }
 }
 
@@ -147,7 +147,7 @@ void watch(const SignalWatch::Wanted& wanted) {
         bool look = false;
         for (std::size_t i = 0; i < count; ++i) {
             if (numbers[i] == kEnd) return;
-            if (numbers[i] == SIGQUIT) wanted.on_dump(STDERR_FILENO);
+            if (numbers[i] == SIGQUIT) wanted.on_dump(Reporter::kStandardError);
             else if (numbers[i] == kDump) serve_requests(wanted.on_dump);
             else look = true;
         }

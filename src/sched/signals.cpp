@@ -9,7 +9,7 @@ namespace {
 
 // One signal under way to an actor of another worker, or to one that has not started.
 struct SignalPost final : PostOf<SignalPost> {
-    enum class Kind : std::uint8_t { link, unlink, monitor, demonitor, exit, cancel, link_exit, down, reply };
+    enum class Kind : std::uint8_t { link, unlink, monitor, demonitor, exit, cancel, link_exit, down, reply, order };
     SignalPost(Kind its_kind, Pid its_from, Pid its_to, MonitorRef its_ref = 0,
                Ref<ExitReason> its_reason = nullptr) noexcept
         : kind(its_kind),
@@ -45,7 +45,7 @@ void receive_exit(Actor& actor, Pid from, const Ref<ExitReason>& reason, Duratio
         actor.worker->request_kill(actor, reason, patience);
     } else if (actor.relations && actor.relations->trap_exit) {
         notify(actor, Notice::Kind::exit, 0, from, reason);
-    } else if (reason->kind() != ExitKind::normal) {
+    } else if (reason->kind() != ExitKind::normal || from == actor.pid) {  // to itself it means it
         actor.worker->request_exit(actor, reason, patience);
     }
 }
@@ -111,6 +111,7 @@ void act(Actor& actor, SignalPost& signal) {
         case Kind::cancel: actor.worker->request_exit(actor, signal.reason, signal.patience); break;
         case Kind::link_exit: receive_link_exit(actor, signal.from, signal.reason); break;
         case Kind::reply: receive_reply(actor, signal); break;
+        case Kind::order: notify(actor, Notice::Kind::order, 0, signal.from, nullptr, std::move(signal.payload)); break;
         case Kind::down: receive_down(actor, signal.ref, signal.from, std::move(signal.reason)); break;
     }
 }
@@ -241,6 +242,12 @@ bool cancel(Scheduler& scheduler, Pid to, Duration patience) noexcept {
 
 bool send_reply(Pid from, Pid caller, MonitorRef ref, OwnedParcel payload) {
     auto signal = std::make_unique<SignalPost>(Kind::reply, from, caller, ref);
+    signal->payload = std::move(payload);
+    return send_signal(std::move(signal));
+}
+
+bool send_order(Pid from, Pid to, OwnedParcel payload) {
+    auto signal = std::make_unique<SignalPost>(Kind::order, from, to);
     signal->payload = std::move(payload);
     return send_signal(std::move(signal));
 }

@@ -495,6 +495,7 @@ void Worker::trim_stacks() noexcept {
     ActorTable::Own own;
     while (!has_outside_work() && !timer_due(driver_->now())) {
         if (!scheduler_.table().own_from(next_to_trim_, static_cast<int>(index_), own)) {
+            if (stacks_.release_tables()) continue;
             next_to_trim_ = 0;
             trim_requested_.store(false, memory_order_relaxed);
             return;

@@ -20,12 +20,10 @@ StdlibLocks::~StdlibLocks() = default;
 
 namespace stdlib_locks {
 
-// An actor's ident is its pid with the lowest bit set: never 0, never that of a thread (pthread_self() is an aligned address),
-// and not used again before 2^31 more actors have had the same table slot.
 PyObject* get_ident(const Call& call) {
     Actor* actor = calling_actor();
     if (!actor || actor->keeps_thread_ident) return call.original();
-    return PyLong_FromUnsignedLongLong(actor->pid.bits() << 1 | 1);
+    return PyLong_FromUnsignedLongLong(thread_ident(actor->pid));
 }
 
 }  // namespace stdlib_locks

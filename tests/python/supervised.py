@@ -180,6 +180,8 @@ class Counter(smarm.Server):
                 return smarm.worker_index()
             case "wait":
                 return smarm.receive(lambda message: message == "go on")
+            case "stop yourself":
+                smarm.ServerRef(smarm.self()).stop()
             case "link":
                 smarm.trap_exit(True)
                 smarm.link(self.boss)
@@ -219,6 +221,49 @@ class Restless(smarm.Server):
     def handle_timeout(self):
         smarm.send(self.boss, "idle")
         self.stop()
+
+
+class Hasty(smarm.Server):
+    """Calls proceed() twice where it is told to."""
+
+    def init(self, boss, where):
+        self.boss, self.where = boss, where
+        self.go_on("init")
+
+    def go_on(self, here):
+        self.proceed(here)
+        if here == self.where:
+            self.proceed("again")
+
+    def handle_continue(self, value):
+        if value != "done":
+            self.go_on("handle_continue" if value == "init" else "done")
+
+    def handle_cast(self, message):
+        self.go_on("handle_cast")
+
+
+class Polite(smarm.Server):
+    """Asks its boss before it does anything."""
+
+    def init(self, boss):
+        self.boss = boss
+
+    def handle_cast(self, message):
+        smarm.call(self.boss, message, timeout=None)
+
+
+class Reluctant(smarm.Server):
+    """Runs only when its boss says so."""
+
+    def init(self, boss):
+        if not smarm.call(boss, ("may run", smarm.self()), timeout=None):
+            return self.IGNORE
+        self.runs = True
+        return None
+
+    def terminate(self, reason):
+        assert self.runs, "a server that was not started has nothing to clean up"
 
 
 class Mute(smarm.Server):

@@ -1,6 +1,7 @@
 """A debugger's view from outside: SIGQUIT, the watchdog, the deadlock report."""
 
 import os
+import pathlib
 import re
 import signal
 import subprocess
@@ -361,3 +362,91 @@ def test_process_info_says_for_whom_an_actor_waits_and_how_long():
         assert infos[2].waiting_seconds is None
 
     smarm.run(main, workers=1)
+
+
+# ---- a reader that does not read -------------------------------------------------------------------------------------
+
+UNREAD = """
+    import os, pathlib, signal, sys
+    import smarm
+
+    def waits():
+        smarm.receive()
+
+    def writer_waits():
+        for task in pathlib.Path("/proc/self/task").iterdir():
+            if (task / "comm").read_text() == "smarm-reports\\n":
+                return (task / "stat").read_text().rpartition(")")[2].split()[0] == "S"
+        return False
+
+    def main():
+        handles = [smarm.spawn(waits, on=number % 2) for number in range(2000)]
+        for handle in handles:
+            while smarm.process_info(handle.pid).state != "parked":
+                smarm.yield_now()
+        os.kill(os.getpid(), signal.SIGQUIT)
+        looks = 0
+        while looks < 100:  # the pipe is full, and it waits for room
+            looks = looks + 1 if writer_waits() else 0
+            smarm.yield_now()
+        print("unread", flush=True)
+        if sys.argv[1] == "work":
+            for handle in handles:
+                smarm.send(handle.pid, "end")
+            smarm.join_all(handles)
+            print("worked", flush=True)
+        smarm.receive()
+
+    smarm.run(main, workers=2)
+"""
+
+
+def run_unread(tmp_path, what):
+    """Start UNREAD with a standard error that nobody reads."""
+    script = tmp_path / "program.py"
+    script.write_text(textwrap.dedent(UNREAD))
+    read_end, write_end = os.pipe()
+    process = subprocess.Popen([sys.executable, script, what], stdout=subprocess.PIPE, stderr=write_end, text=True)
+    os.close(write_end)
+    return process, read_end
+
+
+def test_a_dump_that_nobody_reads_holds_no_worker_up(tmp_path):
+    process, read_end = run_unread(tmp_path, "work")
+    too_long = threading.Timer(60, process.kill)  # only a failure takes so long
+    too_long.start()
+    try:
+        assert process.stdout.readline() == "unread\n"
+        assert process.stdout.readline() == "worked\n"
+    finally:
+        too_long.cancel()
+        process.kill()
+        process.communicate()
+        os.close(read_end)
+
+
+def test_signals_are_handled_while_a_dump_waits_for_its_reader(tmp_path):
+    process, read_end = run_unread(tmp_path, "wait")
+    too_long = threading.Timer(60, process.kill)
+    too_long.start()
+    try:
+        assert process.stdout.readline() == "unread\n"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait() == -signal.SIGTERM
+    finally:
+        too_long.cancel()
+        process.kill()
+        process.communicate()
+        os.close(read_end)
+
+
+def test_a_dump_leaves_the_flags_of_standard_error_as_they_are(tmp_path):
+    process, read_end = run_unread(tmp_path, "work")
+    try:
+        assert process.stdout.readline() == "unread\n"
+        flags = int(re.search(r"flags:\s+0?(\d+)", pathlib.Path(f"/proc/{process.pid}/fdinfo/2").read_text())[1], 8)
+        assert flags & os.O_NONBLOCK == 0
+    finally:
+        process.kill()
+        process.communicate()
+        os.close(read_end)

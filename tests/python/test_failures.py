@@ -236,7 +236,7 @@ while smarm.process_info(handle.pid): smarm.yield_now()
     assert [report[3] for report in reports] == ["at the end"]
 
 
-def test_a_failure_whose_handle_lives_until_the_end_of_the_process_is_mentioned_once(run_app):
+def test_a_failure_whose_handle_lives_until_the_end_of_the_process_is_reported_whole(run_app):
     result = run_app("""
         import smarm
         def fail():
@@ -248,9 +248,101 @@ def test_a_failure_whose_handle_lives_until_the_end_of_the_process_is_mentioned_
                 smarm.yield_now()
         smarm.run(main, workers=1)
     """)
-    # The modules that could tell more are gone by then.
     assert result.code == 0
     assert result.err.count("nobody joined it") == 1
+    assert re.match(r"smarm: actor <pid 1\.\d+>, spawned at .*app\.py:\d+, failed, and nobody joined it:\n", result.err)
+    assert result.err.endswith('in fail\n    raise ValueError("at the very end")\nValueError: at the very end\n')
+
+
+def test_handles_that_an_exception_of_main_keeps_are_reported_whole(run_app):
+    result = run_app("""
+        import smarm
+        def fail(number):
+            raise ValueError(f"number {number}")
+        def main():
+            handles = [smarm.spawn(fail, number, on="local") for number in range(3)]
+            for handle in handles:
+                handle.join()
+        smarm.run(main, workers=1)
+    """)
+    assert result.code == 1
+    assert result.err.count("nobody joined it:\nTraceback") == 2
+    assert all(f"ValueError: number {number}\n" in result.err for number in range(3))
+
+
+@pytest.mark.parametrize("how", ["exit", "kill", "end"])
+def test_an_exit_while_a_failure_is_described_does_not_shorten_its_report(run_app, how):
+    result = run_app(
+        """
+        import sys
+        import smarm
+        class Slow(Exception):
+            def __str__(self):
+                smarm.send(boss, "being described")
+                smarm.sleep(0.01)  # an exit would be raised here
+                return "the whole message"
+        def fail(pid):
+            global boss
+            boss = pid
+            raise Slow
+        def main():
+            handle = smarm.spawn(fail, smarm.self(), on=1)
+            smarm.receive()
+            if sys.argv[1] == "end":
+                return
+            (smarm.kill if sys.argv[1] == "kill" else lambda pid: smarm.exit(pid, "now"))(handle.pid)
+            ended = smarm.monitor(handle.pid)
+            del handle
+            smarm.receive(ended)
+        if __name__ == "__main__":
+            smarm.run(main, workers=2)
+        """,
+        how,
+    )
+    assert result.code == 0
+    assert re.search(r"actor <pid \d+\.\d+>, spawned at .*, failed, and nobody joined it:\nTraceback", result.err)
+    assert "raise Slow" in result.err
+    assert "Slow: the whole message" in result.err
+
+
+@pytest.mark.parametrize("on", ["local", 1])
+def test_a_failure_without_a_free_descriptor_is_told_whole_to_joiners_and_on_stderr(run_app, on):
+    result = run_app(
+        """
+        import os, resource, sys
+        import smarm
+        def use_them_up():
+            resource.setrlimit(resource.RLIMIT_NOFILE, (64, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+            try:
+                while True:
+                    os.open("/dev/null", os.O_RDONLY)
+            except OSError as error:
+                return error.errno
+        def fail(message):
+            raise ValueError(message)
+        def main():
+            on = int(sys.argv[1]) if sys.argv[1].isdigit() else sys.argv[1]
+            smarm.spawn(int, on=on).join()
+            smarm.spawn(use_them_up, on=on).join()
+            for message in ("first", "second"):
+                handle = smarm.spawn(fail, message, on=on)
+                try:
+                    handle.join()
+                except smarm.ActorFailed as error:
+                    print(str(error).rpartition("failed: ")[2], "in fail" in error.remote_traceback)
+            ended = smarm.spawn(fail, "reported", on=on, monitor=True).monitor
+            smarm.receive(ended)
+        if __name__ == "__main__":
+            smarm.run(main, workers=2)
+        """,
+        str(on),
+    )
+    assert result.code == 0
+    assert result.out == "ValueError: first True\nValueError: second True\n"
+    assert re.search(
+        r'failed, and nobody joined it:\nTraceback .*\n(.*\n)*  File ".*app.py", line \d+, in fail\n', result.err
+    )
+    assert "ValueError: reported\n" in result.err
 
 
 def test_a_join_that_timed_out_has_not_seen_the_failure(run_app):
@@ -321,6 +413,7 @@ def test_a_report_that_fails_does_not_hurt(run_app):
         smarm.run(main, workers=1)
     """)
     assert (result.code, result.out) == (0, "alive\n")
+    assert "in fail\n    raise ValueError\nValueError\n" in result.err  # where the process writes by itself
 
 
 # ---- what is not an error --------------------------------------------------------------------------------------------

@@ -285,3 +285,53 @@ def test_the_quick_taste_runs_on_two_workers_whichever_way_it_is_written(succeed
         {last}
     """)
     assert out == "got 1 on 1\ngot 2 on 1\ngot 3 on 1\n"
+
+
+def test_a_load_that_is_cut_short_anywhere_begins_anew(succeed, write):
+    write(
+        """
+        import sys
+        import smarm
+        from smarm import _main
+        class Cut(BaseException):
+            pass
+        def cut_after(lines):
+            left = lines
+            def count(frame, event, argument):
+                nonlocal left
+                left -= event == "line"
+                if left == 0:
+                    raise Cut
+                return count
+            # Not where load() gives its lock back: nothing lands in code of locks.
+            parts = [function.__code__ for function in (_main._load, _main._find_code, _main._rename)]
+            return lambda frame, *_: count if frame.f_code in parts else None
+        def load(lines):
+            sys.settrace(cut_after(lines))
+            try:
+                return _main.load() is not None
+            except Cut:
+                return False
+            finally:
+                sys.settrace(None)
+        def check():
+            assert _main.load().value == 42 and sys.modules["__main__"].__smarm_loaded__
+            sys.modules["__main__"] = _main._own  # as if it had not been loaded
+        def load_until_cut():
+            lines = 1
+            while not smarm.spawn(load, lines, on="local").join():
+                smarm.spawn(check, on="local").join()
+                lines += 1
+            return lines > 20
+        """,
+        "cutter.py",
+    )
+    out = succeed("""
+        import smarm, cutter
+        value = 42
+        def main():
+            print(smarm.spawn(cutter.load_until_cut, on=1).join())
+        if __name__ == "__main__":
+            smarm.run(main, workers=2)
+    """)
+    assert out == "True\n"

@@ -337,3 +337,98 @@ def test_a_server_that_traps_exits_ends_with_its_parent_and_not_with_others(run)
         assert expect(ref).reason == "enough"
 
     run(main)
+
+
+def test_a_server_that_waits_for_its_own_end_is_told_that_it_cannot(run, capfd):
+    def main(on):
+        server = start_counter(on=on)
+        with pytest.raises(smarm.ProcessDown) as caught:
+            server.call("stop yourself")
+        assert isinstance(caught.value.reason.__cause__, RuntimeError)
+        assert "self.stop(reason)" in str(caught.value.reason.__cause__)
+        kind, reason = expect()
+        assert (kind, type(reason)) == ("terminated", RuntimeError)
+
+    run(main)
+    assert "cannot wait for its own end" in capfd.readouterr().err
+
+
+def stop_server(server):
+    server.stop(timeout=PATIENCE)
+
+
+@pytest.mark.parametrize("on_full", ["error", "drop_newest"])
+def test_stop_passes_a_full_mailbox(run, on_full, wait_until):
+    def main(on):
+        server = supervised.Polite.start(smarm.self(), on=on, mailbox_limit=2, on_full=on_full)
+        for number in range(3):  # one is handled, two wait
+            server.cast("ask")
+            if number == 0:
+                first = expect(smarm.Call)
+        wait_until(lambda: smarm.message_count(server.pid) == 2)
+        if on_full == "error":
+            with pytest.raises(smarm.MailboxFull):
+                server.cast("ask")
+        stopper = smarm.spawn(stop_server, server, on="local")
+        wait_until(lambda: smarm.message_count(server.pid) == 3)
+        smarm.reply(first, "go on")
+        for _ in range(2):
+            smarm.reply(expect(smarm.Call), "go on")
+        stopper.join()
+
+    run(main)
+
+
+# ---- not to be started, and going on -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("link", [False, True])
+@pytest.mark.parametrize("trap", [False, True])
+def test_a_server_whose_init_says_ignore_is_not_started_and_that_is_no_failure(run, link, trap):
+    def starter(boss, on):
+        smarm.trap_exit(trap)
+        try:
+            supervised.Reluctant.start(boss, on=on, link=link, name="reluctant")
+        except smarm.StartIgnored as error:
+            smarm.send(boss, str(error))
+        with pytest.raises(smarm.Timeout):  # nor is there an Exit
+            smarm.receive(timeout=0)
+
+    def main(on):
+        handle = smarm.spawn(starter, smarm.self(), on, on="local")
+        call = expect(smarm.Call)
+        ended = smarm.monitor(call.caller)
+        smarm.reply(call, False)
+        assert "init returned IGNORE" in expect(str)
+        assert expect(ended).reason == "normal"
+        assert smarm.whereis("reluctant") is None
+        handle.join()
+
+    run(main)
+
+
+@pytest.mark.parametrize("where", ["init", "handle_continue", "handle_cast"])
+def test_two_continuations_of_one_callback_are_an_error(run, where, capfd, wait_until):
+    said = f"proceed() twice in one callback, with '{where}' first"
+
+    def main(on):
+        if where == "init":
+            with pytest.raises(smarm.ActorFailed) as caught:
+                supervised.Hasty.start(smarm.self(), where, on=on)
+            assert isinstance(caught.value.__cause__, RuntimeError)
+            assert said in str(caught.value)
+            return
+        server = supervised.Hasty.start(smarm.self(), where, on=on)
+        server.cast("go")
+        wait_until(lambda: smarm.process_info(server.pid) is None)
+
+    run(main)
+    assert (said in capfd.readouterr().err) == (where != "init")
+
+
+def test_a_continuation_may_ask_for_another(run):
+    def main(on):
+        server = supervised.Hasty.start(smarm.self(), "nowhere", on=on)
+        server.stop()
+
+    run(main)

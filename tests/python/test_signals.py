@@ -119,6 +119,51 @@ def test_an_exit_signal_with_reason_normal_is_ignored(on):
     assert run(main, on) == "still here"
 
 
+@pytest.mark.parametrize("way", ["receive", "select", "flush"])
+def test_a_down_is_found_by_its_ref_after_a_search_has_passed_it(on, way):
+    def main(on):
+        handle = smarm.spawn(returns, on=on, monitor=True)
+        while smarm.message_count() == 0:
+            smarm.yield_now()
+        with pytest.raises(smarm.Timeout):
+            smarm.receive(str, timeout=0)
+        with pytest.raises(smarm.Timeout):
+            smarm.receive(lambda message: False, timeout=0)
+        if way == "receive":
+            assert smarm.receive(handle.monitor, timeout=0).ref == handle.monitor
+        elif way == "select":
+            assert smarm.select(smarm.mailbox(handle.monitor), timeout=0)[1].ref == handle.monitor
+        else:
+            smarm.demonitor(handle.monitor, flush=True)
+        assert smarm.message_count() == 0
+        return True
+
+    assert run(main, on)
+
+
+def exit_itself(reason, trap, shielded):
+    smarm.trap_exit(trap)
+    if shielded:
+        with smarm.shield():
+            smarm.exit(smarm.self(), reason)
+            smarm.yield_now()
+    smarm.exit(smarm.self(), reason)
+    return smarm.receive(timeout=0)
+
+
+@pytest.mark.parametrize("shielded", [False, True])
+def test_an_actor_that_exits_itself_with_normal_ends_unless_it_traps_exits(on, shielded):
+    def main(on):
+        handle = smarm.spawn(exit_itself, "normal", False, shielded, on=on, monitor=True)
+        assert smarm.receive(handle.monitor).reason == "normal"
+        assert handle.join() is None
+        handle = smarm.spawn(exit_itself, "normal", True, False, on=on)
+        assert handle.join() == smarm.Exit(handle.pid, "normal")
+        return True
+
+    assert run(main, on)
+
+
 def test_an_actor_that_traps_exits_gets_messages(on):
     def main(on):
         handle = smarm.spawn(trapper, smarm.self(), on=on)

@@ -26,10 +26,10 @@ num(Key, Args, Default) ->
 now_s() -> erlang:monotonic_time(nanosecond) / 1.0e9.
 rate(N, Seconds, Unit) -> {N / Seconds, Unit, [{count, N}, {seconds, Seconds}]}.
 
-rss() ->
-    {ok, Text} = file:read_file("/proc/self/statm"),
-    [_, Pages | _] = binary:split(Text, <<" ">>, [global]),
-    binary_to_integer(Pages) * 4096.
+memory() ->
+    {ok, Text} = file:read_file("/proc/self/status"),
+    {match, Found} = re:run(Text, "Vm(?:RSS|PTE):\\s*(\\d+)", [global, {capture, all_but_first, binary}]),
+    1024 * lists:sum([binary_to_integer(KiB) || [KiB] <- Found]).
 
 apply_bench(spawn, A) ->
     N = num(n, A, 1000000), Wave = num(wave, A, 100000),
@@ -66,14 +66,14 @@ apply_bench(ring, A) ->
 
 apply_bench(idle, A) ->
     N = num(n, A, 100000),
-    Before = rss(),
+    Before = memory(),
     T0 = now_s(),
     Self = self(),
     Pids = [spawn(fun() -> receive stop -> Self ! stopped end end) || _ <- lists:seq(1, N)],
     %% every process is waiting once the run queues are empty
     wait_idle(lists:last(Pids)),
     Create = now_s() - T0,
-    Per = (rss() - Before) / N,
+    Per = (memory() - Before) / N,
     T1 = now_s(),
     [P ! stop || P <- Pids],
     [receive stopped -> ok end || _ <- Pids],

@@ -36,10 +36,16 @@ func rate(n int, d time.Duration, unit string) result {
 	return result{"value": float64(n) / d.Seconds(), "unit": unit, "count": n, "seconds": d.Seconds()}
 }
 
-func rss() int {
-	b, _ := os.ReadFile("/proc/self/statm")
-	pages, _ := strconv.Atoi(strings.Fields(string(b))[1])
-	return pages * os.Getpagesize()
+func memory() int {
+	b, _ := os.ReadFile("/proc/self/status")
+	total := 0
+	for _, line := range strings.Split(string(b), "\n") {
+		if strings.HasPrefix(line, "VmRSS:") || strings.HasPrefix(line, "VmPTE:") {
+			kib, _ := strconv.Atoi(strings.Fields(line)[1])
+			total += kib * 1024
+		}
+	}
+	return total
 }
 
 func lateness(late []time.Duration) result {
@@ -121,7 +127,7 @@ func idle() result {
 	var wg sync.WaitGroup
 	wg.Add(n)
 	boxes := make([]chan int, n)
-	before := rss()
+	before := memory()
 	t0 := time.Now()
 	for i := range boxes {
 		box := make(chan int, 1)
@@ -136,7 +142,7 @@ func idle() result {
 		runtime.Gosched()
 	}
 	create := time.Since(t0)
-	per := float64(rss()-before) / float64(n)
+	per := float64(memory()-before) / float64(n)
 	t1 := time.Now()
 	for _, box := range boxes {
 		box <- 1

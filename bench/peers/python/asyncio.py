@@ -5,7 +5,7 @@ import random
 import sys
 import time
 
-from bench.common import Ticks, count_primes, hog, lateness, main, primes_result, ranges, rate, rss
+from bench.common import Ticks, count_primes, hog, lateness, main, memory, primes_result, ranges, rate
 
 
 def run(coro, loop="asyncio"):
@@ -78,14 +78,14 @@ def idle(n=100_000, loop="asyncio"):
             waiting += 1
             await inbox.get()
 
-        before = rss()
+        before = memory()
         t0 = time.perf_counter()
         boxes = [asyncio.Queue() for _ in range(n)]
         tasks = [asyncio.create_task(waiter(b)) for b in boxes]
         while waiting < n:
             await asyncio.sleep(0)
         create = time.perf_counter() - t0
-        per_task = (rss() - before) / n
+        per_task = (memory() - before) / n
         t1 = time.perf_counter()
         for b in boxes:
             b.put_nowait(None)

@@ -9,7 +9,7 @@ import gevent
 from gevent import queue as gqueue
 from gevent.server import StreamServer
 
-from bench.common import Ticks, count_primes, hog, lateness, main, primes_result, ranges, rate, rss
+from bench.common import Ticks, count_primes, hog, lateness, main, memory, primes_result, ranges, rate
 
 QUEUES = {"Queue": gqueue.Queue, "SimpleQueue": gqueue.SimpleQueue}
 
@@ -65,14 +65,14 @@ def idle(n=100_000, queue="SimpleQueue"):
         waiting += 1
         inbox.get()
 
-    before = rss()
+    before = memory()
     t0 = time.perf_counter()
     boxes = [QUEUES[queue]() for _ in range(n)]
     tasks = [gevent.spawn(waiter, b) for b in boxes]
     while waiting < n:
         gevent.sleep(0)
     create = time.perf_counter() - t0
-    per_task = (rss() - before) / n
+    per_task = (memory() - before) / n
     t1 = time.perf_counter()
     for b in boxes:
         b.put(None)

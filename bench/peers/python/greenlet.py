@@ -4,7 +4,7 @@ import time
 
 from greenlet import getcurrent, greenlet
 
-from bench.common import main, rate, rss
+from bench.common import main, memory, rate
 
 
 def spawn(n=100_000):
@@ -58,13 +58,13 @@ def idle(n=100_000):
     def waiter():
         hub.switch()
 
-    before = rss()
+    before = memory()
     t0 = time.perf_counter()
     tasks = [greenlet(waiter) for _ in range(n)]
     for t in tasks:
         t.switch()
     create = time.perf_counter() - t0
-    per_task = (rss() - before) / n
+    per_task = (memory() - before) / n
     t1 = time.perf_counter()
     for t in tasks:
         t.switch()

@@ -11,7 +11,7 @@ try:
 except ImportError:
     from test.support import interpreters
 
-from bench.common import main, primes_result, ranges, rate, rss
+from bench.common import main, memory, primes_result, ranges, rate
 
 ROOT = str(Path(__file__).resolve().parents[3])
 SETUP = f"import sys; sys.path.insert(0, {ROOT!r})\n"
@@ -38,11 +38,11 @@ def spawn(n=200):
 
 
 def idle(n=100):
-    before = rss()
+    before = memory()
     t0 = time.perf_counter()
     keep = [interpreters.create() for _ in range(n)]
     create = time.perf_counter() - t0
-    per = (rss() - before) / n
+    per = (memory() - before) / n
     for interp in keep:
         interp.close()
     return {"value": per, "unit": "bytes/task", "create_s": create}

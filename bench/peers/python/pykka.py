@@ -5,7 +5,7 @@ import time
 
 import pykka
 
-from bench.common import main, rate, rss
+from bench.common import main, memory, rate
 
 
 class Tiny(pykka.ThreadingActor):
@@ -87,12 +87,12 @@ def ring(tasks=1000, laps=50):
 
 
 def idle(n=10_000):
-    before = rss()
+    before = memory()
     t0 = time.perf_counter()
     refs = [Tiny.start() for _ in range(n)]
     create = time.perf_counter() - t0
     time.sleep(0.2)
-    per_task = (rss() - before) / n
+    per_task = (memory() - before) / n
     t1 = time.perf_counter()
     for ref in refs:
         ref.stop(block=False)

@@ -4,7 +4,7 @@ import time
 
 import runloom
 
-from bench.common import main, rate, rss
+from bench.common import main, memory, rate
 
 HUBS = 1
 
@@ -76,7 +76,7 @@ def idle(n=100_000):
         return lambda: c.recv()
 
     def head():
-        base = rss()
+        base = memory()
         t0 = time.perf_counter()
         for c in chans:
             runloom.fiber(waiter(c))
@@ -84,7 +84,7 @@ def idle(n=100_000):
         for _ in range(3):
             runloom.yield_now()
         create = time.perf_counter() - t0
-        used = rss() - base
+        used = memory() - base
         for c in chans:
             c.send(None)
         return used, create

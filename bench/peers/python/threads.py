@@ -9,7 +9,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from bench.common import Ticks, count_primes, hog, lateness, main, primes_result, ranges, rate, rss
+from bench.common import Ticks, count_primes, hog, lateness, main, memory, primes_result, ranges, rate
 
 QUEUES = {"Queue": queue.Queue, "SimpleQueue": queue.SimpleQueue}
 
@@ -83,13 +83,13 @@ def ring(tasks=1000, laps=100, queue="SimpleQueue"):
 
 
 def idle(n=10_000, queue="SimpleQueue"):
-    before = rss()
+    before = memory()
     t0 = time.perf_counter()
     boxes = [QUEUES[queue]() for _ in range(n)]
     jobs = start_all([threading.Thread(target=b.get) for b in boxes])
     create = time.perf_counter() - t0
     time.sleep(0.2)
-    per_task = (rss() - before) / n
+    per_task = (memory() - before) / n
     t1 = time.perf_counter()
     for b in boxes:
         b.put(None)

@@ -7,7 +7,7 @@ import time
 
 import trio
 
-from bench.common import Ticks, count_primes, hog, lateness, main, primes_result, ranges, rate, rss
+from bench.common import Ticks, count_primes, hog, lateness, main, memory, primes_result, ranges, rate
 
 
 def spawn(n=100_000):
@@ -74,7 +74,7 @@ def idle(n=100_000):
             waiting += 1
             await inbox.receive()
 
-        before = rss()
+        before = memory()
         t0 = time.perf_counter()
         async with trio.open_nursery() as nursery:
             links = [trio.open_memory_channel(1) for _ in range(n)]
@@ -83,7 +83,7 @@ def idle(n=100_000):
             while waiting < n:
                 await trio.lowlevel.checkpoint()
             create = time.perf_counter() - t0
-            per_task = (rss() - before) / n
+            per_task = (memory() - before) / n
             t1 = time.perf_counter()
             for outbox, _ in links:
                 outbox.send_nowait(None)

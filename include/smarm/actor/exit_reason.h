@@ -8,6 +8,8 @@
 //          without memory.
 #pragma once
 
+#include <string>
+
 #include "smarm/base/shared.h"
 #include "smarm/msg/parcel.h"
 
@@ -19,18 +21,21 @@ class ExitReason final : public Shared {
 public:
     // The one of this kind that has no parcel.
     static Ref<ExitReason> plain(ExitKind kind) noexcept;
-    // One with a parcel; without memory `failed` without.
-    static Ref<ExitReason> with(ExitKind kind, OwnedParcel parcel) noexcept;
+    // One with a parcel; without memory `failed` without. `report`: of `failed`, what people are to be told when nobody joins the actor.
+    static Ref<ExitReason> with(ExitKind kind, OwnedParcel parcel, std::string report = {}) noexcept;
 
     ExitKind kind() const noexcept { return kind_; }
     // Of `value` and `failed`; nullptr otherwise, and when a failure could not be described.
     const Parcel* parcel() const noexcept { return parcel_.get(); }
+    // Of `failed`; may be empty.
+    const std::string& report() const noexcept { return report_; }
 
 private:
-    explicit ExitReason(ExitKind kind, OwnedParcel parcel = nullptr) noexcept
-        : kind_(kind), parcel_(std::move(parcel)) {}
+    explicit ExitReason(ExitKind kind, OwnedParcel parcel = nullptr, std::string report = {}) noexcept
+        : kind_(kind), parcel_(std::move(parcel)), report_(std::move(report)) {}
     ExitKind kind_;
     OwnedParcel parcel_;
+    std::string report_;
 };
 
 }  // namespace smarm

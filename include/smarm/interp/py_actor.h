@@ -64,9 +64,6 @@ private:
     unsigned no_preempt_depth_ = 0;
 };
 
-// Says on stderr that an actor failed and nobody joined it. Attached; keeps the caller's exception.
-void report_failure(const ExitReason& reason);
-
 // Returns the Python value that stands for the reason: "normal", "shutdown", "killed", "noproc", the value given to exit(), or
 // an ActorFailed (new reference; nullptr with an exception set).
 PyObject* reason_to_python(const ExitReason& reason);

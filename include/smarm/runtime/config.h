@@ -13,7 +13,7 @@ class Simulation;
 
 struct RuntimeConfig {
     unsigned workers = 1;
-    std::size_t stack_bytes = 0;  // 0: the Python version's default
+    std::size_t stack_bytes = 8u << 20;
     std::size_t main_stack_bytes = 16u << 20;
     std::size_t warm_stacks = 1024;  // per worker
     Duration shutdown_timeout = std::chrono::seconds(5);

@@ -1,6 +1,6 @@
 // overflow.h: says which actor ran out of stack, before the process dies of it.
 //
-// What:    Python code gets a RecursionError in time; C code that recurses on its own runs into the guard page below its actor's
+// What:    Python code gets a RecursionError in time; C code that recurses on its own runs into the guard below its actor's
 //          stack (see fiber/stack.h). OverflowWatch has a handler of SIGSEGV that recognises this, writes the actor and its
 //          Python traceback to standard error, and then lets happen what would have happened: faulthandler, a core, the end.
 //          Other faults go there at once. The handler needs a stack of its own, which AlternateStack gives to a thread.

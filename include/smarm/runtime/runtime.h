@@ -23,6 +23,7 @@
 
 #include "smarm/interp/interpreter.h"
 #include "smarm/runtime/config.h"
+#include "smarm/runtime/reporter.h"
 #include "smarm/sched/scheduler.h"
 
 namespace smarm {
@@ -54,6 +55,7 @@ public:
     bool raise_in_main(PyObject* exception);
 
     Scheduler& scheduler() noexcept { return *scheduler_; }
+    Reporter& reporter() noexcept { return *reporter_; }
     const RuntimeConfig& config() const noexcept { return config_; }
     Pid main_pid() const noexcept { return main_pid_; }
 
@@ -70,6 +72,7 @@ private:
     MainSnapshot snapshot_;
     bool ready_for_workers_ = false;  // written by the main lane before it starts another worker
     std::unique_ptr<Scheduler> scheduler_;
+    std::unique_ptr<Reporter> reporter_;
     Pid main_pid_;
 };
 

@@ -27,7 +27,9 @@ public:
         bool terminate = false;
         bool quit = false;
         std::function<void()> look;
-        std::function<void(int fd)> on_dump;  // writes a dump: for SIGQUIT to standard error
+        // Sees to it that a dump is written, without waiting for that: to the descriptor, which it owns then, or for SIGQUIT to
+        // Reporter::kStandardError.
+        std::function<void(int fd)> on_dump;
     };
     SignalWatch() = default;
     ~SignalWatch() { restore(); }

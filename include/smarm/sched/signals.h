@@ -23,16 +23,16 @@ namespace smarm {
 // What an actor is told about another's end; travels as the only attachment of an empty parcel.
 class Notice final : public Shared {
 public:
-    enum class Kind : std::uint8_t { exit, down, reply, child_ended, child_late };
+    enum class Kind : std::uint8_t { exit, down, reply, child_ended, child_late, order };
     Notice(Kind its_kind, MonitorRef its_ref, Pid its_pid, Ref<ExitReason> its_reason,
            OwnedParcel its_payload = nullptr) noexcept
         : kind(its_kind), ref(its_ref), pid(its_pid), reason(std::move(its_reason)), payload(std::move(its_payload)) {}
     std::size_t payload_bytes() const noexcept override { return sizeof *this + (payload ? payload->bytes() : 0); }
     const Kind kind;
-    const MonitorRef ref;          // 0 for exit
-    const Pid pid;                 // of the ended or answering actor
-    const Ref<ExitReason> reason;  // null for reply and child_late
-    const OwnedParcel payload;     // of reply
+    const MonitorRef ref;          // 0 for exit and order
+    const Pid pid;                 // of the ended or answering actor, of who gave the order
+    const Ref<ExitReason> reason;  // null for reply, child_late and order
+    const OwnedParcel payload;     // of reply and order
 };
 
 // The notice in a message, or nullptr when it is an ordinary one.
@@ -58,6 +58,10 @@ void watch_child(Actor& self, Actor& child, Instant limit);
 // Answers a call: ends the caller's monitor `ref` and gives it the payload. Dropped when the caller waits for it no longer
 // (the ref is what OTP calls an alias). False: nobody has that pid.
 bool send_reply(Pid from, Pid caller, MonitorRef ref, OwnedParcel payload);
+
+// Sends a message that no limit of the receiver's mailbox refuses: an order to end must arrive in a crowd. False: nobody has
+// that pid.
+bool send_order(Pid from, Pid to, OwnedParcel payload);
 
 // Sends an exit signal. kind killed cannot be trapped. False: nobody has that pid. `patience`: how long the actor may compute
 // on when it is to be unwound, see Worker::request_exit.

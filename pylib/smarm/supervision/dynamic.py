@@ -60,10 +60,10 @@ class DynamicChildren(Children):
     def start_all(self) -> None:
         pass
 
-    def start_one(self, child: RunningChild) -> Pid:
+    def start_one(self, child: RunningChild) -> Pid | None:
         child.start(self.reports.parent, self.reports.ancestors)
-        assert child.pid is not None
-        self.running[child.pid] = child
+        if child.pid is not None:
+            self.running[child.pid] = child
         return child.pid
 
     def stop_all(self) -> None:
@@ -135,7 +135,7 @@ class DynamicChildren(Children):
 
     # ---- answers -----------------------------------------------------------------------------------------------------
 
-    def start_child(self, child: Any, args: tuple[Any, ...]) -> Pid:
+    def start_child(self, child: Any, args: tuple[Any, ...]) -> Pid | None:
         if not isinstance(child, Child):
             child = Child(getattr(child, "__qualname__", repr(child)), child, args)
         elif args:
@@ -153,7 +153,7 @@ class DynamicChildren(Children):
         self.shut_down(child)
         del self.running[key]
 
-    def restart_child(self, key: Any) -> Pid:
+    def restart_child(self, key: Any) -> Pid | None:
         raise SupervisorError("a DynamicSupervisor forgets children that do not run: start another")
 
     def delete_child(self, key: Any) -> None:

@@ -70,13 +70,13 @@ class SupervisorRef(NamedTuple):
         count: ChildCount = self._ask(timeout, "count_children")
         return count
 
-    def start_child(self, child: Child | Callable[..., Any], /, *args: Any, timeout: float | None = None) -> Pid:
-        """Add a child and start it; return its Pid.
+    def start_child(self, child: Child | Callable[..., Any], /, *args: Any, timeout: float | None = None) -> Pid | None:
+        """Add a child and start it; return its Pid, None for a Server whose init returned IGNORE.
 
         A DynamicSupervisor also takes a function and its arguments.  Raises StartFailed, NotSendable, and
         SupervisorError when the id is in use or there are max_children.
         """
-        pid: Pid = self._ask(timeout, "start_child", child, args)
+        pid: Pid | None = self._ask(timeout, "start_child", child, args)
         return pid
 
     def terminate_child(self, child: Any, /, *, timeout: float | None = None) -> None:
@@ -86,9 +86,12 @@ class SupervisorRef(NamedTuple):
         """
         self._ask(timeout, "terminate_child", child)
 
-    def restart_child(self, child: Any, /, *, timeout: float | None = None) -> Pid:
-        """Start a child that has been stopped or has ended; return its Pid.  Raises SupervisorError, StartFailed."""
-        pid: Pid = self._ask(timeout, "restart_child", child)
+    def restart_child(self, child: Any, /, *, timeout: float | None = None) -> Pid | None:
+        """Start a child that has been stopped or has ended; return its Pid, None for a Server whose init returned IGNORE.
+
+        Raises SupervisorError, StartFailed.
+        """
+        pid: Pid | None = self._ask(timeout, "restart_child", child)
         return pid
 
     def delete_child(self, child: Any, /, *, timeout: float | None = None) -> None:

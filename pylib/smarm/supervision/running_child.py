@@ -39,9 +39,9 @@ class RunningChild:
     # ---- start -------------------------------------------------------------------------------------------------------
 
     def start(self, parent: Pid | None, ancestors: tuple[Any, ...]) -> None:
-        """Start the actor and wait until it is ready.  Raises StartFailed.
+        """Start the actor and wait until it is ready, or until it has decided not to run (pid is None then).
 
-        Raises ParentEnded when the parent tells the supervisor meanwhile to end: the child has been shut down then.
+        Raises StartFailed, and ParentEnded when the parent tells the supervisor meanwhile to end: the child has been shut down then.
         """
         spec = self.spec
         waited_for = spec.acks or spec.name is not None
@@ -61,27 +61,30 @@ class RunningChild:
         except Exception as error:  # NotSendable, ConfigError, NoRuntime, MemoryError
             raise StartFailed(f"child {spec.id!r} could not be spawned: {error}", spec.id, error) from error
         handle.observe()  # the supervisor reports how it ends
+        runs = True
         if waited_for:
             assert handle.monitor is not None
-            self._wait_until_started(handle.pid, handle.monitor, parent)
-        self.pid = handle.pid
+            runs = self._wait_until_started(handle.pid, handle.monitor, parent)
+        self.pid = handle.pid if runs else None
         self.restarting = False
 
-    def _wait_until_started(self, pid: Pid, ref: Ref, parent: Pid | None) -> None:
+    def _wait_until_started(self, pid: Pid, ref: Ref, parent: Pid | None) -> bool:
+        """Return True when the actor is ready, False when it has decided not to run."""
         spec = self.spec
+        answers = (starting.Started, starting.Ignored)
 
         def concerns(message: Any) -> bool:
             kind = type(message)
-            if kind is starting.Started or (kind is Exit and message.pid == parent):
+            if kind in answers or (kind is Exit and message.pid == parent):
                 return kind is Exit or message.pid == pid
             return (kind is Down and message.ref == ref) or (kind is Call and message.caller == pid)
 
         while True:
             message = _core.receive(concerns)
             kind = type(message)
-            if kind is starting.Started:
+            if kind in answers:
                 starting.end_monitor(ref)
-                return
+                return kind is starting.Started
             if kind is Exit:
                 starting.end_monitor(ref)
                 self.pid = pid

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypedDict, Unpack
 
 from smarm import _core
 from smarm._deadline import check_timeout
-from smarm._errors import Timeout
+from smarm._errors import StartIgnored, Timeout
 from smarm._signals import Down, Exit, Ref
 
 if TYPE_CHECKING:
@@ -31,6 +31,12 @@ PATIENCE = 5.0
 
 class Started(NamedTuple):
     """What a starter is told when its actor is ready."""
+
+    pid: Pid
+
+
+class Ignored(NamedTuple):
+    """What a starter is told when its actor has decided not to run."""
 
     pid: Pid
 
@@ -69,6 +75,17 @@ def started() -> None:
     if birth is not None and birth.waited_for:
         _birth.set(birth._replace(waited_for=False))
         _core.send(birth.starter, Started(_core.self()))
+
+
+def ignored() -> None:
+    """Tell the starter that this actor ends at once, and that this is no failure."""
+    birth = _birth.get()
+    if birth is None or not birth.waited_for:
+        return
+    _birth.set(birth._replace(waited_for=False))
+    if birth.linked:
+        _core.unlink(birth.starter)
+    _core.send(birth.starter, Ignored(_core.self()))
 
 
 def ancestors() -> tuple[Any, ...]:
@@ -153,22 +170,25 @@ def end_monitor(ref: Ref) -> None:
 def wait_until_started(handle: JoinHandle[Any], timeout: float | None) -> None:
     """Wait for an actor that was spawned with a monitor.
 
-    Raises as ``join`` when it has ended, Timeout after ``timeout`` seconds (it is killed).
+    Raises as ``join`` when it has ended, StartIgnored when it has decided not to run, Timeout after ``timeout`` seconds
+    (it is killed).
     """
     pid, ref = handle.pid, handle.monitor
     assert ref is not None
 
     def concerns(message: Any) -> bool:
         kind = type(message)
-        return (kind is Started and message.pid == pid) or (kind is Down and message.ref == ref)
+        return (kind in (Started, Ignored) and message.pid == pid) or (kind is Down and message.ref == ref)
 
     try:
         message = _core.receive(concerns, timeout=timeout)
     except Timeout:
         abandon(pid, ref)
         raise Timeout(f"the actor {pid} was not ready after {timeout:g} s; it has been killed") from None
-    if type(message) is Started:
+    if type(message) is not Down:
         end_monitor(ref)
+        if type(message) is Ignored:
+            raise StartIgnored(f"the actor {pid} was not started: its init returned IGNORE")
         return
     discard_exit(pid)
     handle.join()
@@ -184,19 +204,27 @@ def abandon(pid: Pid, ref: Ref) -> None:
     end_monitor(ref)
     discard_exit(pid)
     with suppress(Timeout):
-        _core.receive(lambda message: type(message) is Started and message.pid == pid, timeout=0)
+        _core.receive(lambda message: type(message) in (Started, Ignored) and message.pid == pid, timeout=0)
 
 
 def stop(address: Pid | str, reason: object, timeout: float | None) -> None:
-    """Ask a server or supervisor to end and wait until it has.  Raises ProcessDown, Timeout, NotRegistered."""
+    """Ask a server or supervisor to end and wait until it has, however full its mailbox is.
+
+    Raises ProcessDown, Timeout, NotRegistered, and RuntimeError in that actor itself.
+    """
     from smarm._errors import NotRegistered, ProcessDown
 
     check_timeout(timeout)
     pid = _core.whereis(address) if isinstance(address, str) else address
     if pid is None:
         raise NotRegistered(f"no actor has the name {address!r}")
+    if pid == _core.self():
+        raise RuntimeError(
+            "an actor cannot wait for its own end: in a server's callback call self.stop(reason), elsewhere raise "
+            "smarm.ActorExit(reason)"
+        )
     ref = _core.monitor(pid)
-    _core.send(pid, Stop(reason))
+    _core._send_past_limit(pid, Stop(reason))
     try:
         down: Down = _core.receive(ref, timeout=timeout)
     except BaseException:

@@ -80,10 +80,12 @@ class StaticChildren(Children):
         for child in children:
             self.start_one(child)
 
-    def start_one(self, child: RunningChild) -> Pid:
+    def start_one(self, child: RunningChild) -> Pid | None:
         child.start(self.reports.parent, self.reports.ancestors)
-        assert child.pid is not None
-        self.by_pid[child.pid] = child
+        if child.pid is not None:
+            self.by_pid[child.pid] = child
+        elif child.spec.restart == "temporary":
+            self.forget(child)
         return child.pid
 
     def stop_all(self) -> None:
@@ -151,7 +153,7 @@ class StaticChildren(Children):
 
     # ---- answers -----------------------------------------------------------------------------------------------------
 
-    def start_child(self, child: Any, args: tuple[Any, ...]) -> Pid:
+    def start_child(self, child: Any, args: tuple[Any, ...]) -> Pid | None:
         if not isinstance(child, Child) or args:
             raise TypeError("start_child() takes a smarm.Child; a DynamicSupervisor also a function and its arguments")
         present = self.children.get(child.id)
@@ -160,7 +162,8 @@ class StaticChildren(Children):
             raise SupervisorError(f"there is a child with the id {child.id!r} already, which is {state}")
         added = RunningChild(child)
         pid = self.start_one(added)
-        self.children[child.id] = added
+        if pid is not None or child.restart != "temporary":
+            self.children[child.id] = added
         return pid
 
     def named(self, key: Any) -> RunningChild:
@@ -180,7 +183,7 @@ class StaticChildren(Children):
         child.restarting = False
         self.stop_one(child)
 
-    def restart_child(self, key: Any) -> Pid:
+    def restart_child(self, key: Any) -> Pid | None:
         return self.start_one(self.stopped(key))
 
     def delete_child(self, key: Any) -> None:

@@ -31,6 +31,15 @@ std::size_t resident_pages(std::byte* from, std::byte* to) {
 }
 std::size_t resident_pages(const Stack& stack) { return resident_pages(stack.low(), stack.end()); }
 
+std::size_t page_table_bytes() {
+    std::ifstream status("/proc/self/status");
+    for (std::string word; status >> word;) {
+        std::size_t kib = 0;
+        if (word == "VmPTE:" && status >> kib) return kib * 1024;
+    }
+    return 0;
+}
+
 // What the kernel counts as this process's memory; exact, because smaps walks the page tables.
 std::size_t rss_bytes() {
     std::ifstream rollup("/proc/self/smaps_rollup");
@@ -88,11 +97,11 @@ TEST_CASE("a stack is laid out as stack.h draws it") {
     REQUIRE(stack);
     CHECK(stack.slot_bytes() == StackPoolOptions{}.stack_bytes);
     CHECK(reinterpret_cast<std::uintptr_t>(stack.guard()) % kPageBytes == 0);
-    CHECK(stack.low() == stack.guard() + kPageBytes);
+    CHECK(stack.low() == stack.guard() + guard_bytes(stack.slot_bytes()));
     CHECK(reinterpret_cast<std::uintptr_t>(stack.top()) % kPageBytes == kStackShare);
     CHECK(reinterpret_cast<std::uintptr_t>(stack.top()) % 64 == 0);
     CHECK(stack.rider_area() + kRiderAreaBytes <= stack.end());
-    CHECK(stack.usable_bytes() + kPageBytes + kRiderAreaBytes <= stack.slot_bytes());
+    CHECK(stack.usable_bytes() + guard_bytes(stack.slot_bytes()) + kRiderAreaBytes <= stack.slot_bytes());
     CHECK(stack.contains(stack.guard()));
     CHECK(stack.contains(stack.end() - 1));
     CHECK_FALSE(stack.contains(stack.end()));
@@ -118,14 +127,23 @@ TEST_CASE("touching the guard is a SIGSEGV") {
     }
 }
 
-TEST_CASE("of a slot the guard page alone is inaccessible") {
-    StackPool pool;
-    const Stack stack = pool.take();
-    CHECK_FALSE(readable(stack.guard()));
-    CHECK_FALSE(readable(stack.low() - 1));
-    CHECK(readable(stack.low()));
-    CHECK(readable(stack.end() - 1));
-    pool.give(stack);
+TEST_CASE("of a slot the guard alone is inaccessible: 64 KiB, and 1 MiB where there is room for native code") {
+    for (bool allow_guard_install : {true, false}) {
+        for (const auto& [stack_bytes, guard] : {std::pair{kMinStackBytes, 64u << 10},
+                                                 {std::size_t{1} << 20, 64u << 10},
+                                                 {kNativeStackBytes, 1u << 20},
+                                                 {2 * kNativeStackBytes, 1u << 20}}) {
+            CAPTURE(stack_bytes);
+            StackPool pool({.allow_guard_install = allow_guard_install});
+            const Stack stack = pool.take(stack_bytes);
+            CHECK(stack.low() - stack.guard() == guard);
+            for (std::size_t offset = 0; offset < guard; offset += kPageBytes)
+                CHECK_FALSE(readable(stack.guard() + offset));
+            CHECK(readable(stack.low()));
+            CHECK(readable(stack.end() - 1));
+            pool.give(stack);
+        }
+    }
 }
 
 TEST_CASE("endless recursion ends in the guard") {
@@ -163,11 +181,11 @@ TEST_CASE("the mprotect fallback is told by the statistics") {
     CHECK(pool.statistics().guard_costs_mapping);
 }
 
-TEST_CASE("sizes are rounded up to a power of two, and classes do not mix") {
+TEST_CASE("sizes are rounded up to a power of two of 256 KiB at least, and classes do not mix") {
     StackPool pool;
-    const Stack small = pool.take(kMinStackBytes), odd = pool.take(200'000), large = pool.take(1 << 20);
-    CHECK(small.slot_bytes() == kMinStackBytes);
-    CHECK(odd.slot_bytes() == 262'144);
+    const Stack small = pool.take(kMinStackBytes), odd = pool.take(300'000), large = pool.take(1 << 20);
+    CHECK(small.slot_bytes() == 262'144);
+    CHECK(odd.slot_bytes() == 524'288);
     CHECK(large.slot_bytes() == 1 << 20);
     pool.give(odd);
     const Stack again = pool.take(1 << 20);
@@ -227,6 +245,69 @@ TEST_CASE("beyond warm_stacks free slots the pages go back to the kernel") {
     CHECK(resident_pages(stacks.back()) == 0);
 }
 
+TEST_CASE("a large stack that is parked needs one page of page tables, though its guard has 256 entries") {
+    constexpr std::size_t kStacks = 1024;
+    StackPool pool;
+    std::vector<Stack> stacks;
+    stacks.reserve(kStacks);
+    const std::size_t before = page_table_bytes();
+    for (std::size_t i = 0; i < kStacks; ++i) {
+        stacks.push_back(pool.take(kNativeStackBytes));
+        use_stack(stacks.back(), 64);
+    }
+    const std::size_t each = (page_table_bytes() - before) / kStacks;
+    CHECK(each >= kPageBytes);
+    CHECK(each <= kPageBytes + 128);
+    for (Stack stack : stacks) pool.give(stack);
+}
+
+// A kernel that does not give page tables back to others than munmap passes: there is nothing to test.
+bool kernel_frees_page_tables() {
+    constexpr std::size_t kBytes = 64 << 20;
+    void* memory = mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    madvise(memory, kBytes, MADV_NOHUGEPAGE);
+    for (std::size_t i = 0; i < kBytes; i += 2 << 20) static_cast<std::byte*>(memory)[i] = std::byte{1};
+    const std::size_t before = page_table_bytes();
+    madvise(memory, kBytes, MADV_DONTNEED);
+    const bool frees = before - page_table_bytes() > 20 * kPageBytes;
+    munmap(memory, kBytes);
+    return frees;
+}
+
+TEST_CASE("page tables of cold slots go back to the kernel where it takes them, and the slots serve again") {
+    for (std::size_t stack_bytes : {kMinStackBytes, std::size_t{1} << 20, kNativeStackBytes}) {
+        CAPTURE(stack_bytes);
+        constexpr std::size_t kStacks = 1024;
+        StackPool pool({.warm_stacks = 0});
+        std::vector<Stack> stacks;
+        stacks.reserve(kStacks);
+        const std::size_t bare = page_table_bytes();
+        for (std::size_t i = 0; i < kStacks; ++i) {
+            stacks.push_back(pool.take(stack_bytes));
+            use_stack(stacks.back(), 64);
+        }
+        const std::size_t used = page_table_bytes() - bare;
+        const Stack kept = stacks[kStacks / 2];
+        for (const Stack& stack : stacks)
+            if (stack.guard() != kept.guard()) pool.give(stack);
+        while (pool.release_tables()) {}
+        CHECK_FALSE(pool.release_tables());
+        if (kernel_frees_page_tables()) CHECK(page_table_bytes() < bare + used / 8);
+        CHECK_FALSE(readable(kept.low() - 1));
+        CHECK(*(kept.top() - 64) == std::byte{1});
+
+        for (Stack& stack : stacks) {
+            if (stack.guard() == kept.guard()) continue;
+            stack = pool.take(stack_bytes);
+            CHECK_FALSE(readable(stack.guard()));
+            CHECK_FALSE(readable(stack.low() - 1));
+            CHECK(*(stack.top() - 64) == std::byte{0});
+        }
+        CHECK(pool.statistics().carved == kStacks);
+        for (const Stack& stack : stacks) pool.give(stack);
+    }
+}
+
 TEST_CASE("a cold slot reads as zeroes when it is given again") {
     StackPool pool({.warm_stacks = 0});
     Stack stack = pool.take();
@@ -249,8 +330,8 @@ TEST_CASE("a stack that ran deep gives its deep pages back, a shallow one keeps 
     CHECK(pool.statistics().trims == 0);
 
     REQUIRE(pool.take().guard() == stack.guard());
-    use_stack(stack, 200 * 1024);
-    CHECK(resident_pages(stack) > 50);
+    use_stack(stack, 160 * 1024);
+    CHECK(resident_pages(stack) > 40);
     pool.give(stack);
     CHECK(resident_pages(stack) <= 10);
     CHECK(pool.statistics().trims == 1);

@@ -382,3 +382,54 @@ def test_a_child_whose_reason_cannot_be_decoded_is_restarted(run, reports, how):
 
     run(main)
     assert reports() == [("a", "restarting it")]
+
+
+# ---- a server that is not to be started ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("restart", ["permanent", "temporary"])
+def test_a_child_whose_init_says_ignore_is_a_stopped_one_and_the_others_start(run, reports, restart):
+    def main():
+        reluctant = boss_only("reluctant", supervised.Reluctant, restart=restart)
+        starter = smarm.spawn(
+            supervised.start_supervisor, smarm.self(), Supervisor([child("a"), reluctant, child("b")]), on="local"
+        )
+        expect_up("a")
+        smarm.reply(expect(smarm.Call), False)
+        expect_up("b")
+        supervisor = expect(smarm.SupervisorRef)
+        states = [(one.id, one.state) for one in supervisor.which_children()]
+        if restart == "temporary":  # its specification goes, as in OTP
+            assert states == [("a", "running"), ("b", "running")]
+        else:
+            assert states == [("a", "running"), ("reluctant", "stopped"), ("b", "running")]
+            restarter = smarm.spawn(supervisor.restart_child, "reluctant", on="local")
+            call = expect(smarm.Call)
+            smarm.reply(call, True)
+            assert restarter.join() == call.caller
+        supervisor.terminate_child("a")
+        expect_down("a")
+        if restart == "permanent":
+            supervisor.terminate_child("reluctant")
+        supervisor.stop()
+        expect_down("b")
+        smarm.send(starter.pid, "end")
+        starter.join()
+
+    run(main)
+    assert reports() == []
+
+
+@pytest.mark.parametrize("kind", [Supervisor, DynamicSupervisor])
+def test_start_child_returns_none_for_a_server_whose_init_says_ignore(run, kind):
+    def main():
+        supervisor = kind().start()
+        starter = smarm.spawn(
+            supervisor.start_child, boss_only("reluctant", supervised.Reluctant, restart="temporary"), on="local"
+        )
+        smarm.reply(expect(smarm.Call), False)
+        assert starter.join() is None
+        assert supervisor.which_children() == []
+        supervisor.stop()
+
+    run(main)

@@ -27,9 +27,12 @@ fn rate(n: usize, t0: Instant, unit: &'static str) -> Outcome {
     Outcome { value: n as f64 / s, unit, extra: vec![("count", n as f64), ("seconds", s)] }
 }
 
-fn rss() -> f64 {
-    let text = std::fs::read_to_string("/proc/self/statm").unwrap();
-    text.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() * 4096.0
+fn memory() -> f64 {
+    let text = std::fs::read_to_string("/proc/self/status").unwrap();
+    text.lines()
+        .filter(|line| line.starts_with("VmRSS:") || line.starts_with("VmPTE:"))
+        .map(|line| line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() * 1024.0)
+        .sum()
 }
 
 fn lateness(mut late: Vec<f64>) -> Vec<(&'static str, f64)> {
@@ -123,7 +126,7 @@ async fn ring(a: &Args) -> Outcome {
 async fn idle(a: &Args) -> Outcome {
     let n = a.num("n", 100_000);
     let waiting = Arc::new(AtomicUsize::new(0));
-    let before = rss();
+    let before = memory();
     let t0 = Instant::now();
     let mut boxes = Vec::with_capacity(n);
     let mut tasks = Vec::with_capacity(n);
@@ -140,7 +143,7 @@ async fn idle(a: &Args) -> Outcome {
         tokio::task::yield_now().await;
     }
     let create = t0.elapsed().as_secs_f64();
-    let per = (rss() - before) / n as f64;
+    let per = (memory() - before) / n as f64;
     let t1 = Instant::now();
     for b in &boxes {
         b.send(1).await.unwrap();
