@@ -43,6 +43,13 @@ bool read_seconds(PyObject* number, Duration& duration);
 // Reads a timeout in seconds: None means never. False with TypeError or ValueError (negative, NaN) set.
 bool read_timeout(PyObject* timeout, Worker& worker, Instant& deadline);
 
+// Reads interrupt_after=: seconds, None (Duration::max(): only at points), or nullptr: what the run says. False as read_timeout.
+bool read_interrupt_after(PyObject* seconds, const Worker& worker, Duration& patience);
+
+// The same for a fast call with no other keyword, whose `count` positional arguments come first.
+bool read_interrupt_keyword(const char* function, PyObject* const* arguments, Py_ssize_t count, PyObject* names,
+                            const Worker& worker, Duration& patience);
+
 // Takes the value out of a received message: a new reference, or nullptr with an exception set.
 inline PyObject* open_message(Message&& message) {
     return message.is_parcel() ? decode_message(std::move(message)) : static_cast<PyObject*>(message.take_local());

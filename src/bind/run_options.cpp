@@ -17,8 +17,11 @@ bool read_run_options(PyObject* options, RuntimeConfig& config) {
     double spin_seconds = 0;
     double slice_seconds = 0;
     double stall_seconds = 0;
-    if (!PyArg_ParseTuple(options, "InnnddddInIInnnnnp", &config.workers, &stack_bytes, &main_stack_bytes, &warm_stacks,
-                          &shutdown_seconds, &spin_seconds, &slice_seconds, &stall_seconds, &config.mailbox_limit,
+    double interrupt_seconds = 0;
+    double kill_seconds = 0;
+    if (!PyArg_ParseTuple(options, "InnnddddddInIInnnnnp", &config.workers, &stack_bytes, &main_stack_bytes, &warm_stacks,
+                          &shutdown_seconds, &spin_seconds, &slice_seconds, &stall_seconds, &interrupt_seconds, &kill_seconds,
+                          &config.mailbox_limit,
                           &mailbox_bytes, &config.report_dead_letters, &config.message_depth, &message_bytes,
                           &pool_bytes, &max_actors, &max_stack_bytes, &max_buffer_bytes, &pickle))
         return false;
@@ -36,6 +39,8 @@ bool read_run_options(PyObject* options, RuntimeConfig& config) {
     config.spin = from_seconds(spin_seconds);
     config.time_slice = from_seconds(slice_seconds);
     config.stall_threshold = from_seconds(stall_seconds);
+    config.interrupt_after = from_seconds(interrupt_seconds);
+    config.kill_patience = from_seconds(kill_seconds);
     return true;
 }
 

@@ -10,6 +10,10 @@ namespace smarm::bind {
 // Reads the tuple of _config.OPTIONS' values, in their order. False with TypeError set.
 bool read_run_options(PyObject* options, RuntimeConfig& config);
 
-inline Duration from_seconds(double seconds) { return Duration(static_cast<Duration::rep>(seconds * 1e9)); }
+// Infinity: Duration::max().
+inline Duration from_seconds(double seconds) {
+    if (seconds > 9e9) return Duration::max();
+    return Duration(static_cast<Duration::rep>(seconds * 1e9));
+}
 
 }  // namespace smarm::bind

@@ -201,11 +201,7 @@ bool Runtime::prepare() {
     install_data_stack_hook();
     install_allocation_hook();
     if (!install_stdlib_locks() || !install_stdlib_sleep() || !install_stdlib_sockets() || !install_stdlib_threads() ||
-<<<<<<< HEAD
-        !install_stdlib_fork() || !install_stdlib_import())
-=======
-        !install_stdlib_fork() || !install_stdlib_frames())
->>>>>>> i04b
+        !install_stdlib_fork() || !install_stdlib_import() || !install_stdlib_frames())
         return false;
     if (config_.simulation && !install_stdlib_simulation()) return false;
     PyObject* failures = import_module("smarm._failure");  // before no file can be opened any more
@@ -219,6 +215,8 @@ bool Runtime::prepare() {
                       config_.stack_bytes};
     options.stop_timeout = config_.shutdown_timeout;
     options.spin_limit = config_.spin;
+    options.interrupt_after = config_.interrupt_after;
+    options.kill_patience = config_.kill_patience;
     options.monitor = {config_.time_slice, config_.stall_threshold, report_stall, on_deadlock};
     options.dead_letter_reports = config_.report_dead_letters;
     options.report_dead_letters = report_dead_letters;
@@ -226,11 +224,8 @@ bool Runtime::prepare() {
     options.enter_worker = [this](Worker& worker) { enter_worker(worker); };
     if (config_.simulation) simulate(*config_.simulation, options);
     scheduler_ = std::make_unique<Scheduler>(std::move(options));
-<<<<<<< HEAD
     limit_native_threads(config_.workers > 1);
-=======
     reporter_ = std::make_unique<Reporter>(*scheduler_);
->>>>>>> i04b
     if (scheduler_->ensure_worker(0)) return true;
     PyErr_SetFromErrno(PyExc_OSError);
     return false;

@@ -18,6 +18,8 @@ struct RuntimeConfig {
     std::size_t warm_stacks = 1024;  // per worker
     Duration shutdown_timeout = std::chrono::seconds(5);
     Duration spin = std::chrono::microseconds(50);
+    Duration interrupt_after = std::chrono::milliseconds(100);  // see SchedulerOptions
+    Duration kill_patience = std::chrono::seconds(5);
     Duration time_slice = std::chrono::milliseconds(1);        // 0: no preemption
     Duration stall_threshold = std::chrono::milliseconds(50);  // 0: no watchdog
     std::uint32_t mailbox_limit = 0;                           // messages that may wait for an actor; 0: any number
