@@ -305,10 +305,6 @@ PyMethodDef signal_functions[] = {
      "end;\nits links and monitors see \"killed\".  False: nobody has the pid.  interrupt_after as in exit()."},
     {"_send_past_limit", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(send_past_limit)), METH_FASTCALL,
      nullptr},
-    {"kill", kill_actor, METH_O,
-     "kill(pid, /)\n--\n\nEnd an actor; it cannot trap this.  ActorExit is raised in it at every park, so that finally "
-     "blocks run and "
-     "end;\nits links and monitors see \"killed\".  False: nobody has the pid."},
     {"trap_exit", trap_exit, METH_O,
      "trap_exit(flag, /)\n--\n\nTurn exit signals to the running actor into Exit messages, or back.  Returns what it "
      "was."},
