@@ -51,7 +51,6 @@ from smarm._core import timeout as timeout
 from smarm._core import trap_exit as trap_exit
 from smarm._core import unlink as unlink
 from smarm._core import unregister as unregister
-from smarm._core import whereis as whereis
 from smarm._core import worker_index as worker_index
 from smarm._core import writable as writable
 from smarm._core import yield_now as yield_now
@@ -66,6 +65,7 @@ from smarm._errors import Cancelled as Cancelled
 from smarm._errors import Closed as Closed
 from smarm._errors import ConfigError as ConfigError
 from smarm._errors import DecodeError as DecodeError
+from smarm._errors import EndOfStream as EndOfStream
 from smarm._errors import Full as Full
 from smarm._errors import LockPoisoned as LockPoisoned
 from smarm._errors import LockTimeout as LockTimeout
@@ -73,12 +73,15 @@ from smarm._errors import MailboxFull as MailboxFull
 from smarm._errors import NoRuntime as NoRuntime
 from smarm._errors import NotRegistered as NotRegistered
 from smarm._errors import NotSendable as NotSendable
+from smarm._errors import NotThere as NotThere
 from smarm._errors import ProcessDown as ProcessDown
 from smarm._errors import SmarmError as SmarmError
 from smarm._errors import StartFailed as StartFailed
 from smarm._errors import StartIgnored as StartIgnored
 from smarm._errors import SupervisorError as SupervisorError
 from smarm._errors import Timeout as Timeout
+from smarm._errors import TooLong as TooLong
+from smarm._names import whereis as whereis
 from smarm._preempt import no_preempt as no_preempt
 from smarm._signals import Call as Call
 from smarm._signals import Down as Down
@@ -88,10 +91,123 @@ from smarm._signals import Signal as Signal
 from smarm._signals import shield as shield
 from smarm._tasks import join_all as join_all
 
+__all__ = [
+    "ActorExit",
+    "ActorFailed",
+    "ActorKilled",
+    "ActorLimit",
+    "AlreadyRunning",
+    "Barrier",
+    "BlockingStatistics",
+    "Buffer",
+    "BufferLimit",
+    "BufferMoved",
+    "BufferStatistics",
+    "Call",
+    "Cancelled",
+    "Child",
+    "ChildCount",
+    "ChildInfo",
+    "Closed",
+    "Condition",
+    "ConfigError",
+    "DecodeError",
+    "Down",
+    "DynamicSupervisor",
+    "EndOfStream",
+    "Event",
+    "Exit",
+    "Full",
+    "JoinHandle",
+    "LockPoisoned",
+    "LockTimeout",
+    "MailboxFull",
+    "Mutex",
+    "NoRuntime",
+    "NotRegistered",
+    "NotSendable",
+    "NotThere",
+    "Once",
+    "Pid",
+    "Portal",
+    "PortalTask",
+    "ProcessDown",
+    "ProcessInfo",
+    "Receiver",
+    "Ref",
+    "Runtime",
+    "Semaphore",
+    "Sender",
+    "Server",
+    "ServerRef",
+    "Signal",
+    "SmarmError",
+    "Source",
+    "StartFailed",
+    "Statistics",
+    "Supervisor",
+    "SupervisorError",
+    "SupervisorRef",
+    "TaskGroup",
+    "Timeout",
+    "Timer",
+    "TooLong",
+    "WorkerStatistics",
+    "__version__",
+    "after",
+    "block_on_io",
+    "call",
+    "channel",
+    "check",
+    "demonitor",
+    "exit",
+    "interval",
+    "io",
+    "join_all",
+    "kill",
+    "link",
+    "mailbox",
+    "message_count",
+    "monitor",
+    "net",
+    "no_preempt",
+    "portal",
+    "process_info",
+    "processes",
+    "readable",
+    "receive",
+    "register",
+    "register_codec",
+    "reply",
+    "run",
+    "select",
+    "self",
+    "send",
+    "send_after",
+    "shield",
+    "sleep",
+    "spawn",
+    "spawn_pool",
+    "started",
+    "statistics",
+    "testing",
+    "timeout",
+    "trap_exit",
+    "unlink",
+    "unregister",
+    "whereis",
+    "worker_count",
+    "worker_index",
+    "writable",
+    "yield_now",
+]
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from smarm import net as net
     from smarm import testing as testing
+    from smarm._pool import spawn_pool as spawn_pool
+    from smarm._pool import worker_count as worker_count
     from smarm._portal import Portal as Portal
     from smarm._portal import PortalTask as PortalTask
     from smarm._portal import portal as portal
@@ -131,6 +247,8 @@ else:
         "SupervisorRef": "supervision.references",
         "WorkerStatistics": "_statistics",
         "portal": "_portal",
+        "spawn_pool": "_pool",
+        "worker_count": "_pool",
         "process_info": "_statistics",
         "started": "supervision.starting",
         "statistics": "_statistics",
@@ -145,4 +263,4 @@ else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
     def __dir__():
-        return sorted({*globals(), *_LATE, *_LATE_MODULES} - {"TYPE_CHECKING"})
+        return __all__

@@ -11,12 +11,37 @@ from smarm._errors import ConfigError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import types
     from collections.abc import Callable
-    from typing import Any
+    from typing import Any, TypedDict, Unpack
+
+    class RunOptions(TypedDict, total=False):
+        """The keyword arguments of ``run``; None: as if it were not given."""
+
+        workers: int | None
+        stack_size: int | None
+        main_stack_size: int | None
+        warm_stacks: int | None
+        shutdown_timeout: float | None
+        spin: float | None
+        time_slice: float | None
+        stall_threshold: float | None
+        mailbox_limit: int | None
+        mailbox_byte_limit: int | None
+        report_dead_letters: int | None
+        message_depth: int | None
+        message_size: int | None
+        buffer_pool: int | None
+        max_actors: int | None
+        max_stack_bytes: int | None
+        max_buffer_bytes: int | None
+        pickle: bool | None
+
 
 MAX_WORKERS = 256
 MAX_ACTORS = 4096 * 16384  # slots of the actor table
 _MIB = 1024 * 1024
+_ASYNC = 0x80 | 0x200  # inspect.CO_COROUTINE and CO_ASYNC_GENERATOR
 
 
 def _available_cpus() -> int:
@@ -128,6 +153,20 @@ def resolve(given: dict[str, Any]) -> dict[str, int | float]:
     return values
 
 
+def _refuse_inner_run(frame: types.FrameType | None) -> None:
+    """Raise AlreadyRunning for a call of ``run`` by an actor; say which module calls it when it is imported."""
+    from smarm._errors import AlreadyRunning
+
+    while frame is not None and frame.f_globals.get("__name__") == __name__:
+        frame = frame.f_back
+    if frame is not None and frame.f_code.co_name == "<module>":
+        raise AlreadyRunning(
+            f"the module {frame.f_globals.get('__name__')!r} calls smarm.run() (line {frame.f_lineno}) when it is imported, "
+            'by an actor: put the call under `if __name__ == "__main__":`'
+        )
+    raise AlreadyRunning("a smarm runtime is already running in this process; inside an actor use spawn")
+
+
 class Runtime:
     """A checked configuration that can run programs, one at a time.
 
@@ -137,8 +176,8 @@ class Runtime:
 
     __slots__ = ("given", "options")
 
-    def __init__(self, **options: Any) -> None:
-        self.options = resolve(options)
+    def __init__(self, **options: Unpack[RunOptions]) -> None:
+        self.options = resolve(dict(options))
         self.given = frozenset(name for name, value in options.items() if value is not None)
 
     def __repr__(self) -> str:
@@ -148,10 +187,17 @@ class Runtime:
         """Run ``main(*args)`` as the main actor and return its value; see ``smarm.run``."""
         if not callable(main):
             raise TypeError(f"run() needs the function that the main actor is to run, not {type(main).__name__}")
+        if getattr(getattr(main, "__code__", None), "co_flags", 0) & _ASYNC:
+            raise TypeError(
+                f"run() takes a plain function, whose calls park by themselves; {main.__qualname__} is an `async def`: "
+                "leave async and await out, or call asyncio.run() with it inside of a plain function"
+            )
         if _core._loading():
             from smarm._errors import EndOfLoad
 
             raise EndOfLoad
+        if _core.worker_index() is not None:
+            _refuse_inner_run(sys._getframe(1))
         host = sys.modules.get("smarm._host")
         if host is not None and host.top_level_is_free():
             result: Result = host.run_in_top_level(self, main, args)
@@ -160,7 +206,7 @@ class Runtime:
         return result
 
 
-def run[Result](main: Callable[..., Result], /, *args: Any, **options: Any) -> Result:
+def run[Result](main: Callable[..., Result], /, *args: Any, **options: Unpack[RunOptions]) -> Result:
     """Run ``main(*args)`` as the main actor, on this thread, and return its value.
 
     Other actors that are alive when main ends are stopped: ActorExit is raised in them, their ``finally`` blocks run.

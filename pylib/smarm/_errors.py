@@ -92,6 +92,18 @@ class LockPoisoned(SmarmError):
         self.pid = pid
 
 
+class TooLong(SmarmError, ValueError):
+    """A line of a connection is longer than the limit; what came of it is read again."""
+
+
+class EndOfStream(SmarmError, EOFError):
+    """The stream ended before as many bytes as were asked for; ``partial`` has those that came."""
+
+    def __init__(self, message: str = "", partial: bytes = b"") -> None:
+        super().__init__(message)
+        self.partial = partial
+
+
 class ActorFailed(SmarmError):
     """The joined actor ended with an exception.
 
@@ -116,7 +128,11 @@ class ActorKilled(ActorFailed):
         self.reason = reason
 
 
-class ProcessDown(SmarmError):
+class NotThere(SmarmError):
+    """Nobody is there: NotRegistered or ProcessDown.  It may come back under the same name: see ``whereis(timeout=)``."""
+
+
+class ProcessDown(NotThere):
     """The called actor has ended without answering, or never was; ``pid`` (or name) and ``reason`` say more."""
 
     def __init__(self, message: str, pid: Pid | str | None = None, reason: object = None) -> None:
@@ -142,7 +158,7 @@ class StartIgnored(SmarmError):
     """The server's ``init`` returned ``Server.IGNORE``: it was not to be started, which is no failure."""
 
 
-class NotRegistered(SmarmError, LookupError):
+class NotRegistered(NotThere, LookupError):
     """No living actor has that name."""
 
 
@@ -190,3 +206,14 @@ class Cancelled(BaseException):
 
 class EndOfLoad(BaseException):
     """Ends the load of the script in a worker, where it reaches a call that needs a running actor.  Internal."""
+
+
+def _name_as_imported() -> None:
+    """Give each class the module from which programs import it."""
+    for_tests = {"Deadlock", "TooManySteps", "NotSimulated", "SeedFailed"}
+    for value in list(globals().values()):
+        if isinstance(value, type) and value.__module__ == __name__ and value is not EndOfLoad:
+            value.__module__ = "smarm.testing" if value.__name__ in for_tests else "smarm"
+
+
+_name_as_imported()

@@ -6,6 +6,7 @@ Every interpreter imports this before its first actor runs: a failure may be tha
 
 from __future__ import annotations
 
+import os
 import sys
 
 from smarm._errors import ActorFailed, ActorKilled
@@ -21,6 +22,8 @@ else:
 
 
 MOST_FRAMES = 200  # of one traceback, the innermost: a runaway recursion has a million
+_OWN = os.path.join(os.path.dirname(__file__), "")
+_shows_own = os.environ.get("SMARM_INTERNAL_FRAMES", "0") not in ("", "0")
 
 
 class Failure(NamedTuple):
@@ -54,8 +57,6 @@ def _format(exception: BaseException) -> str:
 
     ``limit=`` does not do: the traceback module takes up to a millisecond for each frame that it leaves out.
     """
-    import traceback
-
     whole: list[tuple[BaseException, TracebackType | None]] = []
     link: BaseException | None = exception
     while link is not None and len(whole) < 100:
@@ -70,10 +71,27 @@ def _format(exception: BaseException) -> str:
                 assert trace is not None  # it is as long as counted
                 trace = trace.tb_next
             each.__traceback__ = trace
-        return "".join(traceback.format_exception(exception))
+        return _render(exception)
     finally:
         for each, trace in whole:
             each.__traceback__ = trace
+
+
+def _render(exception: BaseException) -> str:
+    """Return the traceback without smarm's own frames, which say nothing about the program."""
+    import traceback
+
+    described = traceback.TracebackException.from_exception(exception)
+    waiting: list[traceback.TracebackException] = [] if _shows_own else [described]
+    while waiting:
+        one = waiting.pop()
+        frames = [frame for frame in one.stack if not frame.filename.startswith(_OWN)]
+        if frames:
+            one.stack = traceback.StackSummary.from_list(frames)
+        waiting.extend(
+            other for other in (one.__cause__, one.__context__, *(one.exceptions or ())) if other is not None
+        )
+    return "".join(described.format())
 
 
 def describe(exception: BaseException, pid: Pid, name: str | None, file: str | None, line: int) -> tuple[object, ...]:
@@ -118,9 +136,11 @@ def to_exception(fields: tuple[object, ...] | str | None) -> ActorFailed:
     return error
 
 
-def raise_outcome(pid: Pid, reason: object) -> NoReturn:
-    """Raise, in the joining actor, how the joined one ended."""
+def raise_outcome(pid: Pid, reason: object, reported: bool) -> NoReturn:
+    """Raise, in the joining actor, how the joined one ended; ``reported``: on stderr, as nobody had joined it."""
     if isinstance(reason, ActorFailed) and reason.pid in (pid, None):
+        if reported:
+            reason.add_note("(This failure was reported on stderr before, as nobody had joined the actor.)")
         raise reason
     raise ActorKilled(f"actor {pid} was stopped: {reason!r}", pid, reason)
 

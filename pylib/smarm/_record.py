@@ -12,6 +12,8 @@ class NamedTuple(tuple):  # type: ignore[type-arg]
     _fields: tuple[str, ...] = ()
 
     def __init_subclass__(cls) -> None:
+        if not cls.__annotations__:  # another class of the same fields
+            return
         cls._fields = tuple(cls.__annotations__)
         cls.__match_args__ = cls._fields  # type: ignore[attr-defined, misc]
         for index, name in enumerate(cls._fields):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, NamedTuple, Protocol, Unpack, overload
 
 from smarm import _core
-from smarm._deadline import check_timeout
-from smarm._errors import ActorExit, Timeout
-from smarm._signals import HANDLING, Call, Exit
+from smarm._deadline import Deadline, check_timeout
+from smarm._errors import ActorExit, NoRuntime, ProcessDown, Timeout
+from smarm._names import whereis
+from smarm._signals import HANDLING, Call, Caller, Exit
 from smarm.supervision import starting
 
 if TYPE_CHECKING:
@@ -18,6 +19,22 @@ class Cast(NamedTuple):
     """A message for handle_cast."""
 
     message: Any
+
+
+class _Named(NamedTuple):
+    """The last of start's arguments: those of init that were given by name."""
+
+    values: dict[str, Any]
+
+
+if TYPE_CHECKING:
+    type Place = Literal["local", "main", "spread"] | int | None
+
+    class _HasInit[**Init](Protocol):
+        def init(self, *args: Init.args, **named: Init.kwargs) -> None: ...
+
+    class _Options(starting.Mailbox, total=False):
+        timeout: float | None
 
 
 class ServerRef(NamedTuple):
@@ -35,9 +52,22 @@ class ServerRef(NamedTuple):
         pid: Pid | None = _core.whereis(self.address) if isinstance(self.address, str) else self.address
         return pid
 
-    def call(self, request: object, timeout: float | None = 5.0) -> Any:
-        """Return what the server's handle_call answers.  Parks; raises as ``smarm.call``."""
-        return _core.call(self.address, request, timeout=timeout)
+    def call(self, request: object, timeout: float | None = 5.0, *, wait: float | None = 0.0) -> Any:
+        """Return what the server's handle_call answers.  Parks; raises as ``smarm.call``.
+
+        ``wait``: seconds to wait for somebody to have the server's name (None: any time), for calls while a supervisor
+        restarts it.  A call that it has taken is never made again: when it ends in it, that is ProcessDown.
+        """
+        if wait == 0 or not isinstance(self.address, str):
+            return _core.call(self.address, request, timeout=timeout)
+        deadline = Deadline(wait)
+        while True:
+            pid = whereis(self.address, timeout=deadline.left())
+            try:
+                return _core.call(pid, request, timeout=timeout)
+            except ProcessDown as error:
+                if error.reason != "noproc":  # it was gone before the call came
+                    raise
 
     def cast(self, message: object) -> None:
         """Send a message for handle_cast; never waits.  Raises NotRegistered, NotSendable."""
@@ -73,7 +103,34 @@ class Server:
     _stop: starting.Stop | None = None
     _continuation: tuple[Any] | None = None
 
+    # With options mypy cannot check args against an init that has defaults.
+    @overload
     @classmethod
+    def start[**Init](cls: type[_HasInit[Init]], *args: Init.args, **named: Init.kwargs) -> ServerRef: ...
+    @overload
+    @classmethod
+    def start(
+        cls, *args: Any, name: str | None, on: Place = None, link: bool = False, **more: Unpack[_Options]
+    ) -> ServerRef: ...
+    @overload
+    @classmethod
+    def start(cls, *args: Any, on: Place, link: bool = False, **more: Unpack[_Options]) -> ServerRef: ...
+    @overload
+    @classmethod
+    def start(cls, *args: Any, link: bool, **more: Unpack[_Options]) -> ServerRef: ...
+    @overload
+    @classmethod
+    def start(cls, *args: Any, timeout: float | None, **mailbox: Unpack[starting.Mailbox]) -> ServerRef: ...
+    @overload
+    @classmethod
+    def start(
+        cls,
+        *args: Any,
+        mailbox_limit: int | None,
+        mailbox_byte_limit: int | None = None,
+        on_full: starting.OnFull = "error",
+    ) -> ServerRef: ...
+    @classmethod  # type: ignore[misc]  # the cls of the first overload is narrower
     def start(
         cls,
         *args: Any,
@@ -84,15 +141,22 @@ class Server:
         mailbox_limit: int | None = None,
         mailbox_byte_limit: int | None = None,
         on_full: starting.OnFull = "error",
+        **named: Any,
     ) -> ServerRef:
         """Start a server, wait until its ``init(*args)`` has returned, and return its ServerRef.
 
-        ``name`` registers it before init.  ``on`` chooses its worker, ``link`` links it to the caller,
+        What else is given by name goes to init, too.  ``name`` registers it before init.  ``on`` chooses its worker, ``link`` links it to the caller,
         ``mailbox_limit``, ``mailbox_byte_limit`` and ``on_full`` bound what may wait for it, as for spawn.
         Raises ActorFailed with init's exception as its cause, StartIgnored when init returned IGNORE, ActorKilled,
         Timeout (it is killed), NotSendable.
         """
         check_timeout(timeout)
+        if _core.worker_index() is None:
+            raise NoRuntime(
+                f"{cls.__qualname__}.start() needs a running actor: start one with smarm.run(main) or smarm-host app.py"
+            )
+        if named:
+            args += (_Named(named),)
         birth = starting.Birth(_core.self(), link, True, True, name, starting.ancestors())
         handle = starting.spawn(
             birth,
@@ -120,7 +184,11 @@ class Server:
         return None
 
     def handle_call(self, request: Any, caller: Call) -> Any:
-        """Return the answer to a call, or NO_REPLY."""
+        """Return the answer to a call, or NO_REPLY.
+
+        ``caller.pid`` is who calls.  ``caller`` may be kept and sent, to other actors or to this one (handle_info gets it),
+        for ``smarm.reply``.
+        """
         raise NotImplementedError(f"{type(self).__qualname__} has no handle_call")
 
     def handle_cast(self, message: Any) -> None:
@@ -170,7 +238,10 @@ class Server:
     @classmethod
     def _run_as_actor(cls, *args: Any) -> None:
         server = cls()
-        if server.init(*args) is Server.IGNORE:
+        named: dict[str, Any] = {}
+        if args and type(args[-1]) is _Named:
+            *args, (named,) = args  # type: ignore[assignment]
+        if server.init(*args, **named) is Server.IGNORE:
             starting.ignored()
         else:
             server._run()
@@ -210,7 +281,7 @@ class Server:
     def _dispatch(self, message: Any, parent: Pid | None) -> None:
         kind = type(message)
         if kind is Call:
-            answer = self.handle_call(message.request, message)
+            answer = self.handle_call(message.request, Caller(*message))
             if answer is not Server.NO_REPLY:
                 _core.reply(message, answer)
         elif kind is Cast:

@@ -72,6 +72,17 @@ class Call(NamedTuple):
     caller: Pid
     request: Any
 
+    @property
+    def pid(self) -> Pid:
+        """Who calls."""
+        return self.caller
+
+
+class Caller(Call):
+    """The Call that a Server hands to handle_call; sent on, it is data, not a call."""
+
+    __slots__ = ()
+
 
 class shield:
     """``with smarm.shield():`` holds exit requests and kill back until the block ends; nests.

@@ -8,6 +8,12 @@ from dataclasses import dataclass
 from smarm import _core
 from smarm._core import Pid
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from smarm._core import _HasPid
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BlockingStatistics:
@@ -143,7 +149,15 @@ def statistics() -> Statistics:
     return Statistics(workers=workers, buffers=BufferStatistics(**values.pop("buffers")), **values)
 
 
-def process_info(pid: Pid, /) -> ProcessInfo | None:
-    """Return what is known of a living actor, None when it has ended.  Raises NoRuntime, TypeError."""
-    values = _core._process_info(pid)
+def process_info(pid: Pid | str | _HasPid, /) -> ProcessInfo | None:
+    """Return what is known of a living actor, by its Pid, its name or what has its ``pid``; None when it has ended.
+
+    Raises NoRuntime, TypeError.
+    """
+    actor: Any = pid
+    if not isinstance(pid, Pid):
+        actor = _core.whereis(pid) if isinstance(pid, str) else getattr(pid, "pid", pid)
+    if actor is None:
+        return None
+    values = _core._process_info(actor)
     return None if values is None else ProcessInfo(**values)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any
 
+from smarm import _reading
 from smarm._core import Connection
 from smarm._deadline import Deadline
 from smarm._errors import Closed
@@ -34,6 +35,7 @@ class TlsConnection:
         )
         self._sending = threading.Lock()  # records must leave in the order in which they were made
         self._receiving = threading.Lock()
+        self._given_back = b""  # received, and the next to be received: see smarm._reading
 
     def _flush(self, deadline: Deadline) -> None:
         with self._sending:
@@ -81,6 +83,9 @@ class TlsConnection:
 
         Raises ssl.SSLEOFError when the peer vanished without saying so, Timeout, Closed, OSError.
         """
+        if self._given_back:
+            data, self._given_back = self._given_back[:size], self._given_back[size:]
+            return data
         try:
             return self._run(self._tls.read, size, deadline=Deadline(timeout))  # type: ignore[no-any-return]
         except ssl.SSLZeroReturnError:
@@ -89,10 +94,29 @@ class TlsConnection:
     def recv_into(self, buffer: Any, timeout: float | None = None) -> int:
         """As recv, into a writable buffer; return the number of bytes, 0 at the end."""
         view = memoryview(buffer).cast("B")
+        if self._given_back:
+            data = self.recv(len(view))
+            view[: len(data)] = data
+            return len(data)
         try:
             return self._run(self._tls.read, len(view), view, deadline=Deadline(timeout))  # type: ignore[no-any-return]
         except ssl.SSLZeroReturnError:
             return 0
+
+    def readline(self, limit: int = 65536, timeout: float | None = None) -> bytes:
+        """Return the next line, its newline included; see ``Connection.readline``."""
+        return _reading.readline(self, limit, timeout)
+
+    def lines(self, limit: int = 65536, timeout: float | None = None) -> Iterator[bytes]:
+        """Iterate over the lines until the stream ends; see ``Connection.lines``."""
+        return _reading.lines(self, limit, timeout)
+
+    def read_exactly(self, size: int, /, timeout: float | None = None) -> bytes:
+        """Return that many bytes; see ``Connection.read_exactly``."""
+        return _reading.read_exactly(self, size, timeout)
+
+    def _unread(self, data: bytes, /) -> None:
+        self._given_back = data + self._given_back
 
     def sendall(self, data: Any, timeout: float | None = None) -> None:
         """Send all of data.  Raises Timeout, after which the connection is closed, Closed, OSError, ssl.SSLError."""

@@ -206,13 +206,15 @@ def serve(
     workers: int = 1,
     backlog: int = 1024,
     ready: Callable[[Any], object] | None = None,
+    name: str | None = None,
 ) -> None:
     """Accept connections for ever; each gets an actor of its own that runs ``handler(connection)``.
 
     That actor is on the worker that accepted.  The connection is closed when the handler ends; an exception ends that
     actor only and is reported.  ``workers`` beyond 1 makes others accept on the same TCP port, too, by actors that are
     linked to this one: ``handler`` must then be a function of a module.  ``ready`` is called with the address when
-    connections are taken.  Raises OSError when the address cannot be had, ConfigError.
+    connections are taken.
+    ``name`` is what the connections' actors are called in dumps and reports.  Raises OSError when the address cannot be had, ConfigError.
     """
     most = _core._statistics()["max_workers"]
     if not isinstance(workers, int) or not 1 <= workers <= most:
@@ -223,17 +225,18 @@ def serve(
     own = _core.worker_index()
     others = [index for index in range(most) if index != own][: workers - 1]
     for index in others:
-        _core.link(spawn(_serve_here, handler, listener.address, backlog, on=index, name=f"acceptor {index}").pid)
+        label = f"{name or 'acceptor'} {index}"
+        _core.link(spawn(_serve_here, handler, listener.address, backlog, name, on=index, name=label))
     if ready is not None:
         ready(listener.address)
-    _accept_all(handler, listener)
+    _accept_all(handler, listener, name)
 
 
-def _serve_here(handler: Callable[[Connection], object], address: Address, backlog: int) -> None:
-    _accept_all(handler, listen(address, backlog=backlog, reuse_port=True))
+def _serve_here(handler: Callable[[Connection], object], address: Address, backlog: int, name: str | None) -> None:
+    _accept_all(handler, listen(address, backlog=backlog, reuse_port=True), name)
 
 
-def _accept_all(handler: Callable[[Connection], object], listener: Listener) -> None:
+def _accept_all(handler: Callable[[Connection], object], listener: Listener, name: str | None) -> None:
     with listener:
         while True:
             try:
@@ -248,4 +251,4 @@ def _accept_all(handler: Callable[[Connection], object], listener: Listener) -> 
                 with connection:
                     handler(connection)
 
-            spawn(handle, on="local")
+            spawn(handle, on="local", name=name)

@@ -86,7 +86,8 @@ PyObject* send_message(PyObject*, PyObject* const* arguments, Py_ssize_t count) 
     Worker* worker = require_actor("send");
     if (!worker) return nullptr;
     if (count != 2) {
-        PyErr_Format(PyExc_TypeError, "send() takes a pid and a message, %zd arguments were given", count);
+        PyErr_Format(PyExc_TypeError, "send() takes a pid and a message, %zd argument%s given", count,
+                     count == 1 ? " was" : "s were");
         return nullptr;
     }
     InterpreterState& state = *interpreter_state();

@@ -49,8 +49,12 @@ void end_dealloc(PyObject* self) {
 
 template <class End>
 PyObject* end_repr(PyObject* self) {
-    const Channel& channel = *as_end<End>(self).channel;
-    return PyUnicode_FromFormat("<%s of a channel, %zu waiting>", Py_TYPE(self)->tp_name, channel.size());
+    Channel& channel = *as_end<End>(self).channel;
+    const char* closed = channel.closed() ? ", closed" : "";
+    if (channel.capacity() == Channel::kUnbounded)
+        return PyUnicode_FromFormat("<%s of a channel, %zu waiting%s>", Py_TYPE(self)->tp_name, channel.size(), closed);
+    return PyUnicode_FromFormat("<%s of a channel, %zu of %zu waiting%s>", Py_TYPE(self)->tp_name, channel.size(),
+                                channel.capacity(), closed);
 }
 
 template <class End>

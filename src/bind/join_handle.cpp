@@ -35,10 +35,11 @@ PyObject* handle_repr(PyObject* self) {
 }
 
 // Raises what smarm._failure makes of the reason: ActorFailed or ActorKilled. Returns nullptr.
-PyObject* raise_outcome(const ExitReason* reason, Pid pid) {
+PyObject* raise_outcome(const ExitReason* reason, Pid pid, bool reported) {
     PyObject* value = reason ? reason_to_python(*reason) : PyUnicode_FromString("killed");
     if (value)
-        Py_XDECREF(call_imported("smarm._failure", "raise_outcome", Py_BuildValue("(NO)", make_pid(pid), value)));
+        Py_XDECREF(call_imported("smarm._failure", "raise_outcome",
+                                 Py_BuildValue("(NOO)", make_pid(pid), value, reported ? Py_True : Py_False)));
     Py_XDECREF(value);
     return nullptr;
 }
@@ -61,7 +62,10 @@ PyObject* handle_join(PyObject* self, PyObject* const* arguments, Py_ssize_t cou
     const Pid pid = handle.pid;
     const Status status = [&] {
         Awaits awaits(*worker->current(), pid);
-        return join->join(deadline);
+        join->expect();
+        const Status ended = join->join(deadline);
+        join->expect_no_more();
+        return ended;
     }();
     if (status != Status::ok) return raise_status(status, "the actor did not end before the timeout", "");
     return outcome_to_python(*join, pid);
@@ -119,13 +123,13 @@ PyType_Spec handle_spec = {"smarm.JoinHandle", sizeof(JoinHandleObject), 0,
 }  // namespace
 
 PyObject* outcome_to_python(JoinState& join, Pid pid) {
-    join.mark_observed();
+    const bool reported = join.mark_observed();
     const Message& value = join.value();
     switch (join.kind()) {
         case OutcomeKind::returned:
             if (value.is_parcel()) return interpreter_state()->codec->decode(value.parcel());
             return Py_NewRef(static_cast<PyObject*>(value.local_object()));
-        default: return raise_outcome(join.reason().get(), pid);
+        default: return raise_outcome(join.reason().get(), pid, reported);
     }
 }
 

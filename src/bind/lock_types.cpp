@@ -179,7 +179,30 @@ PyObject* mutex_repair(PyObject* self, PyObject* const* arguments, Py_ssize_t co
 PyObject* mutex_holder(PyObject* self, void*) { return pid_or_none(native_of<Mutex>(self).holder()); }
 PyObject* mutex_poisoned(PyObject* self, void*) { return pid_or_none(native_of<Mutex>(self).sealed_by()); }
 
+// `with mutex:` would wait without a limit.
+PyObject* refuse_with(PyObject* self, PyObject*) {
+    PyErr_Format(PyExc_TypeError, "a %s is held with a timeout: `with it.hold(timeout=1.0):`", Py_TYPE(self)->tp_name);
+    return nullptr;
+}
+
+PyObject* do_nothing(PyObject*, PyObject* const*, Py_ssize_t) { Py_RETURN_NONE; }
+
+PyObject* mutex_repr(PyObject* self) {
+    Mutex& mutex = native_of<Mutex>(self);
+    if (const Pid holder = mutex.holder())
+        return PyUnicode_FromFormat("<smarm.Mutex, held by <pid %u.%u>>", holder.index, holder.generation);
+    if (const Pid by = mutex.sealed_by())
+        return PyUnicode_FromFormat("<smarm.Mutex, poisoned by <pid %u.%u>>", by.index, by.generation);
+    return PyUnicode_FromString("<smarm.Mutex, free>");
+}
+
+PyObject* semaphore_repr(PyObject* self) {
+    return PyUnicode_FromFormat("<smarm.Semaphore, %zu available>", native_of<Semaphore>(self).available());
+}
+
 PyMethodDef mutex_methods[] = {
+    {"__enter__", refuse_with, METH_NOARGS, nullptr},
+    {"__exit__", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(do_nothing)), METH_FASTCALL, nullptr},
     {"acquire", SMARM_FAST_METHOD(mutex_acquire),
      "acquire($self, /, timeout)\n--\n\nTake the lock; park the actor until it is free, for at most timeout "
      "seconds.\n\nRaises LockTimeout, "
@@ -215,6 +238,7 @@ PyType_Slot mutex_slots[] = {
          "LockPoisoned until somebody repairs\nwhat it protects, see repair.")},
     SMARM_NATIVE_SLOTS(Mutex),
     {Py_tp_new, reinterpret_cast<void*>(new_without_arguments<Mutex>)},
+    {Py_tp_repr, reinterpret_cast<void*>(mutex_repr)},
     {Py_tp_methods, mutex_methods},
     {Py_tp_getset, mutex_attributes},
     {0, nullptr},
@@ -247,6 +271,8 @@ PyObject* semaphore_available(PyObject* self, void*) {
 }
 
 PyMethodDef semaphore_methods[] = {
+    {"__enter__", refuse_with, METH_NOARGS, nullptr},
+    {"__exit__", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(do_nothing)), METH_FASTCALL, nullptr},
     {"acquire", SMARM_FAST_METHOD(semaphore_acquire),
      "acquire($self, /, timeout)\n--\n\nTake a permit; park the actor until there is one, for at most timeout seconds. "
      " Raises LockTimeout."},
@@ -270,6 +296,7 @@ PyType_Slot semaphore_slots[] = {
                        "belongs to the actor that took it: only it can release it, and its end gives it back.")},
     SMARM_NATIVE_SLOTS(Semaphore),
     {Py_tp_new, reinterpret_cast<void*>(new_with_count<Semaphore>)},
+    {Py_tp_repr, reinterpret_cast<void*>(semaphore_repr)},
     {Py_tp_methods, semaphore_methods},
     {Py_tp_getset, semaphore_attributes},
     {0, nullptr},

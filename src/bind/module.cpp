@@ -32,6 +32,7 @@
 #include "smarm/interp/errors.h"
 #include "smarm/interp/interpreter_state.h"
 #include "smarm/interp/pid_type.h"
+#include "smarm/interp/unjoined_failures.h"
 #include "smarm/msg/buffer.h"
 #include "smarm/runtime/dump.h"
 #include "smarm/runtime/runtime.h"
@@ -270,6 +271,16 @@ py::object worker_index() {
     return worker ? py::object(py::int_(worker->index())) : py::none();
 }
 
+py::object worker_count() {
+    Worker* worker = this_worker();
+    return worker ? py::object(py::int_(worker->scheduler().options().workers)) : py::none();
+}
+
+PyObject* report_failures(PyObject*, PyObject*) {
+    report_unjoined_failures(false);
+    Py_RETURN_NONE;
+}
+
 PyMethodDef looking_functions[] = {
     {"_statistics", without_arguments<statistics>, METH_NOARGS, nullptr},
     {"_process_info", process_info, METH_O, nullptr},
@@ -277,6 +288,8 @@ PyMethodDef looking_functions[] = {
      "processes()\n--\n\nReturn the Pids of all living actors, of every worker."},
     {"worker_index", without_arguments<worker_index>, METH_NOARGS,
      "worker_index()\n--\n\nReturn the index of the worker that the caller runs on, or None outside of the runtime."},
+    {"_report_failures", report_failures, METH_NOARGS, nullptr},
+    {"_worker_count", without_arguments<worker_count>, METH_NOARGS, nullptr},
     {nullptr, nullptr, 0, nullptr},
 };
 

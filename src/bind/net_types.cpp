@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <cstring>
 #include <memory>
+#include <utility>
 
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -24,6 +25,7 @@ struct SocketObject {
     // TCP gives a reader less than it asked for only when there is no more: another try is not worth its system call until the
     // kernel reports something. Unix sockets also stop between messages that carry descriptors.
     bool short_read_means_dry;
+    PyObject* unread;  // bytes that were received and given back (owned), or nullptr: the next to be received
 };
 
 SocketObject& as_socket(PyObject* self) { return *reinterpret_cast<SocketObject*>(self); }
@@ -63,6 +65,7 @@ PyObject* make_socket(PyTypeObject* type, int fd, bool short_read_means_dry) {
     }
     new (&as_socket(self).fd) OwnedFd(fd);
     as_socket(self).short_read_means_dry = short_read_means_dry;
+    as_socket(self).unread = nullptr;
     return self;
 }
 
@@ -94,6 +97,7 @@ void socket_dealloc(PyObject* self) {
         close_fd(fd, scheduler_or_null());
         PyErr_SetRaisedException(raised);
     }
+    Py_XDECREF(as_socket(self).unread);
     type->tp_free(self);
     Py_DECREF(type);
 }
@@ -218,6 +222,61 @@ char* scratch() {
 
 constexpr const char* kNothingCame = "nothing came before the timeout";
 
+// ---- reading ahead: see smarm/_reading.py ------------------------------------------------------------------------------
+
+// At most `size` of the bytes that were given back, which there must be.
+PyObject* take_unread(SocketObject& socket, Py_ssize_t size) {
+    PyObject* bytes = std::exchange(socket.unread, nullptr);
+    const Py_ssize_t length = PyBytes_GET_SIZE(bytes);
+    if (length <= size) return bytes;
+    PyObject* taken = PyBytes_FromStringAndSize(PyBytes_AS_STRING(bytes), size);
+    PyObject* rest = taken ? PyBytes_FromStringAndSize(PyBytes_AS_STRING(bytes) + size, length - size) : nullptr;
+    if (!rest) {
+        Py_XDECREF(taken);
+        socket.unread = bytes;
+        return nullptr;
+    }
+    Py_DECREF(bytes);
+    socket.unread = rest;
+    return taken;
+}
+
+// _unread(data): what the next recv gives, before anything else.
+PyObject* connection_unread(PyObject* self, PyObject* data) {
+    SocketObject& socket = as_socket(self);
+    if (!PyBytes_CheckExact(data)) return PyErr_BadArgument(), nullptr;
+    if (PyBytes_GET_SIZE(data) == 0) Py_RETURN_NONE;
+    PyObject* all = Py_NewRef(data);
+    if (socket.unread) PyBytes_Concat(&all, socket.unread);
+    if (!all) return nullptr;
+    Py_XSETREF(socket.unread, all);
+    Py_RETURN_NONE;
+}
+
+// Calls smarm._reading.<name>(self, ...).
+PyObject* call_reading(const char* name, PyObject* self, PyObject* arguments, PyObject* keywords) {
+    PyObject* module = PyImport_ImportModule("smarm._reading");
+    PyObject* function = module ? PyObject_GetAttrString(module, name) : nullptr;
+    PyObject* first = function ? PyTuple_Pack(1, self) : nullptr;
+    PyObject* all = first ? PySequence_Concat(first, arguments) : nullptr;
+    PyObject* result = all ? PyObject_Call(function, all, keywords) : nullptr;
+    Py_XDECREF(all);
+    Py_XDECREF(first);
+    Py_XDECREF(function);
+    Py_XDECREF(module);
+    return result;
+}
+
+PyObject* connection_readline(PyObject* self, PyObject* arguments, PyObject* keywords) {
+    return call_reading("readline", self, arguments, keywords);
+}
+PyObject* connection_lines(PyObject* self, PyObject* arguments, PyObject* keywords) {
+    return call_reading("lines", self, arguments, keywords);
+}
+PyObject* connection_read_exactly(PyObject* self, PyObject* arguments, PyObject* keywords) {
+    return call_reading("read_exactly", self, arguments, keywords);
+}
+
 PyObject* connection_recv(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* names) {
     Instant deadline = kNever;
     Worker* worker = enter("Connection.recv", "recv", arguments, count, names, 1, deadline);
@@ -228,6 +287,7 @@ PyObject* connection_recv(PyObject* self, PyObject* const* arguments, Py_ssize_t
         return nullptr;
     }
     if (size == 0) return PyBytes_FromStringAndSize(nullptr, 0);
+    if (as_socket(self).unread) return take_unread(as_socket(self), size);
     std::size_t got = 0;
     char* data = scratch();
     const FdEnd end =
@@ -244,6 +304,15 @@ PyObject* connection_recv_into(PyObject* self, PyObject* const* arguments, Py_ss
     if (PyObject_GetBuffer(arguments[0], &buffer, PyBUF_WRITABLE) != 0) return nullptr;
     std::size_t got = 0;
     FdEnd end;
+    if (buffer.len > 0 && as_socket(self).unread) {
+        PyObject* taken = take_unread(as_socket(self), buffer.len);
+        if (taken)
+            std::memcpy(buffer.buf, PyBytes_AS_STRING(taken), got = static_cast<std::size_t>(PyBytes_GET_SIZE(taken)));
+        PyBuffer_Release(&buffer);
+        if (!taken) return nullptr;
+        Py_DECREF(taken);
+        return PyLong_FromSize_t(got);
+    }
     if (buffer.len > 0)
         end = receive(as_socket(self), *worker, static_cast<char*>(buffer.buf), static_cast<std::size_t>(buffer.len),
                       deadline, got);
@@ -316,6 +385,17 @@ PyMethodDef connection_methods[] = {
     {"recv_into", as_c_function(connection_recv_into), METH_FASTCALL | METH_KEYWORDS,
      "recv_into($self, buffer, timeout=None)\n--\n\nAs recv, into a writable buffer; return the number of bytes, 0 at "
      "the end."},
+    {"readline", as_c_function(connection_readline), METH_VARARGS | METH_KEYWORDS,
+     "readline($self, /, limit=65536, timeout=None)\n--\n\nReturn the next line, its b\"\\n\" included; without one "
+     "when the stream ends in it, b\"\" at the end.\n\nRaises TooLong when it has more than limit bytes, Timeout, "
+     "Closed, OSError: what came of it is read again."},
+    {"lines", as_c_function(connection_lines), METH_VARARGS | METH_KEYWORDS,
+     "lines($self, /, limit=65536, timeout=None)\n--\n\nIterate over the lines, as readline gives them, until the "
+     "stream ends.  The timeout is for each line."},
+    {"read_exactly", as_c_function(connection_read_exactly), METH_VARARGS | METH_KEYWORDS,
+     "read_exactly($self, size, /, timeout=None)\n--\n\nReturn that many bytes.\n\nRaises EndOfStream when the "
+     "stream ends before (partial has what came), Timeout, Closed, OSError."},
+    {"_unread", connection_unread, METH_O, nullptr},
     {"sendall", as_c_function(connection_sendall), METH_FASTCALL | METH_KEYWORDS,
      "sendall($self, data, timeout=None)\n--\n\nSend all of data; park whenever the peer is slower.\n\nOf several "
      "actors that send at once, "

@@ -1,5 +1,6 @@
 #include "bind/receive.h"
 
+#include <cstring>
 #include <new>
 
 #include "bind/arguments.h"
@@ -49,7 +50,17 @@ int matches(PyObject* object, PyObject* match) {
 
 bool is_ref(PyObject* object) {
     // smarm.Ref is the only subclass of int that is looked for; the name is enough to tell it from a predicate or type.
-    return PyLong_Check(object) && !PyBool_Check(object);
+    return PyLong_Check(object) && std::strcmp(Py_TYPE(object)->tp_name, "Ref") == 0;
+}
+
+// As isinstance takes it: types, and tuples of such.
+bool is_tuple_of_types(PyObject* match) {
+    if (!PyTuple_CheckExact(match) || PyTuple_GET_SIZE(match) == 0) return false;
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(match); ++i) {
+        PyObject* item = PyTuple_GET_ITEM(match, i);
+        if (!PyType_Check(item) && !is_tuple_of_types(item)) return false;
+    }
+    return true;
 }
 
 // Searches from *position on, leaving it where the search ended. 1: found at *position, 0: not (yet), -1: exception.
@@ -230,10 +241,22 @@ PyObject* reply(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
 }  // namespace
 
 bool check_match(PyObject* match) {
-    if (match == Py_None || PyCallable_Check(match) || PyTuple_CheckExact(match)) return true;
     if (is_ref(match)) return PyLong_AsUnsignedLongLong(match) != static_cast<MonitorRef>(-1) || !PyErr_Occurred();
-    PyErr_Format(PyExc_TypeError, "receive() matches by a type, a predicate or a Ref, not by %.100s",
-                 Py_TYPE(match)->tp_name);
+    if (match == Py_None || is_tuple_of_types(match)) return true;
+    const bool is_alias = Py_IS_TYPE(match, &Py_GenericAliasType);  // list[int]: calling it makes a list
+    if (PyCallable_Check(match) && !is_alias) return true;
+    if (PyNumber_Check(match) && !PyTuple_Check(match))
+        PyErr_Format(
+            PyExc_TypeError,
+            "receive() matches by a type, a tuple of types, a predicate or a Ref, not by %R: a timeout is given "
+            "as timeout=%R",
+            match, match);
+    else
+        PyErr_Format(PyExc_TypeError,
+                     "receive() matches by a type, a tuple of types, a predicate or a Ref, not by %R%s", match,
+                     PyTuple_Check(match) ? ", which has something else in it or nothing: look at messages with a "
+                                            "predicate, or with `match smarm.receive():`"
+                                          : "");
     return false;
 }
 

@@ -91,7 +91,8 @@ PyObject* send_exit_signal(Actor& self, Pid pid, Ref<ExitReason> reason, Duratio
 
 PyObject* exit_actor(PyObject*, PyObject* const* arguments, Py_ssize_t count, PyObject* names) {
     if (count != 2) {
-        PyErr_Format(PyExc_TypeError, "exit() takes a pid and a reason, %zd arguments were given", count);
+        PyErr_Format(PyExc_TypeError, "exit() takes a pid and a reason, %zd argument%s given", count,
+                     count == 1 ? " was" : "s were");
         return nullptr;
     }
     return with_pid("exit", arguments[0], [=](Actor& self, Pid pid) -> PyObject* {
@@ -177,7 +178,8 @@ PyObject* register_name(PyObject*, PyObject* const* arguments, Py_ssize_t count)
     Worker* worker = require_actor("register");
     if (!worker) return nullptr;
     if (count < 1 || count > 2) {
-        PyErr_Format(PyExc_TypeError, "register() takes a name and optionally a pid, %zd arguments were given", count);
+        PyErr_Format(PyExc_TypeError, "register() takes a name and optionally a pid, %zd argument%s given", count,
+                     count == 1 ? " was" : "s were");
         return nullptr;
     }
     std::string name;
@@ -197,7 +199,10 @@ PyObject* register_name(PyObject*, PyObject* const* arguments, Py_ssize_t count)
             return raise_error("NotRegistered", "<pid %u.%u> cannot be registered: it has ended", pid.index,
                                pid.generation);
         if (!added) {
-            PyErr_Format(PyExc_ValueError, "the name %R is taken by another actor", arguments[0]);
+            if (scheduler.registry().find(name) == pid)
+                PyErr_Format(PyExc_ValueError, "<pid %u.%u> has the name %R already", pid.index, pid.generation,
+                             arguments[0]);
+            else PyErr_Format(PyExc_ValueError, "the name %R is taken by another actor", arguments[0]);
             return nullptr;
         }
     } catch (const std::bad_alloc&) {
@@ -260,16 +265,27 @@ PyObject* make_notice(const Notice& notice) {
     return call_imported("smarm._signals", "Down", Py_BuildValue("(NNN)", make_ref(notice.ref), pid, reason));
 }
 
+// What stands for an actor: a JoinHandle, ServerRef, Down, Call ...
+static bool read_pid_attribute(const InterpreterState& state, PyObject* address, Pid& pid) {
+    PyObject* named = nullptr;
+    if (PyObject_GetOptionalAttrString(address, "pid", &named) < 0) return false;
+    const bool found = named && is_pid(state, named);
+    if (found) pid = pid_value(named);
+    else if (named == Py_None) raise_error("NotRegistered", "nobody is there for %R now", address);
+    else
+        PyErr_Format(PyExc_TypeError,
+                     "an actor is named by its Pid, its registered name or what has a .pid, not by %.100s",
+                     Py_TYPE(address)->tp_name);
+    Py_XDECREF(named);
+    return found;
+}
+
 bool read_address(const InterpreterState& state, Scheduler& scheduler, PyObject* address, Pid& pid) {
     if (__builtin_expect(is_pid(state, address), 1)) {
         pid = pid_value(address);
         return true;
     }
-    if (!PyUnicode_Check(address)) {
-        PyErr_Format(PyExc_TypeError, "an actor is named by its Pid or its registered name, not by %.100s",
-                     Py_TYPE(address)->tp_name);
-        return false;
-    }
+    if (!PyUnicode_Check(address)) return read_pid_attribute(state, address, pid);
     std::string name;
     if (!read_name(address, name)) return false;
     pid = scheduler.registry().find(name);

@@ -87,6 +87,10 @@ bool read_placement(unsigned workers, int own, bool simulated, PyObject* callabl
     }
     if (PyUnicode_Check(on)) {
         if (PyUnicode_EqualToUTF8(on, "local") && own != kOutside) return true;
+        if (PyUnicode_EqualToUTF8(on, "spread")) {
+            if (!simulated) placement.place = Scheduler::Place::spread;
+            return true;
+        }
         if (PyUnicode_EqualToUTF8(on, "main")) {
             placement = {own == 0 ? Scheduler::Place::local : Scheduler::Place::on_worker, 0};
             return true;
@@ -100,7 +104,7 @@ bool read_placement(unsigned workers, int own, bool simulated, PyObject* callabl
             return true;
         }
     }
-    raise_error("ConfigError", "on= is %s\"main\", a worker's index from 0 to %u, or None; not %R",
+    raise_error("ConfigError", "on= is %s\"main\", \"spread\", a worker's index from 0 to %u, or None; not %R",
                 own == kOutside ? "" : "\"local\", ", workers - 1, on);
     return false;
 }
@@ -208,6 +212,16 @@ bool read_order(PyObject* const* arguments, Py_ssize_t count, PyObject* names, M
     if (!PyCallable_Check(order.callable)) {
         PyErr_Format(PyExc_TypeError, "spawn() needs something callable, not %.100s", Py_TYPE(order.callable)->tp_name);
         return false;
+    }
+    if (PyFunction_Check(order.callable)) {
+        auto* code = reinterpret_cast<PyCodeObject*>(PyFunction_GET_CODE(order.callable));
+        if (code->co_flags & (CO_COROUTINE | CO_ASYNC_GENERATOR)) {
+            PyErr_Format(PyExc_TypeError,
+                         "spawn() takes a plain function, whose calls park by themselves; %R is an `async def`: leave "
+                         "async and await out, or run it with asyncio.run() in an actor of its own",
+                         order.callable);
+            return false;
+        }
     }
     if (!read_options(arguments + count, names, order.options) ||
         !read_stack_size(order.options.stack_size, order.stack_bytes))

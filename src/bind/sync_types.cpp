@@ -57,6 +57,10 @@ PyObject* event_clear(PyObject* self, PyObject*) {
 
 PyObject* event_is_set(PyObject* self, PyObject*) { return PyBool_FromLong(native_of<Event>(self).is_set()); }
 
+PyObject* event_repr(PyObject* self) {
+    return PyUnicode_FromFormat("<smarm.Event, %s>", native_of<Event>(self).is_set() ? "set" : "not set");
+}
+
 PyMethodDef event_methods[] = {
     {"wait", SMARM_FAST_METHOD(event_wait),
      "wait($self, /, timeout)\n--\n\nPark the actor until the event is set, for at most timeout seconds; not at all "
@@ -72,6 +76,7 @@ PyType_Slot event_slots[] = {
     {Py_tp_doc, const_cast<char*>("Event()\n--\n\nA flag that actors wait for.  Sendable.")},
     SMARM_NATIVE_SLOTS(Event),
     {Py_tp_new, reinterpret_cast<void*>(new_without_arguments<Event>)},
+    {Py_tp_repr, reinterpret_cast<void*>(event_repr)},
     {Py_tp_methods, event_methods},
     {0, nullptr},
 };
@@ -144,6 +149,12 @@ PyObject* condition_mutex(PyObject* self, void*) {
                        Ref<Mutex>::share(&native_of<Condition>(self).mutex()));
 }
 
+PyObject* condition_repr(PyObject* self) {
+    const Pid holder = native_of<Condition>(self).mutex().holder();
+    if (!holder) return PyUnicode_FromString("<smarm.Condition of a free Mutex>");
+    return PyUnicode_FromFormat("<smarm.Condition of a Mutex held by <pid %u.%u>>", holder.index, holder.generation);
+}
+
 PyMethodDef condition_methods[] = {
     {"wait", SMARM_FAST_METHOD(condition_wait),
      "wait($self, /, timeout)\n--\n\nRelease the mutex, park until notified, and take the mutex again, however long "
@@ -175,6 +186,7 @@ PyType_Slot condition_slots[] = {
          "changed.  Sendable, with the mutex.")},
     SMARM_NATIVE_SLOTS(Condition),
     {Py_tp_new, reinterpret_cast<void*>(condition_new)},
+    {Py_tp_repr, reinterpret_cast<void*>(condition_repr)},
     {Py_tp_methods, condition_methods},
     {Py_tp_getset, condition_attributes},
     {0, nullptr},
@@ -198,6 +210,11 @@ PyObject* barrier_wait(PyObject* self, PyObject* const* arguments, Py_ssize_t co
 PyObject* barrier_parties(PyObject* self, void*) { return PyLong_FromSize_t(native_of<Barrier>(self).parties()); }
 PyObject* barrier_waiting(PyObject* self, void*) { return PyLong_FromSize_t(native_of<Barrier>(self).waiting()); }
 
+PyObject* barrier_repr(PyObject* self) {
+    Barrier& barrier = native_of<Barrier>(self);
+    return PyUnicode_FromFormat("<smarm.Barrier, %zu of %zu wait>", barrier.waiting(), barrier.parties());
+}
+
 PyMethodDef barrier_methods[] = {
     {"wait", SMARM_FAST_METHOD(barrier_wait),
      "wait($self, /, timeout)\n--\n\nPark until `parties` actors wait; return True in the one that came last, False in "
@@ -217,6 +234,7 @@ PyType_Slot barrier_slots[] = {
      const_cast<char*>("Barrier(parties)\n--\n\nWhere actors wait for each other, round after round.  Sendable.")},
     SMARM_NATIVE_SLOTS(Barrier),
     {Py_tp_new, reinterpret_cast<void*>(new_with_count<Barrier>)},
+    {Py_tp_repr, reinterpret_cast<void*>(barrier_repr)},
     {Py_tp_methods, barrier_methods},
     {Py_tp_getset, barrier_attributes},
     {0, nullptr},
@@ -251,6 +269,11 @@ PyObject* once_done(PyObject* self, void*) {
     return PyBool_FromLong(static_cast<bool>(native_of<Once>(self).sealed_by()));
 }
 
+PyObject* once_repr(PyObject* self) {
+    return PyUnicode_FromFormat("<smarm.Once, %s>",
+                                static_cast<bool>(native_of<Once>(self).sealed_by()) ? "done" : "not done");
+}
+
 PyMethodDef once_methods[] = {
     {"run", SMARM_FAST_METHOD(once_run),
      "run($self, function, /, timeout)\n--\n\nCall function() unless that has been done; while another actor is at it, "
@@ -270,6 +293,7 @@ PyType_Slot once_slots[] = {
     {Py_tp_doc, const_cast<char*>("Once()\n--\n\nWork that is to be done once, by whoever comes first.  Sendable.")},
     SMARM_NATIVE_SLOTS(Once),
     {Py_tp_new, reinterpret_cast<void*>(new_without_arguments<Once>)},
+    {Py_tp_repr, reinterpret_cast<void*>(once_repr)},
     {Py_tp_methods, once_methods},
     {Py_tp_getset, once_attributes},
     {0, nullptr},

@@ -130,6 +130,12 @@ PyObject* timeout_left(PyObject* self, PyObject*) {
     return PyFloat_FromDouble(left > 0 ? left : 0);
 }
 
+PyObject* timeout_repr(PyObject* self) {
+    const TimeoutObject& timeout = as_timeout(self);
+    const char* state = timeout.scope.cut_short() ? "expired" : timeout.scope.is_open() ? "running" : "not running";
+    return PyUnicode_FromFormat("<smarm.timeout of %R s, %s>", timeout.seconds, state);
+}
+
 PyMethodDef timeout_methods[] = {
     {"__enter__", timeout_enter, METH_NOARGS, nullptr},
     {"__exit__", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(timeout_exit)), METH_FASTCALL, nullptr},
@@ -156,6 +162,7 @@ PyType_Slot timeout_slots[] = {
          "deadline.  Raises ValueError for a negative number or NaN.")},
     {Py_tp_dealloc, reinterpret_cast<void*>(timeout_dealloc)},
     {Py_tp_new, reinterpret_cast<void*>(timeout_new)},
+    {Py_tp_repr, reinterpret_cast<void*>(timeout_repr)},
     {Py_tp_methods, timeout_methods},
     {Py_tp_getset, timeout_attributes},
     {0, nullptr},
@@ -274,6 +281,7 @@ PyObject* group_spawn(PyObject* self, PyObject* const* arguments, Py_ssize_t cou
             PyErr_SetString(PyExc_RuntimeError, "the TaskGroup ended while it was given another child");
         return nullptr;
     }
+    join_handle_state(handle).expect();  // the end of the block looks at it
     object.group->add(join_handle_pid(handle), join_handle_state(handle));
     return handle;
 }
@@ -338,6 +346,16 @@ PyObject* group_exit(PyObject* self, PyObject* const* arguments, Py_ssize_t coun
     return result;
 }
 
+PyObject* group_repr(PyObject* self) {
+    const GroupObject& object = as_group(self);
+    if (!object.group) return PyUnicode_FromString("<smarm.TaskGroup, outside of its block>");
+    std::size_t running = 0;
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(object.children); ++i)
+        running += join_handle_state(PyList_GET_ITEM(object.children, i)).kind() == OutcomeKind::running;
+    return PyUnicode_FromFormat("<smarm.TaskGroup, %zu running%s>", running,
+                                object.group->cancelled() ? ", cancelled" : "");
+}
+
 PyMethodDef group_methods[] = {
     {"__enter__", group_enter, METH_NOARGS, nullptr},
     {"__exit__", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(group_exit)), METH_FASTCALL, nullptr},
@@ -360,6 +378,7 @@ PyType_Slot group_slots[] = {
                                   "of the\nowner, or of an enclosing block, ends the children first.")},
     {Py_tp_dealloc, reinterpret_cast<void*>(group_dealloc)},
     {Py_tp_new, reinterpret_cast<void*>(group_new)},
+    {Py_tp_repr, reinterpret_cast<void*>(group_repr)},
     {Py_tp_methods, group_methods},
     {0, nullptr},
 };
@@ -389,12 +408,19 @@ PyObject* wait_all(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
             return nullptr;
         }
     }
-    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(handles); ++i) {
+    const auto states = [handles](auto&& visit) {
+        for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(handles); ++i)
+            visit(join_handle_state(PyTuple_GET_ITEM(handles, i)));
+    };
+    states([](JoinState& state) { state.expect(); });
+    Status status = Status::ok;
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(handles) && status == Status::ok; ++i) {
         const Pid whom = join_handle_pid(PyTuple_GET_ITEM(handles, i));
         Awaits awaits(*worker->current(), whom);
-        const Status status = join_handle_state(PyTuple_GET_ITEM(handles, i)).join(deadline);
-        if (status != Status::ok) return raise_status(status, "not all actors ended before the timeout", "");
+        status = join_handle_state(PyTuple_GET_ITEM(handles, i)).join(deadline);
     }
+    states([](JoinState& state) { state.expect_no_more(); });
+    if (status != Status::ok) return raise_status(status, "not all actors ended before the timeout", "");
     Py_RETURN_NONE;
 }
 

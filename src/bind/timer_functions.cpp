@@ -5,6 +5,7 @@
 #include "bind/arguments.h"
 #include "bind/native_object.h"
 #include "bind/signal_functions.h"
+#include "smarm/interp/pid_type.h"
 #include "smarm/sched/scheduler.h"
 #include "smarm/wait/timer.h"
 
@@ -70,12 +71,17 @@ struct Request {
 bool read_request(const char* function, PyObject* const* arguments, Py_ssize_t count, Request& request) {
     if (!(request.worker = require_actor(function))) return false;
     if (count != 3) {
-        PyErr_Format(PyExc_TypeError, "%s() takes seconds, a pid and a message, %zd arguments were given", function,
-                     count);
+        PyErr_Format(PyExc_TypeError, "%s() takes seconds, a pid and a message, %zd argument%s given", function, count,
+                     count == 1 ? " was" : "s were");
         return false;
     }
     if (arguments[0] == Py_None) {
         PyErr_Format(PyExc_TypeError, "%s() takes a number of seconds, not None", function);
+        return false;
+    }
+    if (is_pid(*interpreter_state(), arguments[0]) || PyUnicode_Check(arguments[0])) {
+        PyErr_Format(PyExc_TypeError, "%s(seconds, pid, message) takes the seconds first, not %R", function,
+                     arguments[0]);
         return false;
     }
     return read_seconds(arguments[0], request.delay) &&

@@ -10,6 +10,7 @@
 #include "smarm/interp/imports.h"
 #include "smarm/interp/interpreter_state.h"
 #include "smarm/interp/pid_type.h"
+#include "smarm/interp/unjoined_failures.h"
 
 namespace smarm {
 namespace {
@@ -127,6 +128,7 @@ void PyActor::finish_with_error() {
     Ref<JoinState> join = join_;
     finish(OutcomeKind::failed, Message());
     if (join->mark_failed()) report_failure(*join->reason());
+    else if (!join->settled()) note_unjoined_failure(join);
 }
 
 // The actor was unwound by ActorExit, with the reason that it carries. Steals `exit`.

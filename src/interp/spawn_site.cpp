@@ -8,6 +8,7 @@
 #include <unordered_map>
 
 #include "cpython/py_compat.h"
+#include "smarm/interp/own_code.h"
 
 namespace smarm {
 namespace {
@@ -23,7 +24,7 @@ struct PlaceHash {
     }
 };
 
-// Holds a strong reference to each code object, so that an address is not another function's later.
+// nullptr: smarm's own, so that the caller is the place. Holds a strong reference to each code object, so that an address is not another function's later.
 thread_local std::unordered_map<Place, const SpawnSite*, PlaceHash> known;
 constexpr std::size_t kMostKnown = 4096;  // programs that make code at run time must not fill memory with it
 
@@ -42,6 +43,26 @@ std::string text(PyObject* unicode) {
     return utf8 ? utf8 : "?";
 }
 
+const SpawnSite* site_of(PyCodeObject* code, int line) {
+    return intern(text(code->co_filename), line, text(code->co_qualname));
+}
+
+// The innermost frame that is not smarm's own; nullptr: there is none. Slower than asking for the innermost one.
+const SpawnSite* find_users_site() {
+    const SpawnSite* site = nullptr;
+    PyFrameObject* frame = PyThreadState_GetFrame(PyThreadState_Get());
+    while (frame && !site) {
+        PyCodeObject* code = PyFrame_GetCode(frame);
+        if (!is_own_file(text(code->co_filename).c_str())) site = site_of(code, PyFrame_GetLineNumber(frame));
+        Py_DECREF(code);
+        PyFrameObject* caller = PyFrame_GetBack(frame);
+        Py_DECREF(frame);
+        frame = caller;
+    }
+    Py_XDECREF(frame);
+    return site;
+}
+
 }  // namespace
 
 const SpawnSite* current_spawn_site() noexcept {
@@ -51,11 +72,16 @@ const SpawnSite* current_spawn_site() noexcept {
     try {
         if (auto found = known.find({code, instruction}); found != known.end()) {
             Py_DECREF(code);
-            return found->second;
+            return found->second ? found->second : find_users_site();
         }
         if (known.size() >= kMostKnown) forget_spawn_sites();
-        const SpawnSite* site =
-            intern(text(code->co_filename), PyCode_Addr2Line(code, instruction), text(code->co_qualname));
+        const SpawnSite* site = site_of(code, PyCode_Addr2Line(code, instruction));
+        if (is_own_file(site->file.c_str())) {
+            if (const SpawnSite* users = find_users_site()) {
+                known.emplace(Place{code, instruction}, nullptr);
+                return users;
+            }
+        }
         known.emplace(Place{code, instruction}, site);
         return site;
     } catch (const std::bad_alloc&) {

@@ -11,6 +11,7 @@
 
 #include "smarm/cpython/frame_walk.h"
 #include "smarm/interp/blocking_pool.h"
+#include "smarm/interp/own_code.h"
 
 namespace smarm {
 
@@ -39,13 +40,18 @@ std::string describe_wait(const ActorSnapshot& actor, Instant now) {
     return text + ", for " + length;
 }
 
-// What `line` makes of the frames, innermost first.
+// What `line` makes of the innermost `most` frames, innermost first: of the program's, or, when it has none, of smarm's own.
 template <class Line>
 std::string read_frames(const void* rider_state, int most, Line line) {
-    std::string text;
-    walk_frames(static_cast<const PyThreadState*>(rider_state), most,
-                [&](const FrameLine& frame) { text += line(frame); });
-    return text;
+    struct Lines {
+        std::string text;
+        int count = 0;
+    } program, own;
+    walk_frames(static_cast<const PyThreadState*>(rider_state), kMostFrames, [&](const FrameLine& frame) {
+        Lines& lines = is_own_file(frame.file) ? own : program;
+        if (lines.count++ < most) lines.text += line(frame);
+    });
+    return program.count ? program.text : own.text;
 }
 
 std::string as_traceback_line(const FrameLine& frame) {

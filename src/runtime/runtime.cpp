@@ -17,9 +17,11 @@
 #include "smarm/interp/imports.h"
 #include "smarm/interp/interpreter_state.h"
 #include "smarm/interp/native_threads.h"
+#include "smarm/interp/own_code.h"
 #include "smarm/interp/py_actor.h"
 #include "smarm/interp/py_rider.h"
 #include "smarm/interp/spawn_site.h"
+#include "smarm/interp/unjoined_failures.h"
 #include "smarm/msg/buffer_memory.h"
 #include "smarm/runtime/dump.h"
 #include "smarm/runtime/overflow.h"
@@ -191,6 +193,7 @@ PyObject* Runtime::run(const RuntimeConfig& config, PyObject* main, PyObject* ar
 bool Runtime::left_behind() noexcept { return gave_up.load(memory_order_relaxed); }
 
 bool Runtime::prepare() {
+    remember_own_code();
     configure_codec();
     set_buffer_pool_limit(config_.buffer_pool_bytes);
     set_buffer_limit(config_.max_buffer_bytes ? config_.max_buffer_bytes : SIZE_MAX);
@@ -304,6 +307,7 @@ PyObject* Runtime::run_main(PyObject* main, PyObject* arguments) {
         AlternateStack alternate;
         scheduler_->run_main();
     }
+    report_unjoined_failures(true);
     Py_BEGIN_ALLOW_THREADS  // a visitor may need the GIL to leave
     close_to_visitors();
     Py_END_ALLOW_THREADS;

@@ -38,7 +38,8 @@ Pid Scheduler::spawn(std::unique_ptr<Actor>& actor, Place place, unsigned worker
     if (stopping()) return {};
     Worker* worker = nullptr;
     if (place == Place::local) worker = this_worker();
-    if (place == Place::on_worker) {
+    if (place == Place::spread) worker_index = next_in_turn();
+    if (place == Place::spread || place == Place::on_worker) {
         worker = ensure_worker(worker_index);
         if (!worker) return {};
     }
@@ -63,59 +64,8 @@ Pid Scheduler::spawn(std::unique_ptr<Actor>& actor, Place place, unsigned worker
         else worker->post(spawned);
         return pid;
     }
-    {
-        std::lock_guard guard(shared_lock_);
-        shared_.push(spawned);
-    }
-    // Seq_cst: pairs with Worker::idle, which sets its sleeping flag before it reads this count.
-    unstarted_count_.fetch_add(1, memory_order_seq_cst);
-    find_runner();
+    share(spawned);
     return pid;
-}
-
-// Sees to it that somebody takes what was just put into the shared queue.
-void Scheduler::find_runner() noexcept {
-    const unsigned running = started_workers();
-    if (idle_.load(memory_order_seq_cst) > 0) {
-        for (unsigned i = 0; i < options_.workers; ++i) {
-            Worker* candidate = worker(i);
-            if (candidate && candidate->is_free()) {
-                candidate->nudge();
-                return;
-            }
-        }
-    }
-    if (running < options_.workers) {
-        for (unsigned i = 1; i < options_.workers; ++i) {
-            if (!worker(i)) {
-                ensure_worker(i);
-                return;
-            }
-        }
-    }
-}
-
-bool Scheduler::has_worker_computing_less_than(std::size_t actors) const noexcept {
-    for (unsigned i = 0; i < options_.workers; ++i) {
-        const Worker* other = worker(i);
-        if (other && other->computing() < actors) return true;
-    }
-    return false;
-}
-
-bool Scheduler::take_unstarted(Worker& worker) noexcept {
-    if (unstarted_count_.load(memory_order_relaxed) == 0) return false;
-    Actor* actor = nullptr;
-    {
-        std::lock_guard guard(shared_lock_);
-        if (shared_.empty()) return false;
-        actor = &shared_.pop();
-    }
-    unstarted_count_.fetch_sub(1, memory_order_seq_cst);
-    MpscNode* early = table_.settle(*actor, static_cast<int>(worker.index()));
-    worker.adopt(*actor);
-    for_each_post(early, [&worker](Post& post) { post.arrive(worker); });
-    return true;
 }
 
 void Scheduler::end_stranded(Actor& actor) noexcept {

@@ -230,6 +230,7 @@ void Worker::adopt(Actor& actor) noexcept {
     // Ends it before its first turn.
     if (stop_requested_.load(memory_order_relaxed)) actor.requests.note_exit(nullptr, kNever);
     live_.store(live_count() + 1, memory_order_relaxed);
+    if (actor.shared_start) taken_live_.store(taken_live() + 1, memory_order_relaxed);
     ++adopted_;
     ready_.push(actor);
     const bool sliced = scheduler_.options().monitor.time_slice > Duration::zero();
@@ -307,6 +308,7 @@ void Worker::reap(Actor& actor) noexcept {
     if (actor.registered.load(memory_order_acquire)) scheduler_.registry().drop_all(actor.pid);
     announce_end(actor);
     live_.store(live_count() - 1, memory_order_relaxed);
+    if (actor.shared_start) taken_live_.store(taken_live() - 1, memory_order_relaxed);
     WorkerCounters::add(counters_.finished);
     // Acquire pairs with the exchange in wake_remote: a waker may have posted the actor a moment before it ended; then
     // the drain frees it.
@@ -455,11 +457,28 @@ Actor* Worker::next_simulated() noexcept {
 bool Worker::wants_new_actor(bool look_around) noexcept {
     const std::size_t computing = preempted_.size();
     computing_.store(computing, memory_order_relaxed);
-    if (computing == 0 || simulation_) return look_around || ready_.empty();
+    if (simulation_) return look_around || ready_.empty();
+    if (!scheduler_.has_unstarted()) return false;
+    if (computing == 0) return (look_around || ready_.empty()) && !leaves_to_others();
     if (!look_around || turns_since_take_ < computing) return false;
-    return turns_since_take_ >= kRoundsLeftToOthers * computing ||
-           !scheduler_.has_worker_computing_less_than(computing);
+    return (turns_since_take_ >= kRoundsLeftToOthers * computing ||
+            !scheduler_.has_worker_computing_less_than(computing)) &&
+           !leaves_to_others();
 }
+
+// Whether the shared queue is for workers that have fewer of its actors.
+bool Worker::leaves_to_others() noexcept {
+    left_ = 0;
+    if (taken_live() == 0) return false;  // what it took has ended: so would the next, before another worker were here
+    const std::uint64_t seen = scheduler_.unstarted();
+    left_until_ = scheduler_.left_to_others_until(*this);
+    if (left_until_ <= driver_->now()) return false;
+    left_ = seen;
+    return true;
+}
+
+// Whether the shared queue has actors, and is not as it was when they were left to others.
+bool Worker::has_new_actors() const noexcept { return scheduler_.has_unstarted() && scheduler_.unstarted() != left_; }
 
 bool Worker::has_waiting_work() const noexcept {
     return ready_.size() || preempted_.size() || !inbox_.empty() || scheduler_.has_unstarted() ||
@@ -467,8 +486,7 @@ bool Worker::has_waiting_work() const noexcept {
 }
 
 bool Worker::has_outside_work() const noexcept {
-    return !inbox_.empty() || scheduler_.has_unstarted() ||
-           (stop_requested_.load(memory_order_seq_cst) && stop_tries_ == 0);
+    return !inbox_.empty() || has_new_actors() || (stop_requested_.load(memory_order_seq_cst) && stop_tries_ == 0);
 }
 
 // Spins while a message from another core is likely. Returns whether something came.
@@ -524,6 +542,7 @@ void Worker::idle() noexcept {
     if (!has_outside_work()) {
         Instant until = timers_.next_deadline();
         if (stop_requested_.load(memory_order_relaxed) && stop_deadline_ < until) until = stop_deadline_;
+        if (left_ && left_until_ < until) until = left_until_;
         WorkerCounters::add(counters_.waits);
         if (rider_) rider_->before_wait();
         driver_->wait(until);
@@ -569,6 +588,8 @@ void Worker::run() noexcept {
         if (wants_new_actor(look_around) && scheduler_.take_unstarted(*this)) turns_since_take_ = 0;
         if (Actor* next = next_ready()) {
             run_actor(*next);
+            if (booted_at() == kNever)
+                booted_at_.store(driver_->now().time_since_epoch().count(), memory_order_relaxed);
             continue;
         }
         driver_->poll();
@@ -592,6 +613,7 @@ void Worker::end_run() noexcept {
 void Worker::refuse() noexcept {
     detail::this_worker = this;
     refusing_.store(true, memory_order_relaxed);
+    scheduler_.nudge_all();  // who left actors to this one must not
     while (!stop_requested_.load(memory_order_acquire) || !inbox_.empty()) {
         drain_inbox();
         while (!ready_.empty()) {

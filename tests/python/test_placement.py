@@ -59,6 +59,49 @@ def test_with_one_worker_everything_runs_there(alone):
     assert alone(main) == {0}
 
 
+@pytest.mark.parametrize("count", [2, 6, 40])
+def test_actors_that_stay_start_on_all_workers(succeed, count):
+    out = succeed(f"""
+        import smarm
+        def consume(rx, started):
+            started.send(smarm.worker_index())
+            for value in rx:
+                pass
+        def main():
+            for round in range(3):
+                tx, rx = smarm.channel()
+                started, where = smarm.channel()
+                handles = [smarm.spawn(consume, rx, started) for _ in range({count})]
+                print(sorted(set(where.recv() for _ in handles)))
+                tx.close()
+                smarm.join_all(handles)
+        smarm.run(main, workers=2)
+    """)
+    assert out == "[0, 1]\n" * 3
+
+
+def test_actors_that_compute_start_on_a_worker_each_while_one_makes_its_interpreter(succeed):
+    out = succeed("""
+        import smarm
+        def heavy(rx):
+            while not rx.closed:  # computes until the other one has begun, too
+                pass
+            return smarm.worker_index()
+        def begin(tx, rx, stop):
+            tx.send(smarm.worker_index())
+            return heavy(stop)
+        def main():
+            tx, rx = smarm.channel()
+            stopper, stop = smarm.channel()
+            handles = [smarm.spawn(begin, tx, rx, stop) for _ in range(2)]
+            print(sorted(rx.recv() for _ in range(2)))
+            stopper.close()
+            smarm.join_all(handles)
+        smarm.run(main, workers=2)
+    """)
+    assert out == "[0, 1]\n"
+
+
 # ---- on= -------------------------------------------------------------------------------------------------------------
 
 
@@ -76,10 +119,85 @@ def test_on_says_where(succeed):
     assert out == "[0, 0, 0, 1, 2] [[1, 0, 0, 1, 2], [2, 0, 0, 1, 2]]\n"
 
 
+def test_spread_goes_to_each_worker_in_turn(succeed):
+    out = succeed("""
+        import smarm
+        def where():
+            return smarm.worker_index()
+        def main():
+            print([smarm.spawn(where, on="spread").join() for _ in range(6)])
+        smarm.run(main, workers=3)
+    """)
+    assert out == "[0, 1, 2, 0, 1, 2]\n"
+
+
+def test_spread_takes_no_closures(alone):
+    def main():
+        with pytest.raises(smarm.NotSendable):
+            smarm.spawn(lambda: main, on="spread")
+
+    alone(main)
+
+
+def test_a_pool_has_one_actor_on_each_worker(succeed):
+    out = succeed("""
+        import smarm
+        def consume(rx, out):
+            for value in rx:
+                out.send(value * 2)
+            return smarm.worker_index()
+        def main():
+            tx, rx = smarm.channel()
+            results, out = smarm.channel()
+            pool = smarm.spawn_pool(consume, rx, results)
+            four = smarm.spawn_pool(consume, rx, results, count=4)
+            for value in range(100):
+                tx.send(value)
+            tx.close()
+            del results
+            print(smarm.worker_count(), sorted(out) == list(range(0, 200, 2)), smarm.join_all(pool), smarm.join_all(four))
+        smarm.run(main, workers=3)
+    """)
+    assert out == "3 True [0, 1, 2] [0, 1, 2, 0]\n"
+
+
+def test_a_pool_that_cannot_start_leaves_nobody(succeed):
+    out = succeed("""
+        import smarm
+        def main():
+            kept = []
+            def stateful():
+                kept.append(smarm.receive())
+            try:
+                smarm.spawn_pool(stateful)
+            except smarm.NotSendable as error:
+                print("refused")
+            for count in (0, -1):
+                try:
+                    smarm.spawn_pool(print, count=count)
+                except smarm.ConfigError as error:
+                    print(error)
+            while len(smarm.processes()) > 1:
+                smarm.sleep(0.001)
+        smarm.run(main, workers=2)
+    """)
+    assert out == (
+        "refused\na pool has at least one actor: count must not be 0\n"
+        "a pool has at least one actor: count must not be -1\n"
+    )
+
+
+def test_outside_of_actors_there_is_no_number_of_workers():
+    with pytest.raises(smarm.NoRuntime, match=r"smarm\.run"):
+        smarm.worker_count()
+
+
 @pytest.mark.parametrize("on", ["worker", "", "Main", -1, 1, 256, 10**30, -(10**30), 0.0, True, b"main", [0], object()])
 def test_a_bad_on_is_refused_with_what_there_is(alone, on):
     def main():
-        with pytest.raises(smarm.ConfigError, match=r'on= is "local", "main", a worker\'s index from 0 to 0, or None'):
+        with pytest.raises(
+            smarm.ConfigError, match=r'on= is "local", "main", "spread", a worker\'s index from 0 to 0, or None'
+        ):
             smarm.spawn(print, on=on)
         return len(smarm.processes())
 

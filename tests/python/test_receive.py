@@ -79,7 +79,7 @@ def test_a_predicate_may_park_and_receive_itself():
 
 def test_what_cannot_match_is_named():
     def main():
-        with pytest.raises(TypeError, match="type, a predicate or a Ref"):
+        with pytest.raises(TypeError, match="type, a tuple of types, a predicate or a Ref"):
             smarm.receive("text")
         with pytest.raises(TypeError):
             smarm.receive(int, 1, 2)
@@ -230,3 +230,23 @@ def test_what_decodes_a_message_does_not_take_others():
         return handle.join()
 
     assert run(main) == 7
+
+
+@pytest.mark.parametrize("match", [5, True, 0.5, "text", (), ("add", int), (int, (str, 1)), list[int], [int]])
+def test_a_match_that_could_never_match_is_refused_at_the_call(alone, match):
+    def main():
+        smarm.send(smarm.self(), 5)
+        for look in (smarm.receive, smarm.mailbox):
+            with pytest.raises(TypeError, match="matches by a type, a tuple of types, a predicate or a Ref"):
+                look(match)
+        return smarm.receive((int, (str,)))
+
+    assert alone(main) == 5
+
+
+def test_a_timeout_given_as_match_is_called_one(alone):
+    def main():
+        with pytest.raises(TypeError, match="a timeout is given as timeout=5"):
+            smarm.receive(5)
+
+    alone(main)

@@ -29,7 +29,7 @@ def test_a_name_works_where_a_pid_does():
 def test_a_taken_name_is_refused_and_can_be_given_back():
     def main():
         smarm.register("me")
-        with pytest.raises(ValueError, match="taken"):
+        with pytest.raises(ValueError, match="has the name 'me' already"):
             smarm.register("me")
         smarm.unregister("me")
         with pytest.raises(smarm.NotRegistered):

@@ -364,3 +364,17 @@ def test_an_exit_reaches_an_actor_that_computes() -> None:
             handle.join()
 
     explore(main, seeds=range(20))
+
+
+def test_a_trace_shows_lines_of_the_program_not_of_pytest():
+    def main():
+        def check():
+            with pytest.raises(ValueError, match="meant"):
+                raise ValueError("meant")
+
+        smarm.join_all([smarm.spawn(check) for _ in range(3)])
+
+    for seed in range(20):
+        trace = []
+        simulate(main, seed=seed, trace=trace)
+        assert not [line for line in trace if "_pytest" in line]

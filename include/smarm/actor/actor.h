@@ -101,7 +101,8 @@ public:
     Requests requests;                    // what others ask of it
     Worker* worker = nullptr;             // set when started, never changed
     atomic<std::uint64_t> reductions{0};  // its allocations up to its last turn; written by its worker
-    atomic<std::int64_t> parked_since{0};  // when parked: about when that began, as a count of Instant
+    // When parked: about when that began; in the shared queue: when it was spawned. A count of Instant.
+    atomic<std::int64_t> parked_since{0};
     // When parked: where the Pid (or its bits()) of the actor is that it waits for (a joined actor, the holder of a lock), or
     // nullptr. What it points to may be gone when another thread looks: read it with safe_read.
     atomic<const void*> awaited{nullptr};
@@ -121,6 +122,7 @@ public:
     bool searches_mailbox = false;            // code of its program looks at a message that is still in the mailbox
     atomic<bool> registered{false};           // has a name in the Registry
     bool keeps_thread_ident = false;          // the main actor: threading takes it for its OS thread
+    bool shared_start = false;                // any worker could start it: counts in Worker::taken_live
     std::shared_ptr<const std::string> name;  // given by the user, or nullptr; set before it has a pid
 
     // Takes the message at `position` out of the mailbox; must exist.

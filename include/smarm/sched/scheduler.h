@@ -60,7 +60,8 @@ enum class Sent : std::uint8_t { yes, full, nobody };
 
 class Scheduler {
 public:
-    enum class Place : std::uint8_t { local, shared, on_worker };
+    // shared: on the first worker that has time for it; spread: on each worker in turn.
+    enum class Place : std::uint8_t { local, shared, spread, on_worker };
 
     explicit Scheduler(SchedulerOptions options);
     ~Scheduler();
@@ -106,9 +107,16 @@ public:
 
     // ---- for workers ---------------------------------------------------------------------------------------------
     // Whether the shared queue has actors.
-    bool has_unstarted() const noexcept { return unstarted_count_.load(memory_order_seq_cst) != 0; }
+    bool has_unstarted() const noexcept { return unstarted_count() != 0; }
+    // Changes whenever the shared queue does; 0: nothing has ever been in it.
+    std::uint64_t unstarted() const noexcept { return unstarted_.load(memory_order_seq_cst); }
     // Whether a started worker has fewer actors that compute, as of when it last looked for new ones.
     bool has_worker_computing_less_than(std::size_t actors) const noexcept;
+    // Until when `taker` leaves the oldest actor of the shared queue to workers that have fewer of its actors, which are awake or
+    // are woken. In the past: it takes it now.
+    Instant left_to_others_until(const Worker& taker) noexcept;
+    // Makes every worker look for work again.
+    void nudge_all() noexcept;
     // Takes the oldest actor of the shared queue and settles it on `worker`. False: there was none.
     bool take_unstarted(Worker& worker) noexcept;
     void note_idle(bool idle) noexcept { idle_.fetch_add(idle ? 1 : -1, memory_order_seq_cst); }
@@ -117,7 +125,10 @@ public:
     void count_abandoned(std::size_t actors) noexcept { abandoned_.fetch_add(actors, memory_order_relaxed); }
 
 private:
+    void share(Actor& actor) noexcept;
+    unsigned next_in_turn() noexcept;
     void find_runner() noexcept;
+    std::size_t unstarted_count() const noexcept { return static_cast<std::uint32_t>(unstarted()); }
     void thread_main(Worker& mine) noexcept;
     void join_workers() noexcept;
 
@@ -137,7 +148,9 @@ private:
 
     SpinLock shared_lock_;  // guards shared_
     RunQueue shared_;
-    atomic<std::size_t> unstarted_count_{0};
+    // Low half: how many are in shared_; high half: how many have come, so that two looks that see the same saw no change.
+    atomic<std::uint64_t> unstarted_{0};
+    atomic<std::uint64_t> turns_{0};
 
     atomic<bool> stopping_{false};
     atomic<std::size_t> abandoned_{0};

@@ -214,9 +214,14 @@ public:
     std::size_t computing() const noexcept { return computing_.load(memory_order_relaxed); }
     std::size_t ready_count() const noexcept { return ready_.size() + preempted_.size(); }
     std::size_t live_count() const noexcept { return live_.load(memory_order_relaxed); }
+    // Of them, those that it took from the shared queue; read by any thread.
+    std::size_t taken_live() const noexcept { return taken_live_.load(memory_order_relaxed); }
     bool sleeping() const noexcept { return sleeping_.load(memory_order_relaxed); }
+    // When the first turn of an actor here ended; kNever: its interpreter is being made, or loads the program.
+    Instant booted_at() const noexcept { return Instant{Instant::duration{booted_at_.load(memory_order_relaxed)}}; }
+    bool refusing() const noexcept { return refusing_.load(memory_order_relaxed); }
     // Sleeps, and will take an actor of the shared queue when it is nudged.
-    bool is_free() const noexcept { return sleeping() && !refusing_.load(memory_order_relaxed); }
+    bool is_free() const noexcept { return sleeping() && !refusing(); }
 
     // What an actor (that was placed, or woken from another worker) and a parcel with a target are as posts.
     static const Post::Kind kActorPost;
@@ -250,6 +255,8 @@ private:
     Actor* next_ready() noexcept;
     Actor* next_simulated() noexcept;
     bool wants_new_actor(bool look_around) noexcept;
+    bool leaves_to_others() noexcept;
+    bool has_new_actors() const noexcept;
     void begin_slice(std::uint64_t turn, Instant now) noexcept {
         slice_start_.store(now.time_since_epoch().count(), memory_order_relaxed);
         slice_turn_.store(turn, memory_order_release);
@@ -281,16 +288,20 @@ private:
     std::unique_ptr<Driver> driver_;
     StackPool stacks_;
     TimerQueue timers_;
-    SpinLock rider_lock_;               // held by other threads while they use rider_, and while it changes
-    Actor* finished_ = nullptr;         // ended on its stack, to be freed by the worker's own context
-    atomic<std::size_t> live_{0};       // actors settled here that have not ended
-    atomic<std::size_t> computing_{0};  // size of preempted_ when the worker last looked for new actors
+    SpinLock rider_lock_;                // held by other threads while they use rider_, and while it changes
+    Actor* finished_ = nullptr;          // ended on its stack, to be freed by the worker's own context
+    atomic<std::size_t> live_{0};        // actors settled here that have not ended
+    atomic<std::size_t> taken_live_{0};  // of live_, those of the shared queue
+    atomic<std::size_t> computing_{0};   // size of preempted_ when the worker last looked for new actors
     atomic<bool> sleeping_{false};
     atomic<bool> refusing_{false};  // in refuse(): takes no actors
+    atomic<Instant::rep> booted_at_{kNever.time_since_epoch().count()};
     atomic<bool> stop_requested_{false};
     Instant stop_deadline_{};                   // of the current try
     Instant ready_since_{};                     // when an actor of preempted_ last had its turn
     std::size_t turns_since_take_ = 0;          // of preempted_, since an actor was taken from the shared queue
+    std::uint64_t left_ = 0;                    // the shared queue as it was when it was left to others; 0: it was not
+    Instant left_until_{};                      // until when it is left to them, unless it changes
     std::uint64_t adopted_ = 0;                 // actors that were ever settled here
     std::uint64_t begun_ = 0;                   // of them, those that had their first turn
     std::uint64_t begin_before_preempted_ = 0;  // begun_ must reach this before the first of preempted_ runs again

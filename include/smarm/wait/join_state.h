@@ -44,22 +44,35 @@ public:
     const Message& value() const noexcept { return value_; }
     const Ref<ExitReason>& reason() const noexcept { return reason_; }
 
-    // Somebody has seen how it ended: nobody need be told.
-    void mark_observed() noexcept { flags_.fetch_or(kObserved, memory_order_acq_rel); }
+    // Somebody has seen how it ended: nobody need be told. True, once: its failure has been reported.
+    bool mark_observed() noexcept {
+        return (flags_.fetch_or(kObserved, memory_order_acq_rel) & (kObserved | kReported)) == kReported;
+    }
     // The handle is gone. True: the actor failed unobserved, and the caller must report it.
-    bool drop_handle() noexcept { return must_report(flags_.fetch_or(kNoHandle, memory_order_acq_rel), kNoHandle); }
+    bool drop_handle() noexcept {
+        return (flags_.fetch_or(kNoHandle, memory_order_acq_rel) & kFailed) != 0 && take_report();
+    }
     // The actor failed (after finish). True: the handle is gone, and the caller must report it.
-    bool mark_failed() noexcept { return must_report(flags_.fetch_or(kFailed, memory_order_acq_rel), kFailed); }
+    bool mark_failed() noexcept {
+        return (flags_.fetch_or(kFailed, memory_order_acq_rel) & kNoHandle) != 0 && take_report();
+    }
+    // Whoever is to report a failure asks. True, once: nobody has seen or reported it.
+    bool take_report() noexcept {
+        return (flags_.fetch_or(kReported, memory_order_acq_rel) & (kObserved | kReported)) == 0;
+    }
+    bool settled() const noexcept { return (flags_.load(memory_order_acquire) & (kObserved | kReported)) != 0; }
+    // Somebody is going to look at its end, and may be late. Each expect() may be followed by an expect_no_more().
+    void expect() noexcept { expected_.fetch_add(1, memory_order_relaxed); }
+    void expect_no_more() noexcept { expected_.fetch_sub(1, memory_order_relaxed); }
+    bool is_expected() const noexcept { return expected_.load(memory_order_relaxed) != 0; }
 
 private:
     Gate gate_;
     OutcomeKind kind_ = OutcomeKind::running;
     // Whoever of handle and actor comes second sees both bits and reports; acq_rel makes the value visible to it.
-    enum : std::uint8_t { kObserved = 1, kNoHandle = 2, kFailed = 4 };
-    static bool must_report(unsigned before, unsigned added) noexcept {
-        return (before & added) == 0 && (before | added) == (kNoHandle | kFailed);
-    }
+    enum : std::uint8_t { kObserved = 1, kNoHandle = 2, kFailed = 4, kReported = 8 };
     atomic<std::uint8_t> flags_{0};
+    atomic<std::uint32_t> expected_{0};  // relaxed: a report too early or late by a moment does no harm
     Message value_;
     Ref<ExitReason> reason_;
     WaitQueue joiners_;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdint>
+#include <thread>
 #include <vector>
 
 #include <doctest/doctest.h>
@@ -91,6 +92,64 @@ TEST_CASE("a sleeping worker wakes for shared work while the spawner keeps its o
             while (!done.load()) cpu_relax();
         }
     });
+}
+
+TEST_CASE("actors that stay are left to a worker that is still being made, those that end at once are not") {
+    atomic<bool> may_boot{false};
+    TestScheduler<> two(2, [&](SchedulerOptions& options) {
+        options.enter_worker = [&](Worker& worker) {
+            while (!may_boot.load()) std::this_thread::yield();
+            worker.run();
+        };
+    });
+    unsigned brief = 99;
+    atomic<unsigned> stays_on[2] = {99, 99};
+    two.run([&] {
+        spawn_shared([&] { brief = here(); });
+        wait_until([&] { return brief != 99; });
+        Pid staying[2];
+        for (int i = 0; i < 2; ++i) {
+            staying[i] = spawn_shared([&stays_on, i] {
+                stays_on[i].store(here());
+                park();
+            });
+        }
+        wait_until([&] { return stays_on[0].load() != 99; });
+        for (int turn = 0; turn < 1000; ++turn) pass_turn();
+        may_boot.store(true);
+        wait_until([&] { return stays_on[1].load() != 99; });
+        for (Pid pid : staying) scheduler().request_exit(pid);
+        for (Pid pid : staying) join(pid);
+    });
+    CHECK(brief == 0);
+    CHECK(stays_on[0].load() == 0);
+    CHECK(stays_on[1].load() == 1);
+}
+
+TEST_CASE("what was left to a worker that then cannot be set up is taken by the others") {
+    atomic<bool> may_fail{false};
+    TestScheduler<> two(2, [&](SchedulerOptions& options) {
+        options.enter_worker = [&](Worker& worker) {
+            while (!may_fail.load()) std::this_thread::yield();
+            worker.refuse();
+        };
+    });
+    atomic<int> ran{0};
+    two.run([&] {
+        std::vector<Pid> staying;
+        for (int i = 0; i < 2; ++i) {
+            staying.push_back(spawn_shared([&] {
+                ran.fetch_add(1);
+                park();
+            }));
+        }
+        wait_until([&] { return ran.load() == 1; });
+        may_fail.store(true);
+        wait_until([&] { return ran.load() == 2; });
+        for (Pid pid : staying) scheduler().request_exit(pid);
+        for (Pid pid : staying) join(pid);
+    });
+    CHECK(ran.load() == 2);
 }
 
 TEST_CASE("a started actor stays on its worker") {
