@@ -372,6 +372,7 @@ def _simulate(
     seed: int,
     keeps_trace: bool,
     max_steps: int,
+    interrupt_point: int,
     /,
 ) -> tuple[Any, BaseException | None, str | None, list[tuple[float, Pid, str, str, str]], bool]: ...
 def _preemption_point(code: object, offset: int, /) -> object: ...

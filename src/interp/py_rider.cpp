@@ -172,6 +172,17 @@ bool PyRider::preempt_here() {
     return false;
 }
 
+bool PyRider::interrupt_here() {
+    auto* actor = static_cast<PyActor*>(worker_.current());
+    auto* state = static_cast<PyThreadState*>(actor->rider_state);
+    if (!actor->preemptible() || !may_switch(state) || is_in_lock_code(state) ||
+        !worker_.at_safe_point(false, Deliver::what_is_due))
+        return true;
+    worker_.simulation()->note_interrupt();
+    raise_exit();
+    return false;
+}
+
 // Ends the block of an expired scope: the exception names the scope, which turns it into what the block's user is to see.
 static PyObject* raise_cancelled(PyActor& actor) {
     PyObject* type = error_type("Cancelled");

@@ -191,7 +191,9 @@ Request Worker::take_request() noexcept {
 }
 
 Instant Worker::due_after(Duration patience) noexcept {
-    return patience == Duration::max() ? kNever : deadline_after(driver_->now(), patience);
+    if (patience == Duration::max()) return kNever;
+    if (simulation_ && patience != Duration::zero()) return simulation_->interrupt_at();
+    return deadline_after(driver_->now(), patience);
 }
 
 void Worker::request_exit(Actor& actor, Ref<ExitReason> cause, Duration patience) noexcept {

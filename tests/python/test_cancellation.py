@@ -10,6 +10,7 @@ import time
 import pytest
 
 import smarm
+from smarm import testing
 from tests.soak import cancellation
 
 PATIENCE = 10.0  # seconds; longer is a hang
@@ -297,3 +298,53 @@ def test_a_killed_actor_that_computes_on_is_interrupted_again():
         assert len(told) == 2
 
     smarm.run(main, workers=1, kill_patience=0.1)
+
+
+# ---- in a simulation -------------------------------------------------------------------------------------------------------
+
+
+def loses_a_value():
+    """A taker that notes what it got some instructions later: an interruption between the two loses it."""
+    sender, receiver = smarm.channel()
+    taken = []
+
+    def take():
+        while True:
+            value = receiver.recv()
+            for _ in range(20):
+                pass
+            taken.append(value)
+
+    taker = smarm.spawn(lambda: take(), on="local")
+    sender.send("value")
+    smarm.yield_now()
+    taker.observe()
+    smarm.kill(taker.pid)
+    with pytest.raises(smarm.ActorKilled):
+        taker.join()
+    assert len(taken) + len(receiver) == 1, "the value is lost"
+
+
+def test_every_interrupt_of_a_simulation_finds_what_one_seed_may_not():
+    with pytest.raises(testing.SeedFailed, match="interrupt_point="):
+        testing.explore(loses_a_value, seeds=range(20), every_interrupt=True)
+
+
+def test_a_simulation_that_interrupts_nobody_is_run_once():
+    runs = []
+
+    def main():
+        runs.append(None)
+        handle = smarm.spawn(smarm.sleep, 10, on="local")
+        smarm.yield_now()
+        smarm.kill(handle.pid)
+        handle.observe()
+
+    testing.explore(main, seeds=[1, 2], every_interrupt=True)
+    assert len(runs) >= 2
+
+
+@pytest.mark.parametrize("wrong", [-1, 2**64 - 1, 1.5])
+def test_an_interrupt_point_is_a_whole_number(wrong):
+    with pytest.raises(ValueError, match="interrupt_point is a whole number"):
+        testing.simulate(int, seed=1, interrupt_point=wrong)

@@ -35,6 +35,9 @@ public:
     // is set for it.
     bool preempt_here();
 
+    // In a simulation: a request of the running actor is due. False: its exception is set; true: it cannot be raised here.
+    bool interrupt_here();
+
     PyInterpreterState* interpreter() const noexcept { return interpreter_; }
     // Whether switch_to may keep the GIL (smarm_swap).
     bool keeps_gil() const noexcept { return swap_.current != nullptr; }
