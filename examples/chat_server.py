@@ -28,6 +28,9 @@ class Room(smarm.Server):
                 self.members[caller.pid] = name
                 self.say(f"* {name} is here")
                 return "welcome"
+            case ("leave", smarm.Pid() as member):
+                self.leave(member)
+                return "goodbye"
             case _:
                 raise ValueError(request)
 
@@ -35,8 +38,12 @@ class Room(smarm.Server):
         self.say(text)
 
     def handle_info(self, message: object) -> None:
-        if isinstance(message, smarm.Down):  # a connection's writer has ended
-            self.say(f"* {self.members.pop(message.pid)} has left")
+        if isinstance(message, smarm.Down):  # a connection's writer has failed
+            self.leave(message.pid)
+
+    def leave(self, member: smarm.Pid) -> None:
+        if name := self.members.pop(member, None):
+            self.say(f"* {name} has left")
 
     def say(self, text: str) -> None:
         for member in self.members:
@@ -64,7 +71,9 @@ def talk(connection: net.Connection) -> None:
                 smarm.ServerRef("room").cast(f"{name}: {line.decode(errors='replace').strip()}")
     finally:
         smarm.unlink(writer)
-        smarm.kill(writer)
+        with suppress(smarm.NotThere):
+            smarm.ServerRef("room").call(("leave", writer.pid), wait=1)
+        smarm.kill(writer)  # now that nobody sends to it any more
 
 
 def listen(port: int, address: smarm.Sender[object]) -> None:

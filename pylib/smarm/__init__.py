@@ -144,6 +144,7 @@ __all__ = [
     "SmarmError",
     "Source",
     "StartFailed",
+    "StartIgnored",
     "Statistics",
     "Supervisor",
     "SupervisorError",

@@ -13,10 +13,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import types
     from collections.abc import Callable
-    from typing import Any, TypedDict, Unpack
+    from typing import Any, NoReturn, TypedDict, Unpack
 
     class RunOptions(TypedDict, total=False):
-        """The keyword arguments of ``run``; None: as if it were not given."""
+        """The keyword arguments of ``run``; None: as if it were not given; of interrupt_after: only at points."""
 
         workers: int | None
         stack_size: int | None
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
         warm_stacks: int | None
         shutdown_timeout: float | None
         spin: float | None
+        interrupt_after: float | None
+        kill_patience: float | None
         time_slice: float | None
         stall_threshold: float | None
         mailbox_limit: int | None
@@ -39,7 +41,6 @@ if TYPE_CHECKING:
 
 
 MAX_WORKERS = 256
-MAX_ACTORS = 4096 * 16384  # slots of the actor table
 _MIB = 1024 * 1024
 _ASYNC = 0x80 | 0x200  # inspect.CO_COROUTINE and CO_ASYNC_GENERATOR
 
@@ -84,7 +85,7 @@ OPTIONS = (
     Option("spin", float, 50e-6, 0.0, 0.1, "seconds that a worker without work looks for messages before it sleeps"),
     Option("time_slice", float, 1e-3, 0.0, 10.0, "seconds that an actor runs before others get their turn; 0: no preemption"),
     Option("stall_threshold", float, 0.05, 0.0, 3600.0, "seconds after which an actor that cannot be preempted is reported; 0: never"),
-    Option("interrupt_after", float, 0.1, 0.0, math.inf, "seconds that an actor may compute on when it is asked to end, or a block of it; inf: until it waits"),
+    Option("interrupt_after", float, 0.1, 0.0, 86400.0, "seconds that an actor may compute on when it is asked to end, or a block of it; none: until it waits"),
     Option("kill_patience", float, 5.0, 0.0, 86400.0, "seconds that a killed actor may compute, and wait for a lock, while it is unwound"),
     Option("mailbox_limit", int, 0, 0, 2**30, "messages that may wait for an actor whose spawn does not say it; 0: any number"),
     Option("mailbox_byte_limit", int, 0, 0, 2**62, "bytes of messages that may wait for such an actor, Buffers in them included; 0: any number"),
@@ -92,7 +93,7 @@ OPTIONS = (
     Option("message_depth", int, 500, 1, 1_000_000, "levels of containers and objects that a message may have"),
     Option("message_size", int, 4096 * _MIB, 1024, 2**62, "bytes that a message may have, Buffers in it not counted"),
     Option("buffer_pool", int, 128 * _MIB, 0, 2**62, "bytes of freed memory that are kept for the next large Buffers"),
-    Option("max_actors", int, MAX_ACTORS, 1, MAX_ACTORS, "actors alive at a time, the main one included; beyond it spawn raises ActorLimit"),
+    Option("max_actors", int, _core._MOST_ACTORS, 1, _core._MOST_ACTORS, "actors alive at a time, the main one included; beyond it spawn raises ActorLimit"),
     Option("max_stack_bytes", int, 0, 0, 2**47, "bytes of address space of all actors' stacks, likewise (default: any number)"),
     Option("max_buffer_bytes", int, 0, 0, 2**62, "bytes of all Buffers; beyond it making one raises BufferLimit (default: any number)"),
     Option("pickle", bool, True, 0, 1, "whether values that only pickle's protocol takes apart may be sent (off: --no-pickle)"),
@@ -137,7 +138,8 @@ def resolve(given: dict[str, Any]) -> dict[str, int | float]:
     values: dict[str, int | float] = {}
     for option in OPTIONS:
         variable = "SMARM_" + option.name.upper()
-        if option.name == "interrupt_after" and given.get(option.name, 0) is None:
+        value = given.get(option.name, os.environ.get(variable))
+        if option.name == "interrupt_after" and (value == "none" or (value is None and option.name in given)):
             values[option.name] = math.inf
         elif given.get(option.name) is not None:
             values[option.name] = read(option, given[option.name], option.name)
@@ -153,7 +155,7 @@ def resolve(given: dict[str, Any]) -> dict[str, int | float]:
     return values
 
 
-def _refuse_inner_run(frame: types.FrameType | None) -> None:
+def _refuse_inner_run(frame: types.FrameType | None) -> NoReturn:
     """Raise AlreadyRunning for a call of ``run`` by an actor; say which module calls it when it is imported."""
     from smarm._errors import AlreadyRunning
 
@@ -196,13 +198,13 @@ class Runtime:
             from smarm._errors import EndOfLoad
 
             raise EndOfLoad
-        if _core.worker_index() is not None:
-            _refuse_inner_run(sys._getframe(1))
         host = sys.modules.get("smarm._host")
         if host is not None and host.top_level_is_free():
             result: Result = host.run_in_top_level(self, main, args)
+        elif _core.worker_index() is not None:
+            _refuse_inner_run(sys._getframe(1))
         else:
-            result = _core._run(main, args, tuple(self.options.values()), _main.is_shipped_by_value())
+            result = _core._run(main, args, self.options, _main.is_shipped_by_value())
         return result
 
 

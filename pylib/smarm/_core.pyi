@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from os import PathLike
 from types import CapsuleType, GenericAlias, ModuleType, TracebackType
-from typing import Any, Literal, Protocol, Self, SupportsIndex, final, overload
+from typing import Any, Literal, NoReturn, Protocol, Self, SupportsIndex, final, overload
 
 from _typeshed import ReadableBuffer, WriteableBuffer
 
@@ -235,6 +235,8 @@ class Mutex:
     def release(self) -> None: ...
     def hold(self, /, timeout: _Timeout) -> AbstractContextManager[Mutex]: ...
     def repair(self, /, timeout: _Timeout) -> AbstractContextManager[Mutex]: ...
+    def __enter__(self) -> NoReturn: ...  # says: hold(timeout)
+    def __exit__(self, *error: object) -> None: ...
     def __eq__(self, other: object, /) -> bool: ...
     def __hash__(self) -> int: ...
 
@@ -246,6 +248,8 @@ class Semaphore:
     def acquire(self, /, timeout: _Timeout) -> None: ...
     def release(self) -> None: ...
     def hold(self, /, timeout: _Timeout) -> AbstractContextManager[Semaphore]: ...
+    def __enter__(self) -> NoReturn: ...  # says: hold(timeout)
+    def __exit__(self, *error: object) -> None: ...
     def __eq__(self, other: object, /) -> bool: ...
     def __hash__(self) -> int: ...
 
@@ -361,13 +365,16 @@ class Listener:
 
 # ---- for the package's own modules and for tests ----
 
+_OPTIONS: tuple[str, ...]
+_MOST_ACTORS: int
+
 def _run(
-    main: Callable[..., Any], arguments: tuple[Any, ...], options: tuple[float | None, ...], main_by_value: bool, /
+    main: Callable[..., Any], arguments: tuple[Any, ...], options: dict[str, int | float], main_by_value: bool, /
 ) -> Any: ...
 def _simulate(
     main: Callable[..., Any],
     arguments: tuple[Any, ...],
-    options: tuple[float | None, ...],
+    options: dict[str, int | float],
     main_by_value: bool,
     seed: int,
     keeps_trace: bool,

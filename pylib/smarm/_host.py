@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from types import CodeType
     from typing import Any, NoReturn
 
-    Values = tuple[int | float, ...]
+    Values = dict[str, int | float]
     MainArguments = tuple[Callable[..., Any], tuple[Any, ...], Values, bool]
 
 _HELP = """\
@@ -52,7 +52,7 @@ def configure(flags: tuple[str, ...]) -> Values:
     except ConfigError as error:
         _refuse(str(error))
     _flags = frozenset(given)
-    return tuple(_options.values())
+    return dict(_options)
 
 
 def _describe(option: _config.Option) -> str:

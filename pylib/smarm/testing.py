@@ -123,7 +123,7 @@ def _run[Result](
     again = f"rerun: {_line(main, args, seed, max_steps, interrupt_point)}"
     point = _SEEDED if interrupt_point is None else interrupt_point
     real = {"workers": 1, "spin": 0.0, "time_slice": 0.0, "stall_threshold": 0.0}  # nothing that depends on real time
-    options = tuple(_config.resolve(real).values())
+    options = _config.resolve(real)
     with _state_of_its_own(seed):
         value, error, deadlock, turns, endless, interrupts = _core._simulate(
             main, args, options, _main.is_shipped_by_value(), seed, trace is not None, max_steps or _MOST_STEPS, point

@@ -1,7 +1,10 @@
 #include "bind/actor_functions.h"
 
 #include "bind/arguments.h"
+#include "bind/message_values.h"
+#include "bind/raising.h"
 #include "bind/signal_functions.h"
+#include "interp/method_table.h"
 #include "smarm/interp/errors.h"
 #include "smarm/interp/pid_type.h"
 #include "smarm/interp/py_actor.h"
@@ -141,13 +144,13 @@ PyMethodDef actor_functions[] = {
     {"sleep", sleep_for, METH_O,
      "sleep(seconds, /)\n--\n\nPark the actor for that long; 0 lets due timers run.\n\nRaises ValueError for a "
      "negative number or NaN."},
-    {"send", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(send_message)), METH_FASTCALL,
+    {"send", SMARM_POSITIONAL_METHOD(send_message),
      "send(pid, message, /)\n--\n\nPut a message into an actor's mailbox; never blocks.\n\nA mutable message is "
      "copied.  Messages from one "
      "actor to another arrive in the order of sending.  A message to an actor that has\nended is a dead letter: "
      "counted in "
      "statistics(), no error.  Raises NotSendable, TypeError, MailboxFull, NotRegistered for a name that nobody has."},
-    {"message_count", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(message_count)), METH_FASTCALL,
+    {"message_count", SMARM_POSITIONAL_METHOD(message_count),
      "message_count(pid=self(), /)\n--\n\nReturn how many messages wait in an actor's mailbox, None when it has ended; "
      "costs the same for "
      "any number.\n\nRaises NotRegistered, TypeError."},

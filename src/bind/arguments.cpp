@@ -2,7 +2,6 @@
 
 #include <cmath>
 
-#include "bind/signal_functions.h"
 #include "smarm/interp/errors.h"
 #include "smarm/interp/point.h"
 #include "smarm/sched/scheduler.h"
@@ -80,49 +79,6 @@ bool read_interrupt_keyword(const char* function, PyObject* const* arguments, Py
         seconds = arguments[count + i];
     }
     return read_interrupt_after(seconds, worker, patience);
-}
-
-PyObject* decode_message(Message&& message) {
-    if (const Notice* notice = find_notice(message)) return make_notice(*notice);
-    OwnedParcel parcel = message.take_parcel();
-    return interpreter_state()->codec->decode(*parcel);
-}
-
-bool encode_message(PyObject* value, bool local, Message& message) {
-    InterpreterState& state = *interpreter_state();
-    if (local && codec_of(state).is_immutable(value)) {
-        message = Message::local(Py_NewRef(value));
-        return true;
-    }
-    OwnedParcel parcel = state.codec->encode(value, "message");
-    if (!parcel) return false;
-    message = Message(std::move(parcel));
-    return true;
-}
-
-PyObject* raise_status(Status status, const char* timed_out, const char* closed) {
-    switch (status) {
-        case Status::closed: return raise_error("Closed", "%s", closed);
-        case Status::timed_out: return raise_error("Timeout", "%s", timed_out);
-        case Status::exit_requested: return raise_exit();
-        case Status::no_memory: return PyErr_NoMemory();
-        case Status::full:
-        case Status::ok:
-        case Status::must_convert: break;
-    }
-    SMARM_ASSERT(false, "this status is not an error");
-    return nullptr;
-}
-
-PyObject* raise_mailbox_full(Scheduler& scheduler, Pid pid, std::size_t bytes) {
-    ActorSnapshot seen;
-    if (scheduler.table().look(pid, seen) && seen.mailbox_byte_limit && !seen.lacks_places)
-        return raise_error("MailboxFull",
-                           "<pid %u.%u> has no room for a message of %zu bytes, its mailbox_byte_limit is %zu: nothing "
-                           "was sent",
-                           pid.index, pid.generation, bytes, seen.mailbox_byte_limit);
-    return raise_error("MailboxFull", "<pid %u.%u> has as many messages as its mailbox_limit allows: nothing was sent",
-                       pid.index, pid.generation);
 }
 
 bool read_timeout_keyword(const char* function, PyObject* const* arguments, Py_ssize_t count, PyObject* names,

@@ -1,20 +1,15 @@
-// arguments.h: what every function of the module checks the same way.
+// arguments.h: reading what a function was called with: who calls, timeouts, how many arguments.
 #pragma once
 
 #include <Python.h>
 
 #include "smarm/base/clock.h"
-#include "smarm/codec/codec.h"
-#include "smarm/interp/interpreter_state.h"
 #include "smarm/sched/worker.h"
-#include "smarm/wait/channel.h"
 
 namespace smarm::bind {
 
-// The rare halves of the functions below, which call them.
+// The rare half of the function below.
 Worker* refuse_caller(Worker* worker, const char* function);
-PyObject* decode_message(Message&& message);
-bool encode_message(PyObject* value, bool local, Message& message);
 
 // Returns the worker whose actor calls, or nullptr with NoRuntime set ("smarm.sleep() needs a running actor ...").
 // While the calling actor loads the script into a worker, ends that load instead.
@@ -50,25 +45,7 @@ bool read_interrupt_after(PyObject* seconds, const Worker& worker, Duration& pat
 bool read_interrupt_keyword(const char* function, PyObject* const* arguments, Py_ssize_t count, PyObject* names,
                             const Worker& worker, Duration& patience);
 
-// Takes the value out of a received message: a new reference, or nullptr with an exception set.
-inline PyObject* open_message(Message&& message) {
-    return message.is_parcel() ? decode_message(std::move(message)) : static_cast<PyObject*>(message.take_local());
-}
-
-// Makes a message of the value for a receiver in this interpreter (`local`) or in any. False with an exception set.
-inline bool make_message(PyObject* value, bool local, Message& message) {
-    if (!local || !Codec::is_plain(value)) return encode_message(value, local, message);
-    message = Message::local(Py_NewRef(value));
-    return true;
-}
-
-// Raises what a Status other than ok means. `what` fits "timed out <what>" and "<what>". Returns nullptr.
-PyObject* raise_status(Status status, const char* timed_out, const char* closed);
-
-// Raises MailboxFull for a message of so many bytes. Returns nullptr.
-PyObject* raise_mailbox_full(Scheduler& scheduler, Pid pid, std::size_t bytes);
-
-// Reads (value, timeout=None) style fast calls: at most `positional` arguments without keyword, and `timeout` by name.
+// Reads the fast call of (required..., timeout=None), whose timeout may be given by name or as the last argument.
 // False with TypeError set. *timeout stays as it was when it is not given.
 bool read_timeout_keyword(const char* function, PyObject* const* arguments, Py_ssize_t count, PyObject* names,
                           Py_ssize_t required, PyObject** timeout);

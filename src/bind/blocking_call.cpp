@@ -1,7 +1,9 @@
 #include "bind/blocking_call.h"
 
 #include "bind/arguments.h"
+#include "interp/method_table.h"
 #include "smarm/interp/blocking_pool.h"
+#include "smarm/interp/interpreter_state.h"
 
 namespace smarm::bind {
 namespace {
@@ -37,8 +39,7 @@ PyObject* block_on_io(PyObject*, PyObject* const* arguments, Py_ssize_t count, P
 }  // namespace
 
 PyMethodDef blocking_functions[] = {
-    {"block_on_io", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(block_on_io)),
-     METH_FASTCALL | METH_KEYWORDS,
+    {"block_on_io", SMARM_FAST_METHOD(block_on_io),
      "block_on_io(function, /, *args, timeout=None)\n--\n\nCall function(*args) on a thread of this worker's pool; "
      "park the actor until it "
      "returns.\n\nFor calls that block in C (files, drivers, subprocess).  Arguments, result and exception are the "

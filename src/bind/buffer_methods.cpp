@@ -1,5 +1,6 @@
 // What a buffer can do: freeze, move, split.
 #include "bind/buffer_object.h"
+#include "interp/method_table.h"
 #include "smarm/interp/errors.h"
 
 namespace smarm::bind {
@@ -58,12 +59,6 @@ PyObject* buffer_reduce(PyObject*, PyObject*) {
     return nullptr;
 }
 
-template <class Function>
-PyCFunction method(Function* function) {
-    // SAFETY: Python calls it with the signature that the flags beside it name.
-    return reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(function));
-}
-
 }  // namespace
 
 PyMethodDef buffer_methods[] = {
@@ -86,12 +81,12 @@ PyMethodDef buffer_methods[] = {
      "to, "
      "or raises BufferError.  On other\nworkers the array is copied, because their interpreters may end first.  Raises "
      "TypeError, BufferError."},
-    {"from_file", method(buffer_from_file), METH_VARARGS | METH_KEYWORDS | METH_CLASS,
+    {"from_file", SMARM_KEYWORD_METHOD(buffer_from_file) | METH_CLASS,
      "from_file($type, file, /, *, offset=0, size=None, align=64)\n--\n\nRead a file (path or descriptor) into a new "
      "Buffer.\n\nReads size bytes from offset on, or up to the end; less when the file ends before.  Blocks the "
      "worker: "
      "block_on_io(Buffer.from_file,\npath) does not.  Raises OSError, ValueError, MemoryError."},
-    {"mmap", method(buffer_mmap), METH_VARARGS | METH_KEYWORDS | METH_CLASS,
+    {"mmap", SMARM_KEYWORD_METHOD(buffer_mmap) | METH_CLASS,
      "mmap($type, file, /, *, offset=0, size=None, access='read')\n--\n\nReturn a Buffer of the pages of a file (path "
      "or "
      "descriptor), which are read when they are touched.\n\naccess is 'read' (a frozen buffer), 'write' (changes go to "
@@ -99,7 +94,7 @@ PyMethodDef buffer_methods[] = {
      "file) or 'copy' (changes stay here).  The file must not become shorter\nmeanwhile: touching what is gone ends "
      "the "
      "process by SIGBUS.  Raises OSError, ValueError."},
-    {"__dlpack__", method(buffer_dlpack), METH_VARARGS | METH_KEYWORDS,
+    {"__dlpack__", SMARM_KEYWORD_METHOD(buffer_dlpack),
      "__dlpack__($self, /, *, stream=None, max_version=None, dl_device=None, copy=None)\n--\n\nExport the bytes as a "
      "one-dimensional DLPack tensor of uint8."},
     {"__dlpack_device__", buffer_dlpack_device, METH_NOARGS,

@@ -345,7 +345,7 @@ bool add_buffer_type(PyObject* module, InterpreterState& state) {
     PyTypeObject*& type = native_type(state, NativeTypeIndex::buffer);
     type = reinterpret_cast<PyTypeObject*>(PyType_FromSpec(&buffer_spec));
     if (!type || PyModule_AddType(module, type) != 0) return false;
-    codec_of(state).add_native_type({kBufferCodecId, type, buffer_share, buffer_wrap, buffer_is_shared});
+    codec_of(state).add_native_type({NativeId::buffer, type, buffer_share, buffer_wrap, buffer_is_shared});
     return true;
 }
 

@@ -3,6 +3,9 @@
 #include <cstring>
 
 #include "bind/arguments.h"
+#include "bind/message_values.h"
+#include "bind/raising.h"
+#include "interp/method_table.h"
 #include "smarm/codec/codec.h"
 #include "smarm/interp/errors.h"
 #include "smarm/interp/point.h"
@@ -11,9 +14,6 @@
 
 namespace smarm::bind {
 namespace {
-
-constexpr std::uint8_t kSenderId = 1;
-constexpr std::uint8_t kReceiverId = 2;
 
 // One layout for both: End is SenderEnd or ReceiverEnd.
 template <class End>
@@ -193,12 +193,12 @@ PyObject* sender_close(PyObject* self, PyObject* const* arguments, Py_ssize_t co
 }
 
 PyMethodDef sender_methods[] = {
-    {"send", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(sender_send)), METH_FASTCALL | METH_KEYWORDS,
+    {"send", SMARM_FAST_METHOD(sender_send),
      "send($self, value, /, timeout=None)\n--\n\nPut a value into the channel.\n\nParks the actor while a bounded "
      "channel is full, "
      "for at most timeout seconds; with capacity 0 until a receiver has taken the value.  A mutable value is copied.\n"
      "Raises Closed, Full (on_full=\"error\"), Timeout, NotSendable."},
-    {"close", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(sender_close)), METH_FASTCALL | METH_KEYWORDS,
+    {"close", SMARM_FAST_METHOD(sender_close),
      "close($self, /, cause=None)\n--\n\nClose the channel for every sender: receivers take what is left, then get "
      "Closed.\n\n"
      "cause, an exception or any sendable value, is what their Closed carries.  Raises NotSendable."},
@@ -267,12 +267,11 @@ PyObject* receiver_close(PyObject* self, PyObject* const* arguments, Py_ssize_t 
 }
 
 PyMethodDef receiver_methods[] = {
-    {"recv", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(receiver_recv)), METH_FASTCALL | METH_KEYWORDS,
+    {"recv", SMARM_FAST_METHOD(receiver_recv),
      "recv($self, /, timeout=None)\n--\n\nTake the oldest value; park the actor until there is one.\n\nRaises Closed "
      "when the channel "
      "is empty and no sender is left, Timeout after timeout seconds."},
-    {"close", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(receiver_close)),
-     METH_FASTCALL | METH_KEYWORDS,
+    {"close", SMARM_FAST_METHOD(receiver_close),
      "close($self, /, cause=None)\n--\n\nDrop what is queued; every sender gets Closed from now on, which carries the "
      "cause."},
     {"__class_getitem__", Py_GenericAlias, METH_O | METH_CLASS, nullptr},  // for annotations: Receiver[int]
@@ -368,13 +367,13 @@ bool create_channel_types(InterpreterState& state) {
     state.sender_type = reinterpret_cast<PyTypeObject*>(PyType_FromSpec(&sender_spec));
     state.receiver_type = reinterpret_cast<PyTypeObject*>(PyType_FromSpec(&receiver_spec));
     if (!state.sender_type || !state.receiver_type) return false;
-    codec_of(state).add_native_type({kSenderId, state.sender_type, share_end<SenderEnd>, wrap_sender});
-    codec_of(state).add_native_type({kReceiverId, state.receiver_type, share_end<ReceiverEnd>, wrap_receiver});
+    codec_of(state).add_native_type({NativeId::sender, state.sender_type, share_end<SenderEnd>, wrap_sender});
+    codec_of(state).add_native_type({NativeId::receiver, state.receiver_type, share_end<ReceiverEnd>, wrap_receiver});
     return true;
 }
 
 PyMethodDef channel_functions[] = {
-    {"channel", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(make_channel)), METH_VARARGS | METH_KEYWORDS,
+    {"channel", SMARM_KEYWORD_METHOD(make_channel),
      "channel(capacity=None, *, on_full='wait')\n--\n\nMake a channel and return its (Sender, Receiver).\n\ncapacity "
      "is how many "
      "values may wait (None: any number); 0 makes it a rendezvous: send returns when a receiver has taken the "

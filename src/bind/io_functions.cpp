@@ -6,6 +6,7 @@
 #include "bind/arguments.h"
 #include "bind/blocking_call.h"
 #include "bind/net_types.h"
+#include "interp/method_table.h"
 #include "smarm/interp/errors.h"
 #include "smarm/interp/py_rider.h"
 #include "smarm/runtime/runtime.h"
@@ -14,10 +15,6 @@ namespace smarm::bind {
 namespace {
 
 constexpr const char* kClosed = "the file descriptor was closed while the actor waited for it";
-
-PyCFunction as_c_function(PyObject* (*function)(PyObject*, PyObject* const*, Py_ssize_t, PyObject*)) {
-    return reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(function));
-}
 
 // Reads (fd, ..., timeout=None). False with an exception set.
 bool read_arguments(const char* function, Worker& worker, PyObject* const* arguments, Py_ssize_t count, PyObject* names,
@@ -105,21 +102,21 @@ PyObject* abandon_descriptor(PyObject*, PyObject* object) {
 }
 
 PyMethodDef io_functions[] = {
-    {"wait_readable", as_c_function(wait_readable), METH_FASTCALL | METH_KEYWORDS,
+    {"wait_readable", SMARM_FAST_METHOD(wait_readable),
      "wait_readable(fd, timeout=None)\n--\n\nPark the actor until fd can be read, hangs up or fails.\n\nfd is an int "
      "or has fileno().  "
      "Regular files are always ready.  Raises Timeout, Closed when io.close ends the wait, OSError (EBADF), "
      "ValueError."},
-    {"wait_writable", as_c_function(wait_writable), METH_FASTCALL | METH_KEYWORDS,
+    {"wait_writable", SMARM_FAST_METHOD(wait_writable),
      "wait_writable(fd, timeout=None)\n--\n\nPark the actor until fd can be written, hangs up or fails.  As "
      "wait_readable."},
-    {"read", as_c_function(read_some), METH_FASTCALL | METH_KEYWORDS,
+    {"read", SMARM_FAST_METHOD(read_some),
      "read(fd, size, timeout=None)\n--\n\nRead at most size bytes as soon as there are any; b\"\" at the end of the "
      "file.\n\nParks the "
      "actor, whatever O_NONBLOCK says.  Regular files are read at once, which may wait for the disk: block_on_io is "
      "for that.\nRaises "
      "Timeout, Closed, OSError, ValueError."},
-    {"write", as_c_function(write_all), METH_FASTCALL | METH_KEYWORDS,
+    {"write", SMARM_FAST_METHOD(write_all),
      "write(fd, data, timeout=None)\n--\n\nWrite all of data, parking the actor whenever there is no room.\n\nRaises "
      "Timeout (saying how "
      "much was written), Closed, OSError (BrokenPipeError when nobody reads), TypeError."},

@@ -1,7 +1,9 @@
 #include "bind/join_handle.h"
 
 #include "bind/arguments.h"
+#include "bind/raising.h"
 #include "bind/signal_functions.h"
+#include "interp/method_table.h"
 #include "smarm/interp/errors.h"
 #include "smarm/interp/failure_report.h"
 #include "smarm/interp/imports.h"
@@ -88,7 +90,7 @@ PyObject* handle_reduce(PyObject*, PyObject*) {
 }
 
 PyMethodDef handle_methods[] = {
-    {"join", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(handle_join)), METH_FASTCALL | METH_KEYWORDS,
+    {"join", SMARM_FAST_METHOD(handle_join),
      "join($self, /, timeout=None)\n--\n\nWait until the actor has ended and return its value; again and again the "
      "same.\n\nRaises "
      "ActorFailed with the actor's exception as cause, ActorKilled when it was stopped, Timeout after timeout "

@@ -1,6 +1,8 @@
 #include "bind/lock_types.h"
 
 #include "bind/arguments.h"
+#include "bind/raising.h"
+#include "interp/method_table.h"
 #include "smarm/interp/lock_code.h"
 #include "smarm/interp/pid_type.h"
 #include "smarm/interp/py_rider.h"
@@ -137,7 +139,7 @@ PyObject* hold_exit(PyObject* self, PyObject* const* arguments, Py_ssize_t count
 
 PyMethodDef hold_methods[] = {
     {"__enter__", hold_enter, METH_NOARGS, nullptr},
-    {"__exit__", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(hold_exit)), METH_FASTCALL, nullptr},
+    {"__exit__", SMARM_POSITIONAL_METHOD(hold_exit), nullptr},
     {nullptr, nullptr, 0, nullptr},
 };
 

@@ -12,12 +12,12 @@ namespace smarm::bind {
 template <>
 struct TypeOf<Mutex> {
     static constexpr auto index = NativeTypeIndex::mutex;
-    static constexpr std::uint8_t codec_id = 10;
+    static constexpr NativeId codec_id = NativeId::mutex;
 };
 template <>
 struct TypeOf<Semaphore> {
     static constexpr auto index = NativeTypeIndex::semaphore;
-    static constexpr std::uint8_t codec_id = 11;
+    static constexpr NativeId codec_id = NativeId::semaphore;
     static constexpr const char* count_name = "permits";
 };
 

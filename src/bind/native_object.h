@@ -8,6 +8,7 @@
 
 #include <Python.h>
 
+#include "interp/method_table.h"
 #include "smarm/base/shared.h"
 #include "smarm/codec/codec.h"
 #include "smarm/interp/errors.h"
@@ -20,7 +21,7 @@ struct NativeObject {
     PyObject_HEAD Native* native;  // owned reference
 };
 
-// Specialised: static constexpr NativeTypeIndex index; static constexpr std::uint8_t codec_id; for new_with_count also the
+// Specialised: static constexpr NativeTypeIndex index; static constexpr NativeId codec_id; for new_with_count also the
 // parameter's name, static constexpr const char* count_name.
 template <class Native>
 struct TypeOf;
@@ -134,9 +135,5 @@ bool add_sendable_type(PyObject* module, InterpreterState& state, PyType_Spec& s
         {Py_tp_hash, reinterpret_cast<void*>(native_hash<Native>)}, {      \
         Py_tp_richcompare, reinterpret_cast<void*>(native_compare<Native>) \
     }
-
-// Entries of method tables.
-#define SMARM_FAST_METHOD(function) \
-    reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(function)), METH_FASTCALL | METH_KEYWORDS
 
 }  // namespace smarm::bind

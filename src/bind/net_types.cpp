@@ -14,7 +14,9 @@
 
 #include "bind/arguments.h"
 #include "bind/io_functions.h"
+#include "interp/method_table.h"
 #include "smarm/interp/errors.h"
+#include "smarm/interp/imports.h"
 
 namespace smarm::bind {
 namespace {
@@ -29,11 +31,6 @@ struct SocketObject {
 };
 
 SocketObject& as_socket(PyObject* self) { return *reinterpret_cast<SocketObject*>(self); }
-
-template <class Function>
-PyCFunction as_c_function(Function function) {
-    return reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(function));
-}
 
 PyObject* raise_errno(int error) {
     errno = error;
@@ -255,15 +252,13 @@ PyObject* connection_unread(PyObject* self, PyObject* data) {
 
 // Calls smarm._reading.<name>(self, ...).
 PyObject* call_reading(const char* name, PyObject* self, PyObject* arguments, PyObject* keywords) {
-    PyObject* module = PyImport_ImportModule("smarm._reading");
-    PyObject* function = module ? PyObject_GetAttrString(module, name) : nullptr;
+    PyObject* function = import_attribute("smarm._reading", name);
     PyObject* first = function ? PyTuple_Pack(1, self) : nullptr;
     PyObject* all = first ? PySequence_Concat(first, arguments) : nullptr;
     PyObject* result = all ? PyObject_Call(function, all, keywords) : nullptr;
     Py_XDECREF(all);
     Py_XDECREF(first);
     Py_XDECREF(function);
-    Py_XDECREF(module);
     return result;
 }
 
@@ -378,11 +373,11 @@ PyObject* connection_shutdown(PyObject* self, PyObject* const* arguments, Py_ssi
 }
 
 PyMethodDef connection_methods[] = {
-    {"recv", as_c_function(connection_recv), METH_FASTCALL | METH_KEYWORDS,
+    {"recv", SMARM_FAST_METHOD(connection_recv),
      "recv($self, size, timeout=None)\n--\n\nReturn at most size bytes as soon as there are any; b\"\" when the peer "
      "has shut down its "
      "side.\n\nOne call gives at most 256 KiB.  Raises Timeout, Closed when the connection is closed here, OSError."},
-    {"recv_into", as_c_function(connection_recv_into), METH_FASTCALL | METH_KEYWORDS,
+    {"recv_into", SMARM_FAST_METHOD(connection_recv_into),
      "recv_into($self, buffer, timeout=None)\n--\n\nAs recv, into a writable buffer; return the number of bytes, 0 at "
      "the end."},
     {"readline", as_c_function(connection_readline), METH_VARARGS | METH_KEYWORDS,
@@ -396,11 +391,11 @@ PyMethodDef connection_methods[] = {
      "read_exactly($self, size, /, timeout=None)\n--\n\nReturn that many bytes.\n\nRaises EndOfStream when the "
      "stream ends before (partial has what came), Timeout, Closed, OSError."},
     {"_unread", connection_unread, METH_O, nullptr},
-    {"sendall", as_c_function(connection_sendall), METH_FASTCALL | METH_KEYWORDS,
+    {"sendall", SMARM_FAST_METHOD(connection_sendall),
      "sendall($self, data, timeout=None)\n--\n\nSend all of data; park whenever the peer is slower.\n\nOf several "
      "actors that send at once, "
      "long data may be mixed.  Raises Timeout (saying how much was sent), Closed, OSError."},
-    {"shutdown", as_c_function(connection_shutdown), METH_FASTCALL,
+    {"shutdown", SMARM_POSITIONAL_METHOD(connection_shutdown),
      "shutdown($self, how='write', /)\n--\n\nEnd one direction (\"write\": the peer sees the end of the stream; "
      "\"read\") or \"both\"."},
     {"close", socket_close, METH_NOARGS,
@@ -409,7 +404,7 @@ PyMethodDef connection_methods[] = {
      "detach($self, /)\n--\n\nGive the file descriptor to the caller; the object is closed."},
     {"fileno", socket_fileno, METH_NOARGS, "fileno($self, /)\n--\n\nReturn the file descriptor, -1 when closed."},
     {"__enter__", socket_enter, METH_NOARGS, nullptr},
-    {"__exit__", as_c_function(socket_exit), METH_FASTCALL, nullptr},
+    {"__exit__", SMARM_POSITIONAL_METHOD(socket_exit), nullptr},
     {"__reduce__", socket_reduce, METH_NOARGS, nullptr},
     {nullptr, nullptr, 0, nullptr},
 };
@@ -475,7 +470,7 @@ PyObject* listener_accept(PyObject* self, PyObject* const* arguments, Py_ssize_t
 }
 
 PyMethodDef listener_methods[] = {
-    {"accept", as_c_function(listener_accept), METH_FASTCALL | METH_KEYWORDS,
+    {"accept", SMARM_FAST_METHOD(listener_accept),
      "accept($self, timeout=None)\n--\n\nReturn the next Connection.\n\nRaises Timeout, Closed when the listener is "
      "closed, OSError (EMFILE: "
      "too many open files)."},
@@ -485,7 +480,7 @@ PyMethodDef listener_methods[] = {
      "detach($self, /)\n--\n\nGive the file descriptor to the caller; the object is closed."},
     {"fileno", socket_fileno, METH_NOARGS, "fileno($self, /)\n--\n\nReturn the file descriptor, -1 when closed."},
     {"__enter__", socket_enter, METH_NOARGS, nullptr},
-    {"__exit__", as_c_function(socket_exit), METH_FASTCALL, nullptr},
+    {"__exit__", SMARM_POSITIONAL_METHOD(socket_exit), nullptr},
     {"__reduce__", socket_reduce, METH_NOARGS, nullptr},
     {nullptr, nullptr, 0, nullptr},
 };

@@ -7,8 +7,10 @@
 
 #include "bind/arguments.h"
 #include "bind/join_handle.h"
+#include "bind/raising.h"
 #include "bind/signal_functions.h"
 #include "bind/spawn.h"
+#include "interp/method_table.h"
 #include "smarm/interp/errors.h"
 #include "smarm/interp/failure_report.h"
 #include "smarm/interp/pid_type.h"
@@ -204,10 +206,9 @@ bool add_portal(PyObject* module, InterpreterState& state) {
 
 PyMethodDef portal_functions[] = {
     {"_portal_run", portal_run, METH_NOARGS, nullptr},
-    {"_portal_send", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(portal_send)), METH_FASTCALL, nullptr},
-    {"_portal_kill", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(portal_kill)), METH_FASTCALL, nullptr},
-    {"_portal_spawn", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(portal_spawn)),
-     METH_FASTCALL | METH_KEYWORDS, nullptr},
+    {"_portal_send", SMARM_POSITIONAL_METHOD(portal_send), nullptr},
+    {"_portal_kill", SMARM_POSITIONAL_METHOD(portal_kill), nullptr},
+    {"_portal_spawn", SMARM_FAST_METHOD(portal_spawn), nullptr},
     {nullptr, nullptr, 0, nullptr},
 };
 

@@ -4,7 +4,10 @@
 #include <new>
 
 #include "bind/arguments.h"
+#include "bind/message_values.h"
+#include "bind/raising.h"
 #include "bind/signal_functions.h"
+#include "interp/method_table.h"
 #include "smarm/interp/errors.h"
 #include "smarm/interp/imports.h"
 #include "smarm/interp/pid_type.h"
@@ -279,19 +282,19 @@ int find_message(Actor& self, PyObject* match, std::size_t& position) {
 }
 
 PyMethodDef receive_functions[] = {
-    {"receive", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(receive)), METH_FASTCALL | METH_KEYWORDS,
+    {"receive", SMARM_FAST_METHOD(receive),
      "receive(match=None, /, timeout=None)\n--\n\nTake a message out of the running actor's mailbox; park until there "
      "is one.\n\nThe oldest "
      "message that matches: an instance of a type (or of one of a tuple of types), one for which a predicate is true, "
      "the\nDown of a "
      "Ref; None matches any.  The others stay, in order.  Raises Timeout after timeout seconds."},
-    {"call", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(call)), METH_FASTCALL | METH_KEYWORDS,
+    {"call", SMARM_FAST_METHOD(call),
      "call(pid, request, /, timeout=5.0)\n--\n\nSend a Call to an actor (by Pid or name) and return its "
      "answer.\n\nRaises ProcessDown at once "
      "when the actor has ended or ends before it answers, Timeout after timeout seconds\n(a later answer is dropped), "
      "NotRegistered, MailboxFull, "
      "NotSendable."},
-    {"reply", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(reply)), METH_FASTCALL,
+    {"reply", SMARM_POSITIONAL_METHOD(reply),
      "reply(call, value, /)\n--\n\nAnswer a Call, from any actor.  False: the caller has ended."},
     {nullptr, nullptr, 0, nullptr},
 };

@@ -1,47 +1,82 @@
 #include "bind/run_options.h"
 
+#include <iterator>
+#include <variant>
+
 namespace smarm::bind {
+namespace {
+
+// Bytes and numbers, seconds, and what is on or off.
+using Field = std::variant<unsigned RuntimeConfig::*, std::size_t RuntimeConfig::*, Duration RuntimeConfig::*,
+                           bool RuntimeConfig::*>;
+struct Row {
+    const char* name;
+    Field field;
+};
+
+#define SMARM_OPTION(name) {#name, &RuntimeConfig::name}
+constexpr Row kRows[] = {
+    SMARM_OPTION(workers),
+    SMARM_OPTION(stack_size),
+    SMARM_OPTION(main_stack_size),
+    SMARM_OPTION(warm_stacks),
+    SMARM_OPTION(shutdown_timeout),
+    SMARM_OPTION(spin),
+    SMARM_OPTION(interrupt_after),
+    SMARM_OPTION(kill_patience),
+    SMARM_OPTION(time_slice),
+    SMARM_OPTION(stall_threshold),
+    SMARM_OPTION(mailbox_limit),
+    SMARM_OPTION(mailbox_byte_limit),
+    SMARM_OPTION(report_dead_letters),
+    SMARM_OPTION(message_depth),
+    SMARM_OPTION(message_size),
+    SMARM_OPTION(buffer_pool),
+    SMARM_OPTION(max_actors),
+    SMARM_OPTION(max_stack_bytes),
+    SMARM_OPTION(max_buffer_bytes),
+    SMARM_OPTION(pickle),
+};
+#undef SMARM_OPTION
+
+// An exception is set when the value is of another type, which _config.py does not let through.
+struct Read {
+    RuntimeConfig& config;
+    PyObject* value;
+    void operator()(unsigned RuntimeConfig::* field) const {
+        config.*field = static_cast<unsigned>(PyLong_AsUnsignedLong(value));
+    }
+    void operator()(std::size_t RuntimeConfig::* field) const { config.*field = PyLong_AsSize_t(value); }
+    void operator()(Duration RuntimeConfig::* field) const { config.*field = from_seconds(PyFloat_AsDouble(value)); }
+    void operator()(bool RuntimeConfig::* field) const { config.*field = PyObject_IsTrue(value) == 1; }
+};
+
+}  // namespace
 
 bool read_run_options(PyObject* options, RuntimeConfig& config) {
-    Py_ssize_t stack_bytes = 0;
-    Py_ssize_t main_stack_bytes = 0;
-    Py_ssize_t warm_stacks = 0;
-    Py_ssize_t mailbox_bytes = 0;
-    Py_ssize_t message_bytes = 0;
-    Py_ssize_t pool_bytes = 0;
-    Py_ssize_t max_actors = 0;
-    Py_ssize_t max_stack_bytes = 0;
-    Py_ssize_t max_buffer_bytes = 0;
-    int pickle = 1;
-    double shutdown_seconds = 0;
-    double spin_seconds = 0;
-    double slice_seconds = 0;
-    double stall_seconds = 0;
-    double interrupt_seconds = 0;
-    double kill_seconds = 0;
-    if (!PyArg_ParseTuple(options, "InnnddddddInIInnnnnp", &config.workers, &stack_bytes, &main_stack_bytes, &warm_stacks,
-                          &shutdown_seconds, &spin_seconds, &slice_seconds, &stall_seconds, &interrupt_seconds, &kill_seconds,
-                          &config.mailbox_limit,
-                          &mailbox_bytes, &config.report_dead_letters, &config.message_depth, &message_bytes,
-                          &pool_bytes, &max_actors, &max_stack_bytes, &max_buffer_bytes, &pickle))
-        return false;
-    config.stack_bytes = static_cast<std::size_t>(stack_bytes);
-    config.main_stack_bytes = static_cast<std::size_t>(main_stack_bytes);
-    config.warm_stacks = static_cast<std::size_t>(warm_stacks);
-    config.mailbox_bytes = static_cast<std::size_t>(mailbox_bytes);
-    config.message_bytes = static_cast<std::size_t>(message_bytes);
-    config.buffer_pool_bytes = static_cast<std::size_t>(pool_bytes);
-    config.max_actors = static_cast<std::size_t>(max_actors);
-    config.max_stack_bytes = static_cast<std::size_t>(max_stack_bytes);
-    config.max_buffer_bytes = static_cast<std::size_t>(max_buffer_bytes);
-    config.pickle = pickle != 0;
-    config.shutdown_timeout = from_seconds(shutdown_seconds);
-    config.spin = from_seconds(spin_seconds);
-    config.time_slice = from_seconds(slice_seconds);
-    config.stall_threshold = from_seconds(stall_seconds);
-    config.interrupt_after = from_seconds(interrupt_seconds);
-    config.kill_patience = from_seconds(kill_seconds);
-    return true;
+    for (const Row& row : kRows) {
+        PyObject* value = PyDict_GetItemString(options, row.name);  // borrowed
+        if (!value) {
+            PyErr_Format(PyExc_TypeError, "the option %s is missing", row.name);
+            return false;
+        }
+        std::visit(Read{config, value}, row.field);
+        if (PyErr_Occurred()) return false;
+    }
+    if (PyDict_GET_SIZE(options) == std::ssize(kRows)) return true;
+    PyErr_Format(PyExc_TypeError, "there are %zd options, of which the core does not know some: it has %zd",
+                 PyDict_GET_SIZE(options), static_cast<Py_ssize_t>(std::ssize(kRows)));
+    return false;
+}
+
+PyObject* run_option_names() {
+    PyObject* names = PyTuple_New(std::ssize(kRows));
+    for (Py_ssize_t i = 0; names && i < std::ssize(kRows); ++i) {
+        PyObject* name = PyUnicode_FromString(kRows[i].name);
+        if (name) PyTuple_SET_ITEM(names, i, name);
+        else Py_CLEAR(names);
+    }
+    return names;
 }
 
 }  // namespace smarm::bind

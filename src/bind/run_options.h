@@ -7,8 +7,11 @@
 
 namespace smarm::bind {
 
-// Reads the tuple of _config.OPTIONS' values, in their order. False with TypeError set.
+// Reads the values of all options from a dict. False with TypeError set when one is missing, unknown, or of another type.
 bool read_run_options(PyObject* options, RuntimeConfig& config);
+
+// Returns their names: a tuple of str, or nullptr with an exception set.
+PyObject* run_option_names();
 
 // Infinity: Duration::max().
 inline Duration from_seconds(double seconds) {

@@ -8,7 +8,10 @@
 #include "bind/arguments.h"
 #include "bind/channel_types.h"
 #include "bind/io_functions.h"
+#include "bind/message_values.h"
+#include "bind/raising.h"
 #include "bind/receive.h"
+#include "interp/method_table.h"
 #include "smarm/interp/errors.h"
 #include "smarm/interp/py_rider.h"
 #include "smarm/wait/select_sources.h"
@@ -228,7 +231,7 @@ bool add_select(PyObject* module, InterpreterState& state) {
 }
 
 PyMethodDef select_functions[] = {
-    {"select", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(select_first)), METH_FASTCALL | METH_KEYWORDS,
+    {"select", SMARM_FAST_METHOD(select_first),
      "select(*sources, timeout=None)\n--\n\nWait until one of the sources has something, take it, and return (source, "
      "value).\n\nA source "
      "is a Receiver, mailbox(), after(), readable() or writable(); of several that have something any may be "
@@ -236,7 +239,7 @@ PyMethodDef select_functions[] = {
      "the others.  The value is what recv and receive return, the descriptor, or None for after.\nRaises Closed for a "
      "closed and empty "
      "Receiver (error.source says which), Timeout, OSError, TypeError."},
-    {"mailbox", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(mailbox)), METH_FASTCALL,
+    {"mailbox", SMARM_POSITIONAL_METHOD(mailbox),
      "mailbox(match=None, /)\n--\n\nReturn a source for select: the running actor's mailbox, or the messages in it "
      "that match as in receive."},
     {"after", after, METH_O,

@@ -1,6 +1,7 @@
 #include "bind/signal_functions.h"
 #include "bind/arguments.h"
 #include "bind/receive.h"
+#include "interp/method_table.h"
 
 #include <new>
 
@@ -303,18 +304,17 @@ PyMethodDef signal_functions[] = {
     {"monitor", monitor_actor, METH_O,
      "monitor(pid, /)\n--\n\nReturn a Ref; when the actor ends, Down(ref, pid, reason) arrives, at once with "
      "\"noproc\" if it has ended."},
-    {"demonitor", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(demonitor_ref)),
-     METH_VARARGS | METH_KEYWORDS,
+    {"demonitor", SMARM_KEYWORD_METHOD(demonitor_ref),
      "demonitor(ref, *, flush=False)\n--\n\nEnd a monitor; True when it was still there.  flush also takes its Down "
      "out of the mailbox."},
-    {"exit", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(exit_actor)), METH_FASTCALL | METH_KEYWORDS,
+    {"exit", SMARM_FAST_METHOD(exit_actor),
      "exit(pid, reason, /, *, interrupt_after=...)\n--\n\nSend an exit signal: ActorExit(reason) is raised in the actor "
      "at its next cancellation point, or it gets an "
-     "Exit\nmessage if it traps exits.  \"normal\" is ignored by actors that do not; \"kill\" is as kill().  False: "
+     "Exit\nmessage if it traps exits.  \"normal\" is ignored by others that do not; \"kill\" is as kill().  False: "
      "nobody has the pid.\n\ninterrupt_after: seconds after which an actor that computes is interrupted where it is; "
      "0: at once; None: never,\nonly at a point.  Default: the run's option.  No cancellation point, except to oneself: "
      "then it raises at once."},
-    {"kill", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(kill_actor)), METH_FASTCALL | METH_KEYWORDS,
+    {"kill", SMARM_FAST_METHOD(kill_actor),
      "kill(pid, /, *, interrupt_after=...)\n--\n\nEnd an actor; it cannot trap this.  ActorExit is raised in it at every "
      "cancellation point, so that finally "
      "blocks run and "
@@ -325,7 +325,7 @@ PyMethodDef signal_functions[] = {
      "trap_exit(flag, /)\n--\n\nTurn exit signals to the running actor into Exit messages, or back.  Returns what it "
      "was."},
     {"_shield", shield, METH_O, nullptr},
-    {"register", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(register_name)), METH_FASTCALL,
+    {"register", SMARM_POSITIONAL_METHOD(register_name),
      "register(name, pid=self(), /)\n--\n\nGive an actor a name, usable wherever a Pid is; dropped when it "
      "ends.\n\nRaises ValueError when the "
      "name is taken, NotRegistered when the actor has ended."},

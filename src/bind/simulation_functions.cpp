@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "bind/run_options.h"
+#include "interp/method_table.h"
 #include "smarm/interp/pid_type.h"
 #include "smarm/interp/py_actor.h"
 #include "smarm/interp/py_rider.h"
@@ -45,13 +46,13 @@ PyObject* simulate(PyObject*, PyObject* arguments) {
     PyObject* main = nullptr;
     PyObject* main_arguments = nullptr;
     PyObject* options = nullptr;
-    RuntimeConfig config;
+    RuntimeConfig config{};
     int main_by_value = 0;
     unsigned long long seed = 0;
     int keeps_trace = 0;
     unsigned long long max_steps = 0;
     unsigned long long interrupt_point = 0;
-    if (!PyArg_ParseTuple(arguments, "OO!O!pKpKK:_simulate", &main, &PyTuple_Type, &main_arguments, &PyTuple_Type,
+    if (!PyArg_ParseTuple(arguments, "OO!O!pKpKK:_simulate", &main, &PyTuple_Type, &main_arguments, &PyDict_Type,
                           &options, &main_by_value, &seed, &keeps_trace, &max_steps,
                           &interrupt_point) ||
         !read_run_options(options, config))
@@ -138,8 +139,7 @@ PyObject* set_preemption(PyObject*, PyObject* arguments) {
 
 PyMethodDef simulation_functions[] = {
     {"_simulate", simulate, METH_VARARGS, nullptr},
-    {"_preemption_point", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(preemption_point)), METH_FASTCALL,
-     nullptr},
+    {"_preemption_point", SMARM_POSITIONAL_METHOD(preemption_point), nullptr},
     {"_set_preemption", set_preemption, METH_VARARGS, nullptr},
     {nullptr, nullptr, 0, nullptr},
 };

@@ -7,6 +7,7 @@
 
 #include "bind/arguments.h"
 #include "bind/join_handle.h"
+#include "interp/method_table.h"
 #include "smarm/codec/codec.h"
 #include "smarm/fiber/stack_pool.h"
 #include "smarm/interp/errors.h"
@@ -128,7 +129,9 @@ struct MailboxDefaults {
     std::size_t most_bytes = 0;
 };
 
-MailboxDefaults mailbox_defaults(const RuntimeConfig& config) { return {config.mailbox_limit, config.mailbox_bytes}; }
+MailboxDefaults mailbox_defaults(const RuntimeConfig& config) {
+    return {config.mailbox_limit, config.mailbox_byte_limit};
+}
 
 // Leaves `number` as it is when there is no wish.
 bool read_limit(PyObject* wish, const char* name, std::size_t most, const char* unit, std::size_t& number) {
@@ -381,7 +384,7 @@ PyObject* raise_not_there(std::uint64_t run) {
 }
 
 PyMethodDef spawn_functions[] = {
-    {"spawn", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(spawn)), METH_FASTCALL | METH_KEYWORDS,
+    {"spawn", SMARM_FAST_METHOD(spawn),
      "spawn(function, /, *args, on=None, name=None, link=False, monitor=False, signal=False, time_limit=None, "
      "stack_size=None, "
      "mailbox_limit=None, mailbox_byte_limit=None, on_full='error')\n--\n\nStart an actor that runs function(*args), "

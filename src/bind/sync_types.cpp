@@ -2,6 +2,7 @@
 
 #include "bind/arguments.h"
 #include "bind/lock_types.h"
+#include "bind/raising.h"
 #include "smarm/interp/py_rider.h"
 #include "smarm/wait/barrier.h"
 #include "smarm/wait/condition.h"
@@ -13,23 +14,23 @@ namespace smarm::bind {
 template <>
 struct TypeOf<Event> {
     static constexpr auto index = NativeTypeIndex::event;
-    static constexpr std::uint8_t codec_id = 12;
+    static constexpr NativeId codec_id = NativeId::event;
 };
 template <>
 struct TypeOf<Condition> {
     static constexpr auto index = NativeTypeIndex::condition;
-    static constexpr std::uint8_t codec_id = 13;
+    static constexpr NativeId codec_id = NativeId::condition;
 };
 template <>
 struct TypeOf<Barrier> {
     static constexpr auto index = NativeTypeIndex::barrier;
-    static constexpr std::uint8_t codec_id = 14;
+    static constexpr NativeId codec_id = NativeId::barrier;
     static constexpr const char* count_name = "parties";
 };
 template <>
 struct TypeOf<Once> {
     static constexpr auto index = NativeTypeIndex::once;
-    static constexpr std::uint8_t codec_id = 15;
+    static constexpr NativeId codec_id = NativeId::once;
 };
 
 namespace {

@@ -5,6 +5,7 @@
 #include "bind/arguments.h"
 #include "bind/join_handle.h"
 #include "bind/native_object.h"
+#include "bind/raising.h"
 #include "bind/spawn.h"
 #include "smarm/actor/shield.h"
 #include "smarm/interp/errors.h"
@@ -138,7 +139,7 @@ PyObject* timeout_repr(PyObject* self) {
 
 PyMethodDef timeout_methods[] = {
     {"__enter__", timeout_enter, METH_NOARGS, nullptr},
-    {"__exit__", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(timeout_exit)), METH_FASTCALL, nullptr},
+    {"__exit__", SMARM_POSITIONAL_METHOD(timeout_exit), nullptr},
     {"left", timeout_left, METH_NOARGS,
      "left($self, /)\n--\n\nReturn the seconds until the deadline: 0 when it has passed, inf without one, None outside "
      "of the block."},
@@ -358,7 +359,7 @@ PyObject* group_repr(PyObject* self) {
 
 PyMethodDef group_methods[] = {
     {"__enter__", group_enter, METH_NOARGS, nullptr},
-    {"__exit__", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(group_exit)), METH_FASTCALL, nullptr},
+    {"__exit__", SMARM_POSITIONAL_METHOD(group_exit), nullptr},
     {"spawn", SMARM_FAST_METHOD(group_spawn),
      "spawn($self, function, /, *args, **options)\n--\n\nStart a child, as smarm.spawn does, and return its "
      "JoinHandle.\n\nRaises RuntimeError outside of "
@@ -425,7 +426,7 @@ PyObject* wait_all(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
 }
 
 PyMethodDef task_functions[] = {
-    {"_wait_all", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(wait_all)), METH_FASTCALL, nullptr},
+    {"_wait_all", SMARM_POSITIONAL_METHOD(wait_all), nullptr},
     {nullptr, nullptr, 0, nullptr},
 };
 

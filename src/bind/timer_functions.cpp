@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "bind/arguments.h"
+#include "bind/message_values.h"
 #include "bind/native_object.h"
 #include "bind/signal_functions.h"
 #include "smarm/interp/pid_type.h"
@@ -14,7 +15,7 @@ namespace smarm::bind {
 template <>
 struct TypeOf<MessageTimer> {
     static constexpr auto index = NativeTypeIndex::timer;
-    static constexpr std::uint8_t codec_id = 16;
+    static constexpr NativeId codec_id = NativeId::timer;
 };
 
 namespace {
@@ -131,13 +132,13 @@ PyObject* start_interval(PyObject*, PyObject* const* arguments, Py_ssize_t count
 }
 
 PyMethodDef timer_functions[] = {
-    {"send_after", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(send_after)), METH_FASTCALL,
+    {"send_after", SMARM_POSITIONAL_METHOD(send_after),
      "send_after(seconds, pid, message, /)\n--\n\nSend the message when that time has passed, and return the Timer at "
      "once.\n\nThe message is taken "
      "as it is now.  Like send, but later: to an actor that has ended by then it is a dead letter.  The\ntimer goes on "
      "when the caller ends.  Raises "
      "ValueError for a negative number or NaN, TypeError, NotSendable, NotRegistered."},
-    {"interval", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(start_interval)), METH_FASTCALL,
+    {"interval", SMARM_POSITIONAL_METHOD(start_interval),
      "interval(seconds, pid, message, /)\n--\n\nSend the message every that many seconds until cancelled or its target "
      "has ended; return the "
      "Timer.\n\nThe n-th is due n * seconds from now: lateness does not add up.  Several that became late together are "

@@ -5,6 +5,7 @@
 #include "codec/decoder.h"
 #include "codec/encoder.h"
 #include "codec/impl.h"
+#include "smarm/base/assert.h"
 #include "smarm/interp/imports.h"
 
 namespace smarm {
@@ -18,7 +19,11 @@ void Codec::set_pid_type(PidType type) {
     pid_type_ = type.type;
 }
 
-void Codec::add_native_type(NativeType type) { impl_->natives.push_back(type); }
+void Codec::add_native_type(NativeType type) {
+    SMARM_ASSERT(type.id > NativeId::none && type.id < NativeId::count, "this is the number of no type");
+    for (const NativeType& other : impl_->natives) SMARM_ASSERT(other.id != type.id, "two types have one number");
+    impl_->natives.push_back(type);
+}
 
 void Codec::set_main_by_value(bool by_value) { impl_->main_by_value = by_value; }
 

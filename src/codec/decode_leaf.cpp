@@ -114,7 +114,7 @@ PyObject* Decoder::read_native() {
     if (!reader_.byte(id) || !reader_.varint(position)) return bad("an attachment is cut off");
     if (position >= parcel_.attachments().size()) return bad("an attachment that is not there");
     for (const NativeType& native : codec_.natives) {
-        if (native.id == id) return native.wrap(parcel_.attachments()[position]);
+        if (static_cast<std::uint8_t>(native.id) == id) return native.wrap(parcel_.attachments()[position]);
     }
     return bad("an attachment of an unknown type");
 }

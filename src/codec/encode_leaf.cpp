@@ -220,7 +220,7 @@ Encoder::Step Encoder::write_buffer(PyObject* value) {
 
 const NativeType* Encoder::find_buffer_type() const {
     for (const NativeType& native : codec_.natives) {
-        if (native.id == kBufferCodecId) return &native;
+        if (native.id == NativeId::buffer) return &native;
     }
     return nullptr;
 }
@@ -239,10 +239,10 @@ Encoder::Step Encoder::write_large(PyObject* value, const Py_buffer& view) {
     count_payload_copy(size);
     Buffer buffer(std::move(memory));
     if (!view.readonly) {
-        put_native(kBufferCodecId, make_shared_ref<BufferCargo>(std::move(buffer), nullptr));
+        put_native(NativeId::buffer, make_shared_ref<BufferCargo>(std::move(buffer), nullptr));
     } else {
         buffer.freeze();
-        put_native(kBufferCodecId, make_shared_ref<FrozenBuffer>(std::move(buffer)));
+        put_native(NativeId::buffer, make_shared_ref<FrozenBuffer>(std::move(buffer)));
     }
     return Step::Done;
 }
@@ -261,14 +261,14 @@ Encoder::Step Encoder::write_native(const NativeType& type, PyObject* borrowed) 
     const bool moves = type.is_shared && !type.is_shared(borrowed);
     if (moves ? marked_before(borrowed) : seen(borrowed)) return Step::Done;
     Handle value = Handle::share(borrowed);
-    const std::uint8_t id = type.id;  // the registry may grow while share() runs
+    const NativeId id = type.id;  // the registry may grow while share() runs
     Ref<Shared> shared = type.share(value.get());
     if (!shared) return explain(value.get());
     put_native(id, std::move(shared));
     return Step::Done;
 }
 
-void Encoder::put_native(std::uint8_t id, Ref<Shared> shared) {
+void Encoder::put_native(NativeId id, Ref<Shared> shared) {
     std::uint32_t position = builder_.attach(std::move(shared));
     std::byte* to = room(2 + varint_size(position));
     to[0] = static_cast<std::byte>(Tag::Native);

@@ -93,7 +93,7 @@ private:
     Step write_large(PyObject* value, const Py_buffer& view);
     const NativeType* find_buffer_type() const;
     Step write_range(PyObject* value);
-    void put_native(std::uint8_t id, Ref<Shared> shared);
+    void put_native(NativeId id, Ref<Shared> shared);
     Step write_native(const NativeType& type, PyObject* borrowed);
 
     // codec/encode_object.cpp: everything that needs Python code.

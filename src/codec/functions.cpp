@@ -4,6 +4,7 @@
 #include <new>
 #include <optional>
 
+#include "interp/method_table.h"
 #include "smarm/codec/codec.h"
 #include "smarm/interp/errors.h"
 #include "smarm/interp/interpreter_state.h"
@@ -92,21 +93,12 @@ PyObject* register_codec(PyObject*, PyObject* arguments) {
     Py_RETURN_NONE;
 }
 
-template <class Function>
-PyCFunction method(Function* function) {
-    // SAFETY: Python calls it with the signature that the flags beside it name.
-    return reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(function));
-}
-
 }  // namespace
 
 PyMethodDef codec_functions[] = {
-    {"_encode", method(encode), METH_VARARGS | METH_KEYWORDS, nullptr},
-    {"_decode", method(decode), METH_VARARGS | METH_KEYWORDS, nullptr},
-    {"_roundtrip", method(round_trip), METH_VARARGS | METH_KEYWORDS, nullptr},
-    {"_is_immutable", is_immutable, METH_O, nullptr},
-    {"_register_codec", register_codec, METH_VARARGS, nullptr},
-    {nullptr, nullptr, 0, nullptr},
+    {"_encode", SMARM_KEYWORD_METHOD(encode), nullptr},         {"_decode", SMARM_KEYWORD_METHOD(decode), nullptr},
+    {"_roundtrip", SMARM_KEYWORD_METHOD(round_trip), nullptr},  {"_is_immutable", is_immutable, METH_O, nullptr},
+    {"_register_codec", register_codec, METH_VARARGS, nullptr}, {nullptr, nullptr, 0, nullptr},
 };
 
 }  // namespace smarm

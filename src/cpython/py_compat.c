@@ -15,8 +15,8 @@
 #include "internal/pycore_interpframe.h"
 #endif
 
-#if PY_VERSION_HEX < 0x030d0000
-#error "smarm needs CPython 3.13 or newer"
+#if PY_VERSION_HEX < 0x030d0000 || PY_VERSION_HEX >= 0x03100000
+#error "smarm knows the private fields of CPython 3.13 to 3.15: see docs/explanation/behind-public-interfaces.md"
 #endif
 
 #if PY_VERSION_HEX >= 0x030e0000
@@ -179,17 +179,11 @@ int smarm_test_pending_calls(void) {
 }
 
 int smarm_visit_thread_states(PyInterpreterState* interpreter, int (*visit)(PyThreadState*, void*), void* argument) {
-    PyMutex* all = &_PyRuntime.interpreters.mutex;
-    uint8_t unlocked = _Py_UNLOCKED;
     int answer = 0;
-    /* PyMutex_Lock would give the GIL up to wait and could have the lock while it waits for the GIL, whose holder may wait for this
-     * lock without giving it up (HEAD_LOCK, in PyThreadState_New). It is held for short. */
-    while (!_Py_atomic_compare_exchange_uint8(&all->_bits, &unlocked, _Py_LOCKED)) {
-        unlocked = _Py_UNLOCKED;
-        sched_yield();
-    }
-    for (PyThreadState* state = interpreter->threads.head; state && answer == 0; state = state->next) answer = visit(state, argument);
-    PyMutex_Unlock(all);
+    lock_interpreters(1);
+    for (PyThreadState* state = interpreter->threads.head; state && answer == 0; state = state->next)
+        answer = visit(state, argument);
+    unlock_interpreters();
     return answer;
 }
 

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "smarm/base/sync.h"
+#include "smarm/interp/imports.h"
 
 namespace smarm {
 namespace {
@@ -22,8 +23,7 @@ bool shows_all() {
 
 void remember_own_code() {
     if (shows_all()) return directory.store(nullptr, memory_order_release);
-    PyObject* package = PyImport_ImportModule("smarm");
-    PyObject* paths = package ? PyObject_GetAttrString(package, "__path__") : nullptr;
+    PyObject* paths = import_attribute("smarm", "__path__");
     PyObject* path = paths ? PySequence_GetItem(paths, 0) : nullptr;
     const char* text = path && PyUnicode_Check(path) ? PyUnicode_AsUTF8(path) : nullptr;
     const char* known = directory.load(memory_order_relaxed);
@@ -38,7 +38,6 @@ void remember_own_code() {
     PyErr_Clear();
     Py_XDECREF(path);
     Py_XDECREF(paths);
-    Py_XDECREF(package);
 }
 
 bool is_own_file(const char* file) noexcept {

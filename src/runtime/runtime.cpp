@@ -195,7 +195,7 @@ bool Runtime::left_behind() noexcept { return gave_up.load(memory_order_relaxed)
 bool Runtime::prepare() {
     remember_own_code();
     configure_codec();
-    set_buffer_pool_limit(config_.buffer_pool_bytes);
+    set_buffer_pool_limit(config_.buffer_pool);
     set_buffer_limit(config_.max_buffer_bytes ? config_.max_buffer_bytes : SIZE_MAX);
     forget_pool_of_parent();
     Message::set_local_release([](void* object) { Py_DECREF(static_cast<PyObject*>(object)); });
@@ -204,7 +204,7 @@ bool Runtime::prepare() {
     install_data_stack_hook();
     install_allocation_hook();
     if (!install_stdlib_locks() || !install_stdlib_sleep() || !install_stdlib_sockets() || !install_stdlib_threads() ||
-        !install_stdlib_fork() || !install_stdlib_frames() || !install_stdlib_import())
+        !install_stdlib_fork() || !install_stdlib_import() || !install_stdlib_frames())
         return false;
     if (config_.simulation && !install_stdlib_simulation()) return false;
     PyObject* failures = import_module("smarm._failure");  // before no file can be opened any more
@@ -212,10 +212,10 @@ bool Runtime::prepare() {
     if (!failures) return false;
     SchedulerOptions options;
     options.workers = config_.workers;
-    options.stacks.stack_bytes = config_.stack_bytes;
+    options.stacks.stack_bytes = config_.stack_size;
     options.stacks.warm_stacks = config_.warm_stacks;
     options.limits = {config_.max_actors, config_.max_stack_bytes ? config_.max_stack_bytes : SIZE_MAX,
-                      config_.stack_bytes};
+                      config_.stack_size};
     options.stop_timeout = config_.shutdown_timeout;
     options.spin_limit = config_.spin;
     options.interrupt_after = config_.interrupt_after;
@@ -239,7 +239,7 @@ void Runtime::configure_codec() {
     Codec& codec = codec_of(*interpreter_state());
     codec.set_main_by_value(config_.main_by_value);
     codec.set_limits({.depth = config_.message_depth,
-                      .bytes = config_.message_bytes,
+                      .bytes = config_.message_size,
                       .objects = config_.pickle ? Objects::any : Objects::data});
 }
 
@@ -278,9 +278,9 @@ PyObject* Runtime::run_main(PyObject* main, PyObject* arguments) {
 
     auto name = std::make_unique<std::string>("main");
     std::unique_ptr<MailboxLimit> mailbox_limit;
-    if (config_.mailbox_limit || config_.mailbox_bytes)
+    if (config_.mailbox_limit || config_.mailbox_byte_limit)
         mailbox_limit =
-            std::make_unique<MailboxLimit>(config_.mailbox_limit, config_.mailbox_bytes, OnMailboxFull::error);
+            std::make_unique<MailboxLimit>(config_.mailbox_limit, config_.mailbox_byte_limit, OnMailboxFull::error);
     auto join = make_shared_ref<JoinState>(false);
     auto actor =
         std::make_unique<PyActor>(PyActor::Start{Py_NewRef(main), Py_NewRef(arguments), nullptr, nullptr}, join);
@@ -288,7 +288,7 @@ PyObject* Runtime::run_main(PyObject* main, PyObject* arguments) {
     PyObject* exception = nullptr;
     main_actor.make_main(stop_running, &exception);
     main_actor.name = std::move(name);
-    main_actor.stack_bytes = static_cast<std::uint32_t>(config_.main_stack_bytes);
+    main_actor.stack_bytes = static_cast<std::uint32_t>(config_.main_stack_size);
     main_actor.keeps_thread_ident = true;
     main_actor.mailbox_limit = std::move(mailbox_limit);
     std::unique_ptr<Actor> base = std::move(actor);

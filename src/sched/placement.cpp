@@ -8,8 +8,8 @@ namespace smarm {
 namespace {
 // How long an actor is left to a worker that has fewer: one that is awake or wakes, and one whose interpreter is being made, or
 // loads the program.
-constexpr Duration kPatience = std::chrono::milliseconds(20);
-constexpr Duration kBootPatience = std::chrono::milliseconds(250);
+constexpr Duration kPatience = std::chrono::milliseconds(50);
+constexpr Duration kBootPatience = std::chrono::seconds(2);
 
 constexpr std::uint64_t kCame = std::uint64_t{1} << 32;  // one more came: see Scheduler::unstarted_
 }  // namespace

@@ -41,7 +41,7 @@ import smarm
 second = load({name!r})
 print(second.self() == smarm.self(), second.processes() == smarm.processes(), second.Pid is smarm.Pid)
 try:
-    second._run(print, (), tuple(smarm.Runtime().options.values()), False)
+    second._run(print, (), smarm.Runtime().options, False)
 except smarm.AlreadyRunning:
     print("already running")
 del second

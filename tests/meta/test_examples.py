@@ -13,6 +13,8 @@ ARGUMENTS = {"primes.py": ["20000", "8"], "million.py": ["1000"], "ring.py": ["5
 def runs():
     for example in sorted(path.name for path in EXAMPLES.glob("*.py")):
         yield pytest.param(example, "python")
+        if example == "simulation_test.py":  # a simulation needs a process without a runtime
+            continue
         plain = pytest.mark.unsanitized(reason="multiprocessing starts a python without sanitizers there")
         yield pytest.param(example, "smarm-host", marks=[plain] if example == "primes.py" else [])
 

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 import smarm
-from smarm import _config
+from smarm import _config, _core
 
 DEFAULTS = {option.name: option.default for option in _config.OPTIONS}
 BOUNDED = [option for option in _config.OPTIONS if option.kind in (int, float)]
@@ -26,6 +26,20 @@ def test_defaults_hold_when_nothing_is_given():
         if default is not None:
             assert options[name] == default
     assert options["workers"] == min(len(os.sched_getaffinity(0)), 256)
+
+
+def test_the_core_has_the_same_options_by_the_same_names():
+    assert list(_core._OPTIONS) == [option.name for option in _config.OPTIONS]
+
+
+@pytest.mark.parametrize("name", DEFAULTS)
+def test_an_option_that_does_not_reach_the_core_is_noticed(name):
+    options = smarm.Runtime().options
+    del options[name]
+    with pytest.raises(TypeError, match=f"^the option {name} is missing$"):
+        _core._run(print, (), options, False)
+    with pytest.raises(TypeError, match="of which the core does not know some"):
+        _core._run(print, (), {**options, name: DEFAULTS[name] or 1, "unheard_of": 1}, False)
 
 
 def test_none_means_not_given(monkeypatch):

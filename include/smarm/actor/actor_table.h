@@ -37,9 +37,10 @@ enum class Allocated : std::uint8_t { yes, no_memory, too_many_actors, too_many_
 class ActorTable {
 public:
     static constexpr std::uint32_t kSegmentSlots = 4096;
-    static constexpr std::uint32_t kMaxSegments = 16384;  // 67 million actors
-    static constexpr int kUnstarted = -1;                 // home of an actor that has none yet
-    static constexpr int kNobody = -2;                    // the pid is stale
+    static constexpr std::uint32_t kMaxSegments = 16384;
+    static constexpr std::uint32_t kMostActors = kSegmentSlots * kMaxSegments;  // 67 million
+    static constexpr int kUnstarted = -1;                                       // home of an actor that has none yet
+    static constexpr int kNobody = -2;                                          // the pid is stale
 
     // `repeatable`: pids begin at the first generation, as in every such table, whatever earlier ones have used.
     explicit ActorTable(ActorLimits limits = {}, bool repeatable = false);

@@ -44,9 +44,25 @@ struct CodecLimits {
     Objects objects = Objects::any;
 };
 
+// What each C++-backed Python type is called in the bytes of a message: numbered here, in order, and nowhere else.
+enum class NativeId : std::uint8_t {
+    none,  // 0 is no type
+    sender,
+    receiver,
+    buffer,
+    mutex,
+    semaphore,
+    event,
+    condition,
+    barrier,
+    once,
+    timer,
+    count
+};
+
 // How a C++-backed Python type travels: as an attachment of the parcel.
 struct NativeType {
-    std::uint8_t id = 0;           // the same in every interpreter; 1..255
+    NativeId id = NativeId::none;
     PyTypeObject* type = nullptr;  // exact type, borrowed for the codec's life
     // Returns the native part (a new reference), or an empty Ref with a Python exception set.
     Ref<Shared> (*share)(PyObject* object) = nullptr;
@@ -57,9 +73,6 @@ struct NativeType {
     // may be shared, by any number of receivers. Must not fail.
     bool (*is_shared)(PyObject* object) = nullptr;
 };
-
-// The native type of buffers, which the codec uses itself for large out-of-band data.
-inline constexpr std::uint8_t kBufferCodecId = 3;
 
 // Pids are values: eight bytes inline.
 struct PidType {
@@ -76,6 +89,7 @@ public:
     Codec& operator=(const Codec&) = delete;
 
     void set_pid_type(PidType type);
+    // Each id once.
     void add_native_type(NativeType type);
     // True: functions and classes of __main__ are shipped by value (cloudpickle), because no worker can import them
     // (REPL, -c, standard input).

@@ -118,7 +118,7 @@ TEST_CASE("actors that stay are left to a worker that is still being made, those
         for (int turn = 0; turn < 1000; ++turn) pass_turn();
         may_boot.store(true);
         wait_until([&] { return stays_on[1].load() != 99; });
-        for (Pid pid : staying) scheduler().request_exit(pid);
+        for (Pid pid : staying) request_exit(pid);
         for (Pid pid : staying) join(pid);
     });
     CHECK(brief == 0);
@@ -146,7 +146,7 @@ TEST_CASE("what was left to a worker that then cannot be set up is taken by the 
         wait_until([&] { return ran.load() == 1; });
         may_fail.store(true);
         wait_until([&] { return ran.load() == 2; });
-        for (Pid pid : staying) scheduler().request_exit(pid);
+        for (Pid pid : staying) request_exit(pid);
         for (Pid pid : staying) join(pid);
     });
     CHECK(ran.load() == 2);
