@@ -65,6 +65,7 @@ from smarm._errors import Cancelled as Cancelled
 from smarm._errors import Closed as Closed
 from smarm._errors import ConfigError as ConfigError
 from smarm._errors import DecodeError as DecodeError
+from smarm._errors import DescriptorClosed as DescriptorClosed
 from smarm._errors import EndOfStream as EndOfStream
 from smarm._errors import Full as Full
 from smarm._errors import LockPoisoned as LockPoisoned

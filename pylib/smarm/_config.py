@@ -12,7 +12,7 @@ from smarm._errors import ConfigError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import types
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from typing import Any, NoReturn, TypedDict, Unpack
 
     class RunOptions(TypedDict, total=False):
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         max_stack_bytes: int | None
         max_buffer_bytes: int | None
         pickle: bool | None
+        trusted_modules: str | Iterable[str] | None
 
 
 MAX_WORKERS = 256
@@ -50,15 +51,18 @@ def _available_cpus() -> int:
 
 
 class Option:
-    """One row: keyword ``name``, flag ``--name``, variable ``SMARM_NAME``.  default None: the usable CPUs."""
+    """One row: keyword ``name``, flag ``--name``, variable ``SMARM_NAME``.  default None: the usable CPUs.
+
+    kind str: names, as text with commas between them or as strings in any iterable; kept as text.
+    """
 
     __slots__ = ("default", "help", "kind", "least", "most", "name")
 
     def __init__(
         self,
         name: str,
-        kind: type[int] | type[float],
-        default: int | float | None,
+        kind: type[int] | type[float] | type[str],
+        default: int | float | str | None,
         least: float,
         most: float,
         help: str,
@@ -72,6 +76,8 @@ class Option:
 
     def range(self) -> str:
         """Return the bounds, for people."""
+        if self.kind is str:
+            return "names, with commas between them"
         form = "g" if self.kind is float else "d"
         return f"{self.least:{form}} to {self.most:{form}}"
 
@@ -97,13 +103,17 @@ OPTIONS = (
     Option("max_stack_bytes", int, 0, 0, 2**47, "bytes of address space of all actors' stacks, likewise (default: any number)"),
     Option("max_buffer_bytes", int, 0, 0, 2**62, "bytes of all Buffers; beyond it making one raises BufferLimit (default: any number)"),
     Option("pickle", bool, True, 0, 1, "whether values that only pickle's protocol takes apart may be sent (off: --no-pickle)"),
+    Option("trusted_modules", str, "", 0, 0, "modules whose functions messages may name, and which they may import, with pickle off"),
 )  # fmt: skip
 
 
-def read(option: Option, value: Any, source: str) -> int | float:
+def read(option: Option, value: Any, source: str) -> Any:
     """Convert and check one value, which came from ``source``."""
     if option.kind is bool:
         return read_bool(value, source)
+    if option.kind is str:
+        return read_names(value, source)
+    number: Any
     try:
         if isinstance(value, str):
             number = option.kind(value)
@@ -129,13 +139,48 @@ def read_bool(value: Any, source: str) -> bool:
     raise ConfigError(f"{source} must be True or False (in text: 1 or 0), not {value!r}")
 
 
-def resolve(given: dict[str, Any]) -> dict[str, int | float]:
+_TOOLS = {"SMARM_PYTHON", "SMARM_PYTHONS_TREE", "SMARM_SIM_SEED", "SMARM_VENV"}
+"""Variables of the project's own tools, which may be set when programs run."""
+
+_named: set[str] = set()
+
+
+def _name_unknown_variables() -> None:
+    """Say once of each SMARM_* variable that it is not one of ours: a misspelt option has no effect, and nobody would know."""
+    known = {"SMARM_" + option.name.upper() for option in OPTIONS}
+    unknown = sorted({name for name in os.environ if name.startswith("SMARM_")} - known - _TOOLS - _named)
+    _named.update(unknown)
+    if not unknown or sys.stderr is None:
+        return
+    import difflib
+
+    for name in unknown:
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean {near[0]}?" if near else "docs/reference/configuration.md has those that there are"
+        print(f"smarm: the environment sets {name}, which is no option of smarm; {hint}", file=sys.stderr)
+
+
+def read_names(value: Any, source: str) -> str:
+    """Convert and check the value of an option that is names of modules: strings, or text with commas between them."""
+    try:
+        names = [name.strip() for name in (value.split(",") if isinstance(value, str) else value)]
+    except (AttributeError, TypeError):
+        raise ConfigError(f"{source} must be names of modules, not {value!r}") from None
+    names = [name for name in names if name]
+    for name in names:
+        if not all(part.isidentifier() for part in name.split(".")):
+            raise ConfigError(f"{source} must be names of modules, and {name!r} is none")
+    return ",".join(dict.fromkeys(names))
+
+
+def resolve(given: dict[str, Any]) -> dict[str, Any]:
     """Return the value of every option: given, else from the environment, else the default.  Raises ConfigError."""
     unknown = given.keys() - {option.name for option in OPTIONS}
     if unknown:
         names = ", ".join(option.name for option in OPTIONS)
         raise ConfigError(f"unknown option {min(unknown)!r}; there are: {names}")
-    values: dict[str, int | float] = {}
+    _name_unknown_variables()
+    values: dict[str, Any] = {}
     for option in OPTIONS:
         variable = "SMARM_" + option.name.upper()
         value = given.get(option.name, os.environ.get(variable))
@@ -147,10 +192,11 @@ def resolve(given: dict[str, Any]) -> dict[str, int | float]:
             values[option.name] = read(option, os.environ[variable], variable)
         else:
             values[option.name] = _available_cpus() if option.default is None else option.default
-    if 0 < values["max_stack_bytes"] < values["main_stack_size"]:
+    limit, main = values["max_stack_bytes"], values["main_stack_size"]
+    if 0 < limit < main:
         raise ConfigError(
-            f"max_stack_bytes ({values['max_stack_bytes']}) has no room for the main actor's stack: "
-            f"give it more, or less than main_stack_size={values['main_stack_size']} to that"
+            f"max_stack_bytes ({limit}) has no room for the main actor's stack: "
+            f"give it more, or less than main_stack_size={main} to that"
         )
     return values
 

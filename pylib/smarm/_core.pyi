@@ -29,6 +29,8 @@ _io: ModuleType
 
 @final
 class Pid:
+    def __copy__(self) -> Self: ...
+    def __deepcopy__(self, memo: object, /) -> Self: ...
     @property
     def index(self) -> int: ...
     @property
@@ -104,6 +106,8 @@ type _OnFull = Literal["wait", "drop_oldest", "drop_newest", "error"]
 
 @final
 class Sender[Value]:
+    def __copy__(self) -> Self: ...
+    def __deepcopy__(self, memo: object, /) -> Self: ...
     @property
     def capacity(self) -> int | None: ...
     @property
@@ -117,6 +121,8 @@ class Sender[Value]:
 
 @final
 class Receiver[Value]:
+    def __copy__(self) -> Self: ...
+    def __deepcopy__(self, memo: object, /) -> Self: ...
     @property
     def capacity(self) -> int | None: ...
     @property
@@ -369,12 +375,12 @@ _OPTIONS: tuple[str, ...]
 _MOST_ACTORS: int
 
 def _run(
-    main: Callable[..., Any], arguments: tuple[Any, ...], options: dict[str, int | float], main_by_value: bool, /
+    main: Callable[..., Any], arguments: tuple[Any, ...], options: dict[str, int | float | str], main_by_value: bool, /
 ) -> Any: ...
 def _simulate(
     main: Callable[..., Any],
     arguments: tuple[Any, ...],
-    options: dict[str, int | float],
+    options: dict[str, int | float | str],
     main_by_value: bool,
     seed: int,
     keeps_trace: bool,

@@ -6,6 +6,8 @@ it unwinds an actor that is being stopped, as ``GeneratorExit`` unwinds a genera
 
 from __future__ import annotations
 
+import errno
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from smarm._core import Pid
@@ -60,6 +62,15 @@ class Closed(SmarmError):
         self.source: object = None
         if isinstance(cause, BaseException):
             self.__cause__ = cause
+
+
+class DescriptorClosed(Closed, OSError):
+    """A file descriptor was closed, or its number got another file, while an actor waited for it in the standard library.
+
+    It is an OSError with errno EBADF, too, for code that knows nothing of smarm.
+    """
+
+    errno = errno.EBADF
 
 
 class Full(SmarmError):

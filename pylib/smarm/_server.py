@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, NamedTuple, Pro
 
 from smarm import _core
 from smarm._deadline import Deadline, check_timeout
-from smarm._errors import ActorExit, NoRuntime, ProcessDown, Timeout
+from smarm._errors import ActorExit, DecodeError, NoRuntime, ProcessDown, Timeout
 from smarm._names import whereis
 from smarm._signals import HANDLING, Call, Caller, Exit
 from smarm.supervision import starting
@@ -271,6 +271,8 @@ class Server:
             message = _core.receive(timeout=self.idle_timeout)
         except Timeout:
             self.handle_timeout()
+            return
+        except DecodeError:  # its sender's fault: counted, and lost alone
             return
         try:
             self._dispatch(message, parent)

@@ -25,6 +25,12 @@ class Ref(int):
     def __repr__(self) -> str:
         return f"<ref {int(self)}>"
 
+    def __copy__(self) -> Ref:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Ref:
+        return self
+
 
 class Down(NamedTuple):
     """A monitored actor has ended, or never was (reason "noproc")."""

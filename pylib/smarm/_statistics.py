@@ -99,6 +99,8 @@ class Statistics:
     """Living actors, now."""
     dead_letters: int
     """Messages that reached nobody: sent to an ended actor, left in the mailbox of one, or dropped by a full mailbox."""
+    undecoded: int
+    """Messages that were lost because their receiver could not decode them: it got DecodeError."""
     resident_bytes: int
     """Memory of the process, now, as the kernel counts it; 0: unknown."""
     page_table_bytes: int

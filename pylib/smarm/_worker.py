@@ -8,6 +8,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+_STREAMS = ("stdin", "stdout", "stderr")
 _COPIED = ("argv", "orig_argv", "executable", "_base_executable", "warnoptions", "dont_write_bytecode")
 
 
@@ -21,6 +22,7 @@ def snapshot(_: None) -> dict[str, Any]:
         "sys": values,
         "main": _main.describe(),
         "recursion_limit": sys.getrecursionlimit(),
+        "closed": [name for name in _STREAMS if getattr(sys, f"__{name}__") is None],
     }
 
 
@@ -32,6 +34,9 @@ def prepare(values: dict[str, Any]) -> None:
         setattr(sys, name, value)
     sys.setrecursionlimit(values["recursion_limit"])
     _main.remember(values["main"])
+    for name in values["closed"]:  # if the number is open now, then for something else
+        setattr(sys, name, None)
+        setattr(sys, f"__{name}__", None)
     # Lines of different workers must not be torn apart, and appear in the order in which they were printed.
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:

@@ -56,13 +56,47 @@ def _is_path(address: Address) -> bool:
     return isinstance(address, (str, bytes, os.PathLike))
 
 
+def _checked_path(path: str | bytes) -> bytes:
+    try:
+        name = os.fsencode(path)
+    except UnicodeEncodeError as error:
+        raise ValueError(f"{path!r} is no path of a file: {error.reason}") from None
+    if not name:
+        raise ValueError(
+            "the path of a Unix socket must not be empty: it would name nothing that others can connect to"
+        )
+    if b"\0" in name and not name.startswith(b"\0"):
+        raise ValueError(f"the path of a Unix socket has no NUL, unless it begins with one (abstract): not {path!r}")
+    return name
+
+
+def _check_host(host: object) -> None:
+    if not isinstance(host, (str, bytes, type(None))):
+        raise TypeError(f"a host is a str, not {host!r}")
+    try:
+        name = host.encode("idna") if isinstance(host, str) else host or b""
+    except UnicodeError as error:
+        raise ValueError(f"{host!r} is no name of a host: {getattr(error, 'reason', error)}") from None
+    if b"\0" in name:
+        raise ValueError(f"{host!r} is no name of a host: it has a NUL")
+
+
+def _check_port(port: object) -> None:
+    if not isinstance(port, int) or isinstance(port, bool):
+        raise TypeError(f"a port is a number from 0 to 65535, not {port!r}")
+    if not 0 <= port <= 65535:
+        raise OverflowError(f"a port is a number from 0 to 65535, not {port}")
+
+
 def _resolve(address: Address, deadline: Deadline, flags: int = 0) -> list[tuple[int, Any]]:
     """Return (family, address) pairs to try; names are looked up on a thread of the worker's pool."""
     if isinstance(address, (str, bytes, os.PathLike)):
-        return [(socket.AF_UNIX, os.fspath(address))]
+        return [(socket.AF_UNIX, _checked_path(os.fspath(address)))]
     if not isinstance(address, tuple) or len(address) not in (2, 4):
         raise TypeError(f"an address is (host, port) or the path of a Unix socket, not {address!r}")
     host, port = address[:2]
+    _check_host(host)
+    _check_port(port)
     look_up = functools.partial(socket.getaddrinfo, host or None, port, type=socket.SOCK_STREAM)
     try:
         found = look_up(flags=flags | socket.AI_NUMERICHOST)
@@ -80,7 +114,7 @@ def listen(address: Address, *, backlog: int = 1024, reuse_port: bool = False, m
 
     ``mode`` is the permission of a Unix socket's file, less the umask: who may write to it may connect.
     ``reuse_port`` lets several workers (or processes) listen on the same port: the kernel spreads connections over
-    them.  Raises OSError, TypeError.
+    them.  Raises OSError, TypeError, ValueError, OverflowError (a port out of range).
     """
     problem: OSError | None = None
     for family, where in _resolve(address, Deadline(None), socket.AI_PASSIVE):
@@ -104,7 +138,8 @@ def listen(address: Address, *, backlog: int = 1024, reuse_port: bool = False, m
 def connect(address: Address, *, timeout: float | None = None) -> Connection:
     """Connect to a TCP or Unix address, trying all addresses of a host name in turn.
 
-    Raises Timeout, OSError (ConnectionRefusedError, socket.gaierror ...), TypeError.
+    Raises Timeout, OSError (ConnectionRefusedError, socket.gaierror ...), TypeError, ValueError, OverflowError (a port out of
+    range).
     """
     deadline = Deadline(timeout)
     problem: OSError | None = None
@@ -141,8 +176,9 @@ def _connect(sock: socket.socket, where: Any, deadline: Deadline) -> None:
             wait_writable(sock, timeout=deadline.left())
         except Timeout:
             raise Timeout("the connection was not made before the timeout") from None
-        code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-    if code:
+        # Asked again, the system takes note that it has been connected.
+        code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) or sock.connect_ex(where)
+    if code not in (0, errno.EISCONN):
         raise OSError(code, os.strerror(code))
 
 

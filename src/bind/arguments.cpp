@@ -111,4 +111,21 @@ Worker* require_wait(const char* function, PyObject* const* arguments, Py_ssize_
     return nullptr;
 }
 
+bool read_text(PyObject* name, const char* what, std::string& text) {
+    if (!PyUnicode_Check(name)) {
+        PyErr_Format(PyExc_TypeError, "%s is a str, not %.100s", what, Py_TYPE(name)->tp_name);
+        return false;
+    }
+    Py_ssize_t size = 0;
+    const char* utf8 = PyUnicode_AsUTF8AndSize(name, &size);
+    if (utf8) {
+        text.assign(utf8, static_cast<std::size_t>(size));
+    } else if (PyErr_ExceptionMatches(PyExc_UnicodeEncodeError)) {
+        PyErr_Clear();
+        PyErr_Format(PyExc_ValueError, "%s must be text that UTF-8 can hold, not %R (it has half a character)", what,
+                     name);
+    }
+    return utf8 != nullptr;
+}
+
 }  // namespace smarm::bind

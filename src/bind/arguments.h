@@ -3,6 +3,8 @@
 
 #include <Python.h>
 
+#include <string>
+
 #include "smarm/base/clock.h"
 #include "smarm/sched/worker.h"
 
@@ -54,5 +56,8 @@ bool read_timeout_keyword(const char* function, PyObject* const* arguments, Py_s
 // Returns the worker, or nullptr with NoRuntime, TypeError, ValueError or what was requested set.
 Worker* require_wait(const char* function, PyObject* const* arguments, Py_ssize_t count, PyObject* names,
                      Py_ssize_t required, Instant& deadline, Point point = Point::wait);
+
+// Reads a name for `what` ("a registered name"). False with TypeError or ValueError set.
+bool read_text(PyObject* name, const char* what, std::string& text);
 
 }  // namespace smarm::bind

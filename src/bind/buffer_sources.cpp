@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "bind/buffer_object.h"
+#include "smarm/base/own_descriptor.h"
 #include "smarm/interp/buffer_loan.h"
 #include "smarm/interp/errors.h"
 
@@ -87,7 +88,7 @@ private:
         PyObject* path = nullptr;
         if (!PyUnicode_FSConverter(file, &path)) return false;
         const char* name = PyBytes_AS_STRING(path);
-        Py_BEGIN_ALLOW_THREADS do fd = ::open(name, flags | O_CLOEXEC);
+        Py_BEGIN_ALLOW_THREADS do fd = as_own_descriptor(::open(name, flags | O_CLOEXEC));
         while (fd < 0 && errno == EINTR);
         Py_END_ALLOW_THREADS Py_DECREF(path);
         opened_ = fd >= 0;

@@ -6,6 +6,7 @@
 #include "bind/message_values.h"
 #include "bind/raising.h"
 #include "interp/method_table.h"
+#include "interp/copied_as_itself.h"
 #include "smarm/codec/codec.h"
 #include "smarm/interp/errors.h"
 #include "smarm/interp/point.h"
@@ -193,6 +194,7 @@ PyObject* sender_close(PyObject* self, PyObject* const* arguments, Py_ssize_t co
 }
 
 PyMethodDef sender_methods[] = {
+    SMARM_COPIED_AS_ITSELF,
     {"send", SMARM_FAST_METHOD(sender_send),
      "send($self, value, /, timeout=None)\n--\n\nPut a value into the channel.\n\nParks the actor while a bounded "
      "channel is full, "
@@ -267,6 +269,7 @@ PyObject* receiver_close(PyObject* self, PyObject* const* arguments, Py_ssize_t 
 }
 
 PyMethodDef receiver_methods[] = {
+    SMARM_COPIED_AS_ITSELF,
     {"recv", SMARM_FAST_METHOD(receiver_recv),
      "recv($self, /, timeout=None)\n--\n\nTake the oldest value; park the actor until there is one.\n\nRaises Closed "
      "when the channel "

@@ -193,7 +193,7 @@ FdEnd receive(SocketObject& socket, Worker& worker, char* data, std::size_t size
     for (;;) {
         if (socket.fd.fd() < 0) return {FdStatus::closed};
         if (!reactor.is_dry(socket.fd)) {
-            const ssize_t count = recv(socket.fd.fd(), data, size, 0);
+            const ssize_t count = recv(socket.fd.fd(), data, size, MSG_DONTWAIT);
             if (count >= 0) {
                 got = static_cast<std::size_t>(count);
                 if (socket.short_read_means_dry && got < size && got > 0) reactor.note_dry(socket.fd);
@@ -319,7 +319,7 @@ PyObject* connection_recv_into(PyObject* self, PyObject* const* arguments, Py_ss
 FdEnd send_all(SocketObject& socket, const char* data, std::size_t size, Instant deadline, std::size_t& sent) {
     while (sent < size) {
         if (socket.fd.fd() < 0) return {FdStatus::closed};
-        const ssize_t count = send(socket.fd.fd(), data + sent, size - sent, MSG_NOSIGNAL);
+        const ssize_t count = send(socket.fd.fd(), data + sent, size - sent, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (count >= 0) {
             sent += static_cast<std::size_t>(count);
             continue;
@@ -380,14 +380,14 @@ PyMethodDef connection_methods[] = {
     {"recv_into", SMARM_FAST_METHOD(connection_recv_into),
      "recv_into($self, buffer, timeout=None)\n--\n\nAs recv, into a writable buffer; return the number of bytes, 0 at "
      "the end."},
-    {"readline", as_c_function(connection_readline), METH_VARARGS | METH_KEYWORDS,
+    {"readline", SMARM_KEYWORD_METHOD(connection_readline),
      "readline($self, /, limit=65536, timeout=None)\n--\n\nReturn the next line, its b\"\\n\" included; without one "
      "when the stream ends in it, b\"\" at the end.\n\nRaises TooLong when it has more than limit bytes, Timeout, "
      "Closed, OSError: what came of it is read again."},
-    {"lines", as_c_function(connection_lines), METH_VARARGS | METH_KEYWORDS,
+    {"lines", SMARM_KEYWORD_METHOD(connection_lines),
      "lines($self, /, limit=65536, timeout=None)\n--\n\nIterate over the lines, as readline gives them, until the "
      "stream ends.  The timeout is for each line."},
-    {"read_exactly", as_c_function(connection_read_exactly), METH_VARARGS | METH_KEYWORDS,
+    {"read_exactly", SMARM_KEYWORD_METHOD(connection_read_exactly),
      "read_exactly($self, size, /, timeout=None)\n--\n\nReturn that many bytes.\n\nRaises EndOfStream when the "
      "stream ends before (partial has what came), Timeout, Closed, OSError."},
     {"_unread", connection_unread, METH_O, nullptr},
@@ -458,6 +458,8 @@ PyObject* listener_accept(PyObject* self, PyObject* const* arguments, Py_ssize_t
     for (;;) {
         if (socket.fd.fd() < 0) return raise_error("Closed", "the socket was closed");
         if (!reactor.is_dry(socket.fd)) {
+            // Others who share the listener may have taken the flag away.
+            if (const int error = keep_nonblocking(socket.fd.fd())) return raise_errno(error);
             const int fd = accept4(socket.fd.fd(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
             if (fd >= 0) return make_socket(interpreter_state()->connection_type, fd, socket.short_read_means_dry);
             if (concerns_one_connection(errno)) continue;

@@ -1,14 +1,18 @@
 #include "bind/run_options.h"
 
+#include <algorithm>
 #include <iterator>
+#include <string>
+#include <string_view>
 #include <variant>
+#include <vector>
 
 namespace smarm::bind {
 namespace {
 
-// Bytes and numbers, seconds, and what is on or off.
+// Bytes and numbers, seconds, what is on or off, names.
 using Field = std::variant<unsigned RuntimeConfig::*, std::size_t RuntimeConfig::*, Duration RuntimeConfig::*,
-                           bool RuntimeConfig::*>;
+                           bool RuntimeConfig::*, std::vector<std::string> RuntimeConfig::*>;
 struct Row {
     const char* name;
     Field field;
@@ -36,8 +40,20 @@ constexpr Row kRows[] = {
     SMARM_OPTION(max_stack_bytes),
     SMARM_OPTION(max_buffer_bytes),
     SMARM_OPTION(pickle),
+    SMARM_OPTION(trusted_modules),
 };
 #undef SMARM_OPTION
+
+// The names between the commas; as _config.read_names writes them.
+std::vector<std::string> split_names(std::string_view text) {
+    std::vector<std::string> names;
+    while (!text.empty()) {
+        const std::size_t end = std::min(text.find(','), text.size());
+        names.emplace_back(text.substr(0, end));
+        text.remove_prefix(std::min(end + 1, text.size()));
+    }
+    return names;
+}
 
 // An exception is set when the value is of another type, which _config.py does not let through.
 struct Read {
@@ -49,6 +65,9 @@ struct Read {
     void operator()(std::size_t RuntimeConfig::* field) const { config.*field = PyLong_AsSize_t(value); }
     void operator()(Duration RuntimeConfig::* field) const { config.*field = from_seconds(PyFloat_AsDouble(value)); }
     void operator()(bool RuntimeConfig::* field) const { config.*field = PyObject_IsTrue(value) == 1; }
+    void operator()(std::vector<std::string> RuntimeConfig::* field) const {
+        if (const char* text = PyUnicode_AsUTF8(value)) config.*field = split_names(text);
+    }
 };
 
 }  // namespace

@@ -8,8 +8,8 @@
 #include "smarm/interp/errors.h"
 #include "smarm/interp/imports.h"
 #include "smarm/interp/pid_type.h"
-#include "smarm/interp/py_actor.h"
 #include "smarm/interp/point.h"
+#include "smarm/interp/py_actor.h"
 
 namespace smarm::bind {
 namespace {
@@ -160,19 +160,9 @@ PyObject* shield(PyObject*, PyObject* enter) {
 // ---- names -----------------------------------------------------------------------------------------------------------
 
 bool read_name(PyObject* name, std::string& text) {
-    if (!PyUnicode_Check(name)) {
-        PyErr_Format(PyExc_TypeError, "a registered name is a str, not %.100s", Py_TYPE(name)->tp_name);
-        return false;
-    }
-    Py_ssize_t size = 0;
-    const char* utf8 = PyUnicode_AsUTF8AndSize(name, &size);
-    if (!utf8) return false;
-    if (size == 0) {
-        PyErr_SetString(PyExc_ValueError, "a registered name must not be empty");
-        return false;
-    }
-    text.assign(utf8, static_cast<std::size_t>(size));
-    return true;
+    if (!read_text(name, "a registered name", text)) return false;
+    if (text.empty()) PyErr_SetString(PyExc_ValueError, "a registered name must not be empty");
+    return !text.empty();
 }
 
 PyObject* register_name(PyObject*, PyObject* const* arguments, Py_ssize_t count) {

@@ -176,7 +176,7 @@ std::optional<PyActor::Start> make_start(InterpreterState& state, bool local, Py
     for (Py_ssize_t i = 0; i < count; ++i) PyTuple_SET_ITEM(arguments, i, Py_NewRef(values[i]));
     if (local && codec_of(state).is_immutable(arguments))
         return PyActor::Start{Py_NewRef(callable), arguments, nullptr, nullptr};
-    OwnedParcel encoded_callable = local ? nullptr : state.codec->encode(callable, "function");
+    OwnedParcel encoded_callable = local ? nullptr : codec_of(state).encode_function(callable);
     OwnedParcel encoded_arguments = local || encoded_callable ? state.codec->encode(arguments, "args") : nullptr;
     Py_DECREF(arguments);
     if (!encoded_arguments) {
@@ -231,14 +231,8 @@ bool read_order(PyObject* const* arguments, Py_ssize_t count, PyObject* names, M
         return false;
     try {
         if (PyObject* name = order.options.name; name != Py_None) {
-            if (!PyUnicode_Check(name)) {
-                PyErr_Format(PyExc_TypeError, "an actor's name is a str, not %.100s", Py_TYPE(name)->tp_name);
-                return false;
-            }
-            Py_ssize_t bytes = 0;
-            const char* text = PyUnicode_AsUTF8AndSize(name, &bytes);
-            if (!text) return false;
-            order.name = std::make_unique<std::string>(text, static_cast<std::size_t>(bytes));
+            order.name = std::make_unique<std::string>();
+            if (!read_text(name, "an actor's name", *order.name)) return false;
         }
         if (!read_flag(order.options.link, order.linked) || !read_flag(order.options.monitor, order.monitored) ||
             !read_flag(order.options.signal, order.signals))

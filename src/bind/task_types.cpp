@@ -42,21 +42,11 @@ int is_cancelled_by(PyObject* error, std::uint64_t id) {
 
 // ---- timeout ---------------------------------------------------------------------------------------------------------
 
-// The scope keeps its Python object alive while it is open.
-struct TimeoutScope final : CancelScope {
-    explicit TimeoutScope(PyObject* its_object) noexcept : object(its_object) {}
-    void owner_ended(Actor& owner) noexcept override {
-        CancelScope::owner_ended(owner);
-        Py_DECREF(object);
-    }
-    PyObject* object;
-};
-
 struct TimeoutObject {
     PyObject_HEAD PyObject* seconds;
     Instant deadline;
     Duration patience;
-    TimeoutScope scope;
+    CancelScope scope;
 };
 
 TimeoutObject& as_timeout(PyObject* self) { return *reinterpret_cast<TimeoutObject*>(self); }
@@ -79,14 +69,15 @@ PyObject* timeout_new(PyTypeObject* type, PyObject* arguments, PyObject* keyword
     self->seconds = Py_NewRef(seconds);
     self->deadline = kNever;
     self->patience = patience;
-    new (&self->scope) TimeoutScope(reinterpret_cast<PyObject*>(self));
+    new (&self->scope) CancelScope;
     return reinterpret_cast<PyObject*>(self);
 }
 
 void timeout_dealloc(PyObject* self) {
     PyTypeObject* type = Py_TYPE(self);
     Py_DECREF(as_timeout(self).seconds);
-    as_timeout(self).scope.~TimeoutScope();
+    as_timeout(self).scope.close();  // entered by hand, and nobody is left who could leave it
+    as_timeout(self).scope.~CancelScope();
     type->tp_free(self);
     Py_DECREF(type);
 }
@@ -101,7 +92,6 @@ PyObject* timeout_enter(PyObject* self, PyObject*) {
     }
     if (!read_timeout(timeout.seconds, *worker, timeout.deadline)) return nullptr;
     timeout.scope.open(timeout.deadline, timeout.patience);
-    Py_INCREF(self);  // the scope's
     return Py_NewRef(self);
 }
 
@@ -184,6 +174,38 @@ struct GroupObject {
 
 GroupObject& as_group(PyObject* self) { return *reinterpret_cast<GroupObject*>(self); }
 
+void cancel_children(GroupObject& object) {
+    object.group->mark_cancelled();
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(object.children); ++i) {
+        PyObject* child = PyList_GET_ITEM(object.children, i);
+        if (join_handle_state(child).kind() == OutcomeKind::running)
+            cancel(object.home->scheduler(), join_handle_pid(child), object.patience);
+    }
+}
+
+// A group that was entered by hand and dropped: its block is over, and nobody waits for its children.
+void abandon(GroupObject& object) {
+    PyObject* raised = PyErr_GetRaisedException();
+    object.group->close_scope();
+    if (object.group->running()) {
+        cancel_children(object);
+        if (PyErr_WarnEx(PyExc_ResourceWarning,
+                         "a TaskGroup was dropped inside its block: its children are asked to exit, and not waited for",
+                         1) != 0)
+            PyErr_WriteUnraisable(nullptr);
+    }
+    object.group->drop_reference();
+    PyErr_SetRaisedException(raised);
+}
+
+void group_dealloc(PyObject* self) {
+    PyTypeObject* type = Py_TYPE(self);
+    if (as_group(self).group) abandon(as_group(self));
+    Py_XDECREF(as_group(self).children);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
 PyObject* group_new(PyTypeObject* type, PyObject* arguments, PyObject* keywords) {
     static const char* names[] = {"interrupt_after", nullptr};
     PyObject* interrupt_after = nullptr;
@@ -201,14 +223,6 @@ PyObject* group_new(PyTypeObject* type, PyObject* arguments, PyObject* keywords)
     self->children = nullptr;
     self->prune_at = 0;
     return reinterpret_cast<PyObject*>(self);
-}
-
-void group_dealloc(PyObject* self) {
-    PyTypeObject* type = Py_TYPE(self);
-    if (TaskGroup* group = as_group(self).group) group->drop_reference();
-    Py_XDECREF(as_group(self).children);
-    type->tp_free(self);
-    Py_DECREF(type);
 }
 
 PyObject* group_enter(PyObject* self, PyObject*) {
@@ -231,15 +245,6 @@ PyObject* group_enter(PyObject* self, PyObject*) {
     object.home = worker;
     group->open(object.patience);
     return Py_NewRef(self);
-}
-
-void cancel_children(GroupObject& object) {
-    object.group->mark_cancelled();
-    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(object.children); ++i) {
-        PyObject* child = PyList_GET_ITEM(object.children, i);
-        if (join_handle_state(child).kind() == OutcomeKind::running)
-            cancel(object.home->scheduler(), join_handle_pid(child), object.patience);
-    }
 }
 
 // Drops the handles of children that returned: a group may live long and have many. The others keep their order.

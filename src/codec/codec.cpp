@@ -1,14 +1,36 @@
 #include "smarm/codec/codec.h"
 
+#include <cstdio>
 #include <new>
 
 #include "codec/decoder.h"
 #include "codec/encoder.h"
 #include "codec/impl.h"
 #include "smarm/base/assert.h"
+#include "smarm/interp/errors.h"
 #include "smarm/interp/imports.h"
+#include "smarm/sched/scheduler.h"
 
 namespace smarm {
+namespace {
+
+// Counts a message that the running actor has lost; names the first one of a run. The exception that says why stays set.
+void count_lost_message() {
+    Worker* worker = this_worker();
+    if (!worker || !worker->current() || !worker->scheduler().count_undecoded()) return;
+    PyObject* error = PyErr_GetRaisedException();
+    PyObject* text = PyObject_Str(error);  // of DecodeError, which has no code of the program
+    const char* why = text ? PyUnicode_AsUTF8(text) : nullptr;
+    const Pid pid = worker->current()->pid;
+    std::fprintf(stderr,
+                 "smarm: <pid %u.%u> lost a message that cannot be decoded: %s (from now on these are only counted: "
+                 "smarm.statistics().undecoded)\n",
+                 pid.index, pid.generation, why ? why : "?");
+    Py_XDECREF(text);
+    PyErr_SetRaisedException(error);
+}
+
+}  // namespace
 
 Codec::Codec(CodecLimits limits) : impl_(new Impl) { impl_->limits = limits; }
 
@@ -29,18 +51,43 @@ void Codec::set_main_by_value(bool by_value) { impl_->main_by_value = by_value; 
 
 void Codec::set_limits(CodecLimits limits) { impl_->limits = limits; }
 
+void Codec::set_trusted_modules(std::vector<std::string> names) { impl_->trusted_modules = std::move(names); }
+
 bool Codec::add_python_codec(PyTypeObject* type, const char* name, PyObject* encode, PyObject* decode) {
     if (!impl_->python_encoders) impl_->python_encoders = codec::Handle(PyDict_New());
     if (!impl_->python_decoders) impl_->python_decoders = codec::Handle(PyDict_New());
     if (!impl_->python_encoders || !impl_->python_decoders) return false;
+    for (codec::DataClass& known : impl_->data_classes) known = {};  // classes with a codec are no others
     codec::Handle entry(Py_BuildValue("(sOO)", name, encode, decode));
     return entry && PyDict_SetItemString(impl_->python_decoders.get(), name, decode) == 0 &&
            PyDict_SetItem(impl_->python_encoders.get(), reinterpret_cast<PyObject*>(type), entry.get()) == 0;
 }
 
-OwnedParcel Codec::encode(PyObject* value, const char* root) { return codec::Encoder(*impl_, root).run(value); }
+OwnedParcel Codec::encode(PyObject* value, const char* root) {
+    return codec::Encoder(*impl_, root, codec::Names::message).run(value);
+}
 
-PyObject* Codec::decode(const Parcel& parcel) { return codec::Decoder(*impl_, parcel).run(); }
+OwnedParcel Codec::encode_function(PyObject* function) {
+    return codec::Encoder(*impl_, "function", codec::Names::function).run(function);
+}
+
+PyObject* Codec::decode(const Parcel& parcel) {
+    PyObject* value = decode_bytes(parcel);
+    if (!value && current_error_is("DecodeError")) count_lost_message();
+    return value;
+}
+
+PyObject* Codec::decode_bytes(const Parcel& parcel) {
+    return codec::Decoder(*impl_, parcel, codec::Names::message).run();
+}
+
+PyObject* Codec::decode_function(const Parcel& parcel) {
+    return codec::Decoder(*impl_, parcel, codec::Names::function).run();
+}
+
+PyObject* Codec::decode_arguments(const Parcel& parcel) {
+    return codec::Decoder(*impl_, parcel, codec::Names::arguments).run();
+}
 
 bool Codec::is_immutable_at(PyObject* value, int depth) const noexcept {
     if (is_scalar(value)) return true;
@@ -126,6 +173,18 @@ bool Cache::prepare() {
         {&new_arguments_ex_name, "__getnewargs_ex__"},
         {&append_name, "append"},
         {&suppress_context_name, "__suppress_context__"},
+        {&new_name, "__new__"},
+        {&del_name, "__del__"},
+        {&class_name, "__class__"},
+        {&hash_name, "__hash__"},
+        {&args_name, "args"},
+        {&dataclass_fields_name, "__dataclass_fields__"},
+        {&member_map_name, "_member_map_"},
+        {&value_map_name, "_value2member_map_"},
+        {&member_name_name, "_name_"},
+        {&member_value_name, "_value_"},
+        {&flag_mask_name, "_flag_mask_"},
+        {&singles_mask_name, "_singles_mask_"},
     };
     for (const auto& name : names) {
         if (!*name.place) *name.place = Handle(PyUnicode_InternFromString(name.text));

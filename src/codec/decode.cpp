@@ -1,7 +1,9 @@
 // The loop, and the types that need no Python code to be made.
-#include "codec/decoder.h"
-
+#include <cstdarg>
 #include <new>
+
+#include "codec/data.h"
+#include "codec/decoder.h"
 
 #include "smarm/interp/errors.h"
 
@@ -18,7 +20,7 @@ bool is_hash_cheap(PyObject* key, unsigned depth, unsigned& budget) {
         return is_hash_cheap(slice->start, depth - 1, budget) && is_hash_cheap(slice->stop, depth - 1, budget) &&
                is_hash_cheap(slice->step, depth - 1, budget);
     }
-    if (!PyTuple_CheckExact(key)) return true;
+    if (!PyTuple_Check(key)) return true;
     for (Py_ssize_t index = 0; index < PyTuple_GET_SIZE(key); ++index) {
         if (!is_hash_cheap(PyTuple_GET_ITEM(key, index), depth - 1, budget)) return false;
     }
@@ -120,10 +122,7 @@ Decoder::Step Decoder::fill_dict(PyObject*& value) {
         if (value && !frame.extra) {
             frame.extra = std::exchange(value, nullptr);
             if (!add_key(frame.extra)) return Step::Failed;
-            // As the names of attributes are in objects that were made here.
-            if (frame.build == Build::Attributes && PyUnicode_CheckExact(frame.extra)) {
-                PyUnicode_InternInPlace(&frame.extra);
-            }
+            if (frame.build == Build::Attributes && !add_attribute(frame)) return Step::Failed;
         } else if (value) {
             Handle key(std::exchange(frame.extra, nullptr));
             Handle item(std::exchange(value, nullptr));
@@ -251,6 +250,10 @@ Decoder::Step Decoder::read_other(Tag tag, bool mark, PyObject*& value) {
                 case Tag::TypeOf: value = read_type(); break;
                 case Tag::Custom: return open_custom();
                 case Tag::Global: value = read_global(); break;
+                case Tag::Member:
+                    if (codec_.limits.objects == Objects::none) return fail("an enum, which is not allowed here");
+                    value = read_member();
+                    break;
                 case Tag::Plain:
                 case Tag::New:
                 case Tag::NewKeywords:
@@ -332,9 +335,27 @@ void Decoder::pop() {
     Py_XDECREF(frame.object);
 }
 
+// Whether the object below may have an attribute of this name.
+bool Decoder::add_attribute(BuildFrame& frame) {
+    // As the names of attributes are in objects that were made here.
+    if (PyUnicode_CheckExact(frame.extra)) PyUnicode_InternInPlace(&frame.extra);
+    if (!only_data()) return true;
+    PyTypeObject* owner = Py_TYPE(frames_[frames_.size() - 2].object);
+    if (!PyUnicode_CheckExact(frame.extra)) return bad("an attribute whose name is no string"), false;
+    if (is_data_attribute(codec_, owner, data_class(codec_, owner), frame.extra)) return true;
+    return refuse_attribute(owner, frame.extra);
+}
+
 // Whether the object may be hashed.
 bool Decoder::add_key(PyObject* key) {
-    if (PyUnicode_CheckExact(key)) return true;
+    if (PyUnicode_CheckExact(key) || PyLong_CheckExact(key)) return true;
+    if (only_data()) {
+        if (!cache_.prepare()) return false;
+        if (is_data_key(codec_, key)) return true;
+        Handle name(PyType_GetFullyQualifiedName(Py_TYPE(key)));
+        if (name) refuse("a %U as a key: hashing and comparing it may be a call, which is not allowed", name.get());
+        return false;
+    }
     unsigned budget = 1u << 20;
     if (is_hash_cheap(key, 500, budget)) return true;
     bad("a key is nested too deep");
@@ -343,6 +364,18 @@ bool Decoder::add_key(PyObject* key) {
 
 std::nullptr_t Decoder::bad(const char* what) {
     raise_error("DecodeError", "%s (at byte %zu of %zu)", what, parcel_.size() - reader_.left(), parcel_.size());
+    return nullptr;
+}
+
+std::nullptr_t Decoder::refuse(const char* format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    Handle what(PyUnicode_FromFormatV(format, arguments));
+    va_end(arguments);
+    if (what) {
+        raise_error("DecodeError", "%U (at byte %zu of %zu)", what.get(), parcel_.size() - reader_.left(),
+                    parcel_.size());
+    }
     return nullptr;
 }
 

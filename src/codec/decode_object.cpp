@@ -1,4 +1,5 @@
 // Objects: made and filled as pickle does it, from the parts that the encoder wrote.
+#include "codec/data.h"
 #include "codec/decoder.h"
 #include "codec/globals.h"
 
@@ -22,10 +23,9 @@ void note_global(PyObject* module, PyObject* name) {
     PyErr_SetRaisedException(error.release());
 }
 
-// Returns the built-in class that an exception class comes from.
-PyTypeObject* builtin_base(PyTypeObject* type) {
-    while (PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE)) type = type->tp_base;
-    return type;
+// As its attribute of that name, which a class may have replaced.
+void set_suppress_context(PyObject* exception, bool suppress) {
+    reinterpret_cast<PyBaseExceptionObject*>(exception)->suppress_context = suppress;
 }
 
 }  // namespace
@@ -45,6 +45,8 @@ PyObject* Decoder::read_global() {
     if (!module) return nullptr;
     Handle name(read_global_name());
     if (!name || !cache_.prepare()) return nullptr;
+    const bool function_of_spawn = travels_as_ == Names::function && frames_.empty();
+    if (only_data() && !function_of_spawn) return read_data_global(module.get(), name.get());
     Handle found = find_global(cache_, module.get(), name.get());
     if (!found) {
         note_global(module.get(), name.get());
@@ -57,7 +59,7 @@ PyObject* Decoder::read_global() {
 Decoder::Step Decoder::open_object(Tag tag) {
     if (codec_.limits.objects == Objects::none)
         return fail("an object of another than the built-in types, which is not allowed");
-    if (codec_.limits.objects == Objects::data && tag == Tag::Call) return fail("a call, which is not allowed");
+    if (only_data() && (tag == Tag::Call || tag == Tag::NewKeywords)) return fail("a call, which is not allowed");
     if (!cache_.prepare()) return Step::Failed;
     return push(Build::Object, nullptr, 0, tag, false);
 }
@@ -85,11 +87,19 @@ Decoder::Step Decoder::fill_object(PyObject*& value) {
 // Opens the object's own __dict__ to be filled directly. Returns Value if that cannot be.
 Decoder::Step Decoder::open_attributes(BuildFrame& frame) {
     if (reader_.peek() != static_cast<int>(Tag::Dict)) return Step::Value;
-    Handle set_state;
-    if (PyObject_GetOptionalAttr(frame.object, cache_.set_state_name.get(), set_state.out()) < 0) return Step::Failed;
-    if (set_state) return Step::Value;
-    Handle own(PyObject_GetAttr(frame.object, cache_.dict_name.get()));
-    if (!own) return Step::Failed;
+    Handle own;
+    if (only_data()) {
+        own = Handle(PyObject_GenericGetDict(frame.object, nullptr));
+        if (!own) return PyErr_Clear(), Step::Value;
+    } else {
+        Handle set_state;
+        if (PyObject_GetOptionalAttr(frame.object, cache_.set_state_name.get(), set_state.out()) < 0) {
+            return Step::Failed;
+        }
+        if (set_state) return Step::Value;
+        own = Handle(PyObject_GetAttr(frame.object, cache_.dict_name.get()));
+        if (!own) return Step::Failed;
+    }
     if (!PyDict_CheckExact(own.get())) return Step::Value;
     std::uint8_t tag;
     std::uint64_t count;
@@ -120,7 +130,9 @@ bool Decoder::accept(BuildFrame& frame, Handle child) {
         case Await::PairValue:
             frame.await = Await::PairKey;
             return set_item(frame.object, Handle(std::exchange(frame.extra, nullptr)).get(), child.get());
-        case Await::State: frame.await = Await::Part; return set_state(frame, child.get());
+        case Await::State:
+            frame.await = Await::Part;
+            return only_data() ? set_data_state(frame, child.get()) : set_state(frame, child.get());
         case Await::Setter:
             frame.extra = child.release();
             frame.await = Await::SetterState;
@@ -139,6 +151,7 @@ bool Decoder::accept(BuildFrame& frame, Handle child) {
 }
 
 bool Decoder::accept_callable(BuildFrame& frame, Handle callable) {
+    if (only_data()) return accept_data_class(frame, std::move(callable));
     bool is_class = frame.tag == Tag::Call || PyType_Check(callable.get());
     if (!is_class) return bad("an object whose class is none"), false;
     frame.object = callable.release();
@@ -149,6 +162,7 @@ bool Decoder::accept_callable(BuildFrame& frame, Handle callable) {
 
 // Calls what the frame holds and puts the new object in its place.
 bool Decoder::make(BuildFrame& frame, PyObject* arguments, PyObject* keywords) {
+    if (only_data()) return make_data(frame, arguments);
     frame.await = Await::Part;
     Handle made;
     auto* type = reinterpret_cast<PyTypeObject*>(frame.object);
@@ -194,25 +208,28 @@ bool Decoder::next_part(BuildFrame& frame, PyObject*& value, bool& done) {
     while (frame.await == Await::Part) {
         std::uint8_t byte;
         if (!reader_.byte(byte)) return bad("an object is cut off"), false;
-        switch (static_cast<Tag>(byte)) {
+        const auto part = static_cast<Tag>(byte);
+        switch (part) {
             case Tag::Memo: remember(frame.object); break;
             case Tag::Use:
                 value = read_ref();
                 done = true;
                 return value != nullptr;
-            case Tag::Items: frame.await = Await::Item; return next_part(frame, value, done);
-            case Tag::Pairs: frame.await = Await::PairKey; return next_part(frame, value, done);
+            case Tag::Items:
+            case Tag::Pairs:
+                // Of what is no list or dict: those are not objects here.
+                if (only_data()) return bad("a call, which is not allowed"), false;
+                frame.await = part == Tag::Items ? Await::Item : Await::PairKey;
+                return next_part(frame, value, done);
             case Tag::State: frame.await = Await::State; break;
             case Tag::Setter:
-                if (codec_.limits.objects != Objects::any) return bad("a call, which is not allowed"), false;
+                if (only_data()) return bad("a call, which is not allowed"), false;
                 frame.await = Await::Setter;
                 break;
             case Tag::Cause: frame.await = Await::Cause; break;
             case Tag::Context: frame.await = Await::Context; break;
             case Tag::Suppress:
-                if (!PyExceptionInstance_Check(frame.object)) break;
-                if (PyObject_GenericSetAttr(frame.object, cache_.suppress_context_name.get(), Py_True) < 0)
-                    return false;
+                if (PyExceptionInstance_Check(frame.object)) set_suppress_context(frame.object, true);
                 break;
             case Tag::End:
                 value = std::exchange(frame.object, nullptr);
@@ -296,31 +313,52 @@ bool Decoder::set_cause(BuildFrame& frame, Handle exception) {
     frame.await = Await::Part;
     if (!PyExceptionInstance_Check(exception.get())) return bad("an exception's cause is none"), false;
     // What the encoder took for an exception may have become something else.
-    if (!PyExceptionInstance_Check(frame.object)) return true;
+    if (!PyExceptionInstance_Check(frame.object))
+        return !only_data() || (bad("a cause of what is no exception"), false);
     if (!cause) {
         PyException_SetContext(frame.object, exception.release());
         return true;
     }
     PyException_SetCause(frame.object, exception.release());
     // A cause also suppresses the context; whether it did is a part of its own.
-    return PyObject_GenericSetAttr(frame.object, cache_.suppress_context_name.get(), Py_False) == 0;
+    set_suppress_context(frame.object, false);
+    return true;
 }
 
 // Returns the decoding function that the name "module:qualified.name" stands for.
 Handle Decoder::find_decoder(PyObject* name) {
     Py_ssize_t length = PyUnicode_GET_LENGTH(name);
     Py_ssize_t colon = PyUnicode_FindChar(name, ':', 0, length, 1);
+    Handle module(colon < 0 ? nullptr : PyUnicode_Substring(name, 0, colon));
+    if (PyErr_Occurred() || !cache_.prepare()) return {};
+    if (only_data()) return find_registered(module, name);
     if (colon < 0 || codec_.limits.objects != Objects::any) {
         bad("a value of a codec that is not registered here");
         return {};
     }
-    if (!cache_.prepare()) return {};
-    Handle module(PyUnicode_Substring(name, 0, colon));
     Handle qualified_name(PyUnicode_Substring(name, colon + 1, length));
-    if (!module || !qualified_name) return {};
+    if (!qualified_name) return {};
     Handle found = find_global(cache_, module.get(), qualified_name.get());
     if (!found) note_global(module.get(), qualified_name.get());
     return found;
+}
+
+// Returns the function that is registered in this interpreter, once the module is loaded, if a message may load it.
+Handle Decoder::find_registered(const Handle& module, PyObject* name) {
+    const bool may_load = module && (travels_as_ != Names::message || is_main(cache_, module.get()) ||
+                                     is_trusted_module(codec_, module.get()));
+    if (may_load && !Handle(find_module(cache_, module.get()))) return {};
+    Handle decode;
+    if (may_load && codec_.python_decoders && PyDict_GetItemRef(codec_.python_decoders.get(), name, decode.out()) < 0) {
+        return {};
+    }
+    if (!decode) {
+        refuse(
+            "a value of a codec that is not registered here, %R: import its module where it is received, or list it in "
+            "trusted_modules",
+            name);
+    }
+    return decode;
 }
 
 Decoder::Step Decoder::open_custom() {

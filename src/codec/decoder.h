@@ -5,7 +5,8 @@
 // Trust:   none in the bytes: every read is checked against the end; the announced children of all containers together
 //          must fit in the parcel's size, so memory stays proportional to it; references and attachments are
 //          checked; a container under construction is always safe to look at. But importing and calling what a
-//          Global or an object names is as trusted as pickle is: CodecLimits::objects limits it.
+//          Global or an object names is as trusted as pickle is, unless CodecLimits::objects is data: then nothing that the
+//          bytes name is called (codec/data.h).
 // Errors:  nullptr with DecodeError set, or whatever the Python code that it called raised.
 #pragma once
 
@@ -38,8 +39,12 @@ struct BuildFrame {
 
 class Decoder {
 public:
-    Decoder(Codec::Impl& codec, const Parcel& parcel) noexcept
-        : codec_(codec), cache_(codec.cache), parcel_(parcel), reader_(parcel.data(), parcel.size()) {}
+    Decoder(Codec::Impl& codec, const Parcel& parcel, Names names) noexcept
+        : codec_(codec),
+          cache_(codec.cache),
+          parcel_(parcel),
+          travels_as_(names),
+          reader_(parcel.data(), parcel.size()) {}
     ~Decoder();
     PyObject* run();
 
@@ -74,6 +79,8 @@ private:
     // Counts announced children, each of so many values.
     bool claim(std::uint64_t count, std::uint64_t values);
     bool add_key(PyObject* key);
+    bool add_attribute(BuildFrame& frame);
+    bool only_data() const { return codec_.limits.objects == Objects::data; }
     void remember(PyObject* value) {
         memo_.push(value);
         Py_INCREF(value);
@@ -84,6 +91,7 @@ private:
     PyObject* read_global_name();
     Step open_object(Tag tag);
     Handle find_decoder(PyObject* name);
+    Handle find_registered(const Handle& module, PyObject* name);
     Step open_custom();
     Step fill_custom(PyObject*& value);
     Step fill_object(PyObject*& value);
@@ -100,8 +108,20 @@ private:
     bool set_attributes(PyObject* object, PyObject* attributes);
     bool set_cause(BuildFrame& frame, Handle exception);
 
-    // Sets DecodeError. The first two are for the two kinds of callers.
+    // codec/decode_data.cpp: the same without a call, where only data travel.
+    bool accept_data_class(BuildFrame& frame, Handle object);
+    bool make_data(BuildFrame& frame, PyObject* arguments);
+    bool set_data_state(const BuildFrame& frame, PyObject* state);
+    bool set_data_attribute(PyObject* object, const DataClass& data, PyObject* name, PyObject* value);
+    PyObject* read_member();
+    PyObject* read_data_global(PyObject* module, PyObject* name);
+    bool refuse_attribute(PyTypeObject* type, PyObject* name);
+    std::nullptr_t refuse_class(PyTypeObject* type, const char* why);
+
+    // Sets DecodeError. `bad` and `fail` are for the two kinds of callers; `refuse` makes the text as PyErr_Format does, and
+    // must not be given objects whose text is made by code of the program.
     std::nullptr_t bad(const char* what);
+    std::nullptr_t refuse(const char* format, ...);
     Step fail(const char* what) {
         bad(what);
         return Step::Failed;
@@ -112,6 +132,7 @@ private:
     Codec::Impl& codec_;
     Cache& cache_;
     const Parcel& parcel_;
+    const Names travels_as_;
     Reader reader_;
     std::uint64_t claimed_ = 0;  // children announced so far
     Stack<BuildFrame, 12> frames_;

@@ -86,9 +86,11 @@ Encoder::Step Encoder::advance_dict() {
         if (!PyDict_Next(frame.object, &frame.index, &key, &value)) break;
         if (frame.count-- == 0) return changed("dict");
         frame.phase = Phase::Key;
+        if (frame.checked && !check_attribute(frames_[frames_.size() - 2].object, key, value)) return Step::Failed;
         if (!PyUnicode_CheckExact(key)) {
             // Writing the key can run Python code that removes the value.
             frame.held = Py_NewRef(value);
+            if (!may_be_key(key)) return Step::Failed;
             Step step = write(key);
             if (step != Step::Done) return step;
             continue;
@@ -109,6 +111,7 @@ Encoder::Step Encoder::advance_set() {
         // The set keeps the item alive until write() either has written it or holds it: no Python code runs before.
         Py_DECREF(item);
         if (frame.count-- == 0) return changed("set");
+        if (!may_be_key(item)) return Step::Failed;
         Step step = write(item);
         if (step != Step::Done) return step;
     }
@@ -172,7 +175,7 @@ Encoder::Step Encoder::push(Kind kind, PyObject* object, Py_ssize_t count) {
     if (counted && depth_ >= codec_.limits.depth) {
         return refuse_depth(object);
     }
-    frames_.push({object, nullptr, 0, count, kind, Phase::Value, Tag::None, false, counted});
+    frames_.push({object, nullptr, 0, count, kind, Phase::Value, Tag::None, false, counted, false});
     Py_INCREF(object);
     depth_ += counted;
     return Step::Opened;

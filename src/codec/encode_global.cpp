@@ -47,7 +47,9 @@ Encoder::Step Encoder::write_function_or_class(PyObject* value) {
         return refuse("%s '%U' cannot be sent: define it at module level, not inside a function", noun(value),
                       name.get());
     }
-    return write_global(value, name.get());
+    // The function of a spawn within the process is no part of a message.
+    const bool of_spawn = travels_as_ == Names::function && frames_.empty();
+    return only_data() && !of_spawn ? write_data_global(value, name.get()) : write_global(value, name.get());
 }
 
 // Whether another interpreter finds the object by its name, __main__ not counted; -1 with an exception set.

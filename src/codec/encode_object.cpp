@@ -52,9 +52,17 @@ Encoder::Step Encoder::write_object(PyObject* borrowed) {
         if (registered < 0) return Step::Failed;
         if (!registered) return write_function_or_class(value.get());
     }
+    if (only_data()) return write_data_object(value.get());
     int plain = is_plain(type);
     if (plain < 0) return explain(value.get());
-    if (plain) return open_plain(value.get());
+    if (plain) {
+        Handle state(PyObject_GenericGetDict(value.get(), nullptr));
+        if (!state) {
+            if (!PyErr_ExceptionMatches(PyExc_AttributeError)) return Step::Failed;
+            PyErr_Clear();
+        }
+        return open_plain(value.get(), std::move(state));
+    }
     Handle reduced = reduce(value.get());
     if (!reduced) return explain(value.get());
     if (PyUnicode_Check(reduced.get())) return write_global(value.get(), reduced.get());
@@ -117,12 +125,8 @@ int Encoder::is_plain(PyTypeObject* type) {
     return 1;
 }
 
-Encoder::Step Encoder::open_plain(PyObject* value) {
-    Handle state(PyObject_GenericGetDict(value, nullptr));
-    if (!state) {
-        if (!PyErr_ExceptionMatches(PyExc_AttributeError)) return Step::Failed;
-        PyErr_Clear();
-    }
+// `state` is its __dict__, or a pair of that and its slots, or empty.
+Encoder::Step Encoder::open_plain(PyObject* value, Handle state) {
     put(Tag::Plain);
     if (push(Kind::Object, value, 0) == Step::Failed) return Step::Failed;
     Frame& frame = frames_.top();
@@ -130,61 +134,6 @@ Encoder::Step Encoder::open_plain(PyObject* value) {
     frame.phase = Phase::Callable;
     frame.held = state.release();
     return write(reinterpret_cast<PyObject*>(Py_TYPE(value))) == Step::Failed ? Step::Failed : Step::Opened;
-}
-
-// Whether calling the class runs its __new__ and nothing else; -1 with an exception set.
-int Encoder::is_made_by_new(PyTypeObject* type) {
-    PyTypeObject* metaclass = Py_TYPE(type);
-    if (metaclass->tp_call == PyType_Type.tp_call) return type->tp_init == PyBaseObject_Type.tp_init;
-    // The call of an Enum class with a value is Enum.__new__, which looks for the member.
-    Handle enum_type(import_attribute("enum", "EnumType"));
-    Handle call(enum_type ? PyObject_GetAttrString(enum_type.get(), "__call__") : nullptr);
-    Handle name(call ? PyUnicode_InternFromString("__call__") : nullptr);
-    return name ? has_attribute(metaclass, name.get(), call.get()) : -1;
-}
-
-// Whether it is a zone that has a name: it says ZoneInfo._unpickle(name, ...), and ZoneInfo.__new__(name) makes it, too.
-int Encoder::is_named_zone(PyObject* value, PyObject* callable) {
-    if (!PyCFunction_Check(callable) || PyCFunction_GET_SELF(callable) != reinterpret_cast<PyObject*>(Py_TYPE(value)))
-        return 0;
-    Handle zone(import_attribute("zoneinfo", "ZoneInfo"));
-    return zone ? PyObject_IsInstance(value, zone.get()) : -1;
-}
-
-// With Objects::data: a call of the object's class, of which only its __new__ would run, becomes that of __new__, as for
-// objects that do not say how they are taken apart. Other calls stay, and are refused. False with an exception set.
-bool Encoder::make_data(PyObject* value, Handle& reduced) {
-    auto* type = reinterpret_cast<PyObject*>(Py_TYPE(value));
-    PyObject* callable = PyTuple_GET_ITEM(reduced.get(), 0);
-    PyObject* old = PyTuple_GET_ITEM(reduced.get(), 1);
-    Py_ssize_t count = PyTuple_GET_SIZE(old);
-    if (callable != type) {
-        const int zone = count > 0 ? is_named_zone(value, callable) : 0;
-        if (zone <= 0) return zone == 0;
-        count = 1;
-    }
-    const int by_new = is_made_by_new(Py_TYPE(value));
-    if (by_new <= 0) return by_new == 0;
-    Handle arguments(PyTuple_New(count + 1));
-    Handle changed(PyTuple_New(PyTuple_GET_SIZE(reduced.get())));
-    if (!arguments || !changed) return false;
-    PyTuple_SET_ITEM(arguments.get(), 0, Py_NewRef(type));
-    for (Py_ssize_t index = 0; index < count; ++index) {
-        PyTuple_SET_ITEM(arguments.get(), index + 1, Py_NewRef(PyTuple_GET_ITEM(old, index)));
-    }
-    PyTuple_SET_ITEM(changed.get(), 0, Py_NewRef(cache_.new_object.get()));
-    PyTuple_SET_ITEM(changed.get(), 1, arguments.release());
-    for (Py_ssize_t index = 2; index < PyTuple_GET_SIZE(changed.get()); ++index) {
-        PyTuple_SET_ITEM(changed.get(), index, Py_NewRef(PyTuple_GET_ITEM(reduced.get(), index)));
-    }
-    reduced = std::move(changed);
-    return true;
-}
-
-Encoder::Step Encoder::refuse_pickle(PyObject* value) {
-    return unsendable(value,
-                      "it would travel by pickle's protocol, which is turned off (pickle=False, --no-pickle); send its "
-                      "parts as built-in types or plain instances");
 }
 
 // Returns a string (the name of a global) or a tuple if the object does as it should, or nothing with an exception set.
@@ -245,13 +194,12 @@ Encoder::Step Encoder::open_reduced(PyObject* value, Handle reduced) {
     if (check_reduced(value, reduced.get()) == Step::Failed) return Step::Failed;
     Tag tag = tag_of_reduced(value, reduced.get());
     if (PyErr_Occurred()) return explain(value);
-    if (codec_.limits.objects == Objects::data) {
-        if (tag == Tag::Call) {
-            if (!make_data(value, reduced)) return explain(value);
-            tag = tag_of_reduced(value, reduced.get());
-        }
-        if (tag == Tag::Call || part(reduced.get(), 5)) return refuse_pickle(value);
-    }
+    if (only_data())
+        return refuse_data(value, "it is made by a call");  // a function by value, a codec of such a __main__
+    return open_parts(value, tag, std::move(reduced));
+}
+
+Encoder::Step Encoder::open_parts(PyObject* value, Tag tag, Handle reduced) {
     PyObject* callable = PyTuple_GET_ITEM(reduced.get(), 0);
     if (tag == Tag::New || tag == Tag::NewKeywords) callable = PyTuple_GET_ITEM(PyTuple_GET_ITEM(reduced.get(), 1), 0);
     put(tag);
@@ -341,20 +289,31 @@ Encoder::Step Encoder::write_plain_state(PyObject* state) {
     put(Tag::State);
     if (!PyDict_CheckExact(state)) return write(state);
     // The receiver copies the items: nothing can refer to this dict itself.
-    return open_sequence(Kind::Dict, Tag::Dict, state, PyDict_GET_SIZE(state));
+    Step step = open_sequence(Kind::Dict, Tag::Dict, state, PyDict_GET_SIZE(state));
+    if (step == Step::Opened) frames_.top().checked = only_data();
+    return step;
 }
 
 Encoder::Step Encoder::open_iterator(Kind kind, Tag tag, PyObject* iterator) {
     if (!iterator) return Step::Done;
+    const Py_ssize_t announced = PyObject_LengthHint(iterator, 0);
+    if (announced < 0) return explain(iterator);
     put(tag);
-    return push(kind, iterator, 0);
+    return push(kind, iterator, announced);
+}
+
+// An iterator need not have an end. What comes that its length hint did not announce counts as large, so that one without an
+// end meets the limit before it has held the worker up for long.
+void Encoder::count_item(Frame& frame) {
+    constexpr std::size_t kUnannounced = 1024;
+    if (++frame.index > frame.count) claim(kUnannounced);
 }
 
 Encoder::Step Encoder::advance_items() {
     Frame& frame = frames_.top();
     while (PyObject* next = PyIter_Next(frame.object)) {
         Handle item(next);
-        ++frame.index;
+        count_item(frame);
         Step step = write(item.get());
         if (step != Step::Done) return step;
     }
@@ -377,6 +336,7 @@ Encoder::Step Encoder::advance_pairs() {
         if (!PyTuple_Check(frame.held) || PyTuple_GET_SIZE(frame.held) != 2) {
             return refuse("the items of a __reduce_ex__ must be pairs");
         }
+        count_item(frame);
         frame.phase = Phase::Key;
         Step step = write(PyTuple_GET_ITEM(frame.held, 0));
         if (step != Step::Done) return step;

@@ -42,12 +42,13 @@ struct Frame {
     PyObject* object;  // owned: what is walked
     PyObject* held;    // owned, may be nullptr
     Py_ssize_t index;  // see Kind; Items and Pairs: how many were taken
-    Py_ssize_t count;  // children announced; Dict: still to come
+    Py_ssize_t count;  // children announced (by an iterator's length hint); Dict: still to come
     Kind kind;
     Phase phase;   // the one whose child is being written
     Tag tag;       // of an Object
     bool marked;   // the contents are followed by Memo or Use
     bool counted;  // towards the depth limit
+    bool checked;  // a Dict of attributes, of the object below, whose names have to be looked at
 };
 
 using Frames = Stack<Frame, 12>;
@@ -60,8 +61,8 @@ const char* hint_for(const char* type_name);
 
 class Encoder {
 public:
-    Encoder(Codec::Impl& codec, const char* root) noexcept
-        : codec_(codec), cache_(codec.cache), root_(root), limit_(codec.limits.bytes) {}
+    Encoder(Codec::Impl& codec, const char* root, Names names) noexcept
+        : codec_(codec), cache_(codec.cache), root_(root), travels_as_(names), limit_(codec.limits.bytes) {}
     ~Encoder();
     OwnedParcel run(PyObject* value);
 
@@ -99,7 +100,8 @@ private:
     // codec/encode_object.cpp: everything that needs Python code.
     Step write_object(PyObject* borrowed);
     Step write_custom(PyObject* value, PyObject* entry);
-    Step open_plain(PyObject* value);
+    Step open_plain(PyObject* value, Handle state);
+    Step open_parts(PyObject* value, Tag tag, Handle reduced);
     Step open_reduced(PyObject* value, Handle reduced);
     Step check_reduced(PyObject* value, PyObject* reduced);
     Tag tag_of_reduced(PyObject* value, PyObject* reduced);
@@ -111,12 +113,22 @@ private:
     Step write_arguments(Tag tag, PyObject* arguments);
     Step write_plain_state(PyObject* state);
     Step open_iterator(Kind kind, Tag tag, PyObject* iterator);
+    void count_item(Frame& frame);
     int is_plain(PyTypeObject* type);
-    int is_made_by_new(PyTypeObject* type);
-    int is_named_zone(PyObject* value, PyObject* callable);
-    bool make_data(PyObject* value, Handle& reduced);
-    Step refuse_pickle(PyObject* value);
     Handle reduce(PyObject* value);
+
+    // codec/encode_data.cpp: the same where only data travel.
+    bool only_data() const { return codec_.limits.objects == Objects::data; }
+    Step write_data_object(PyObject* value);
+    Step write_data_global(PyObject* value, PyObject* name);
+    Step write_member(PyObject* value, DataKind kind);
+    Step open_record(PyObject* value);
+    Step open_exception(PyObject* value);
+    int is_registered(PyTypeObject* type);
+    bool check_attributes(PyObject* value, PyObject* state);
+    bool check_attribute(PyObject* owner, PyObject* name, PyObject* value);
+    bool may_be_key(PyObject* key);
+    Step refuse_data(PyObject* value, const char* why);
 
     // codec/encode_global.cpp: functions and classes.
     Step write_function_or_class(PyObject* value);
@@ -170,6 +182,7 @@ private:
     Codec::Impl& codec_;
     Cache& cache_;
     const char* root_;
+    const Names travels_as_;
     std::uint64_t limit_;  // bytes that builder_ may get
     ParcelBuilder builder_;
     Frames frames_;
@@ -179,6 +192,8 @@ private:
     std::uint32_t names_again_ = 0;      // keys that then were a Ref
     PyTypeObject* plain_types_[4] = {};  // the last types found to be plain; borrowed from the memo
     unsigned next_plain_type_ = 0;
+    // Names of attributes that a class's objects may have; a name that has gone and come again does no harm here.
+    std::pair<PyTypeObject*, PyObject*> checked_attributes_[16] = {};
     Handle by_value_;        // cloudpickle's pickler of this call
     Handle by_value_table_;  // and its dispatch table
 };

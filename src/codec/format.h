@@ -10,7 +10,7 @@
 // Memo:    objects that can occur twice get the numbers 0, 1, 2 ... in the order of these events:
 //          - Mark before a str, bytes, int, bytearray, list, dict, set or buffer: it is numbered when it is opened,
 //            so that its own contents can refer to it;
-//          - a Global or Name when it has been read;
+//          - a Global, Name or Member when it has been read;
 //          - a MarkedTuple, MarkedFrozenSet, MarkedSlice, Custom or object: where its End-like trailer says Memo. It
 //            says Use n instead when a cycle made another copy of it complete first: that copy counts.
 //          Ref n is the object with that number.
@@ -42,6 +42,7 @@ enum class Tag : std::uint8_t {
     Mark,             // the next value gets a number
     Ref,              // n
     Global,           // module, qualified name: two strings
+    Member,           // class, name of the enum's member or number of a combination of flags
     Custom,           // name (a string), payload, then Memo or Use n
 
     // Objects. They are followed by parts (below) up to End.

@@ -24,9 +24,11 @@ public:
         int allow_reduce = 1;
         int pickle = 1;
         int main_by_value = 0;
-        static const char* const names[] = {"", "depth", "size", "allow_reduce", "pickle", "main_by_value", nullptr};
+        const char* trusted = nullptr;
+        static const char* const names[] = {"",       "depth",         "size",           "allow_reduce",
+                                            "pickle", "main_by_value", "trusted_module", nullptr};
         if (!PyArg_ParseTupleAndKeywords(arguments, keywords, format, const_cast<char**>(names), &value, &depth, &size,
-                                         &allow_reduce, &pickle, &main_by_value)) {
+                                         &allow_reduce, &pickle, &main_by_value, &trusted)) {
             return nullptr;
         }
         if (keywords && PyDict_GET_SIZE(keywords) > 0) {
@@ -35,6 +37,7 @@ public:
             limits.objects = !allow_reduce ? Objects::none : pickle ? Objects::any : Objects::data;
             own_.emplace(limits);
             own_->set_main_by_value(main_by_value != 0);
+            if (trusted) own_->set_trusted_modules({trusted});
         }
         return value;
     }
@@ -46,7 +49,7 @@ private:
 
 PyObject* encode(PyObject*, PyObject* arguments, PyObject* keywords) {
     Chosen codec;
-    PyObject* value = codec.parse(arguments, keywords, "O|$IKppp:_encode");
+    PyObject* value = codec.parse(arguments, keywords, "O|$IKppps:_encode");
     if (!value) return nullptr;
     OwnedParcel parcel = codec.get().encode(value, "value");
     if (!parcel) return nullptr;
@@ -57,13 +60,13 @@ PyObject* encode(PyObject*, PyObject* arguments, PyObject* keywords) {
 
 PyObject* decode(PyObject*, PyObject* arguments, PyObject* keywords) {
     Chosen codec;
-    PyObject* bytes = codec.parse(arguments, keywords, "S|$IKppp:_decode");
+    PyObject* bytes = codec.parse(arguments, keywords, "S|$IKppps:_decode");
     if (!bytes) return nullptr;
     try {
         auto size = static_cast<std::size_t>(PyBytes_GET_SIZE(bytes));
         ParcelBuilder builder;
         std::memcpy(builder.append(size), PyBytes_AS_STRING(bytes), size);
-        return codec.get().decode(*builder.finish());
+        return codec.get().decode_bytes(*builder.finish());
     } catch (const std::bad_alloc&) {
         return PyErr_NoMemory();
     }
@@ -71,10 +74,10 @@ PyObject* decode(PyObject*, PyObject* arguments, PyObject* keywords) {
 
 PyObject* round_trip(PyObject*, PyObject* arguments, PyObject* keywords) {
     Chosen codec;
-    PyObject* value = codec.parse(arguments, keywords, "O|$IKppp:_roundtrip");
+    PyObject* value = codec.parse(arguments, keywords, "O|$IKppps:_roundtrip");
     if (!value) return nullptr;
     OwnedParcel parcel = codec.get().encode(value, "value");
-    return parcel ? codec.get().decode(*parcel) : nullptr;
+    return parcel ? codec.get().decode_bytes(*parcel) : nullptr;
 }
 
 PyObject* is_immutable(PyObject*, PyObject* value) {

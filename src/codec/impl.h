@@ -6,6 +6,7 @@
 // Owner:   references to Python objects of one interpreter; the destructor needs it attached.
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include "codec/handle.h"
@@ -19,6 +20,8 @@ struct Cache {
     Handle module_name, qualified_name, fields_name, dict_name;
     Handle reduce_ex_name, reduce_name, set_state_name, get_state_name, new_arguments_name, new_arguments_ex_name;
     Handle append_name, suppress_context_name;
+    Handle new_name, del_name, class_name, hash_name, args_name, dataclass_fields_name;
+    Handle member_map_name, value_map_name, member_name_name, member_value_name, flag_mask_name, singles_mask_name;
 
     Handle dispatch_table, new_object, new_object_ex;  // of copyreg
     Handle object_reduce_ex, object_reduce, object_get_state;
@@ -28,6 +31,41 @@ struct Cache {
 
     // Fills what is empty. Returns false with an exception set. It can import, so several actors may be in it.
     bool prepare();
+};
+
+// How objects of a class are made where only data travel: see codec/data.h.
+enum class DataKind : std::uint8_t {
+    none,         // not at all
+    record,       // a data class: object.__new__, then its fields
+    named_tuple,  // tuple.__new__
+    exception,    // its built-in base's __new__ and __init__
+    member,       // of an enum, looked up by its name
+    flag,         // the same, or a combination of flags by its number
+    date,
+    time,
+    datetime,
+    timedelta,
+    timezone,
+    zone_info,
+    decimal,
+    fraction,
+    uuid,
+    ref,  // by C code, or slot by slot
+};
+
+// What a parcel is: where only data travel, the parcels of a spawn may name more than a message.
+enum class Names : std::uint8_t {
+    message,
+    arguments,  // of a spawn: classes of modules that its worker has not loaded yet
+    function,   // of a spawn: its function, too
+};
+
+struct DataClass {
+    PyTypeObject* type = nullptr;
+    unsigned version = 0;
+    DataKind kind = DataKind::none;
+    const char* why = nullptr;   // it is none
+    PyObject* fields = nullptr;  // borrowed from the class: a data class's dict of them, if any, a named tuple's tuple
 };
 
 }  // namespace smarm::codec
@@ -41,6 +79,9 @@ struct Codec::Impl {
     bool main_by_value = false;
     codec::Handle python_encoders;  // dict: type -> (name, encode, decode), or empty
     codec::Handle python_decoders;  // dict: name -> decode, or empty
+    std::vector<std::string> trusted_modules;
+    codec::Handle cached_property;  // functools.cached_property, or empty
+    codec::DataClass data_classes[64];
     codec::Cache cache;
 };
 

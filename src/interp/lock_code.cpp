@@ -54,7 +54,7 @@ bool is_lock_module(PyCodeObject* code) {
 // modules gives something back or away (Semaphore.release, Event.set), takes a lock back (Condition._acquire_restore), or has taken
 // others already.
 constexpr std::array<std::string_view, 9> kWaits = {
-    "Condition.wait", "Condition.wait_for", "Semaphore.acquire", "Event.wait", "Barrier.wait",
+    "Condition.wait", "Condition.wait_for", "Semaphore.acquire", "Event.wait",  "Barrier.wait",
     "Queue.get",      "Queue.put",          "Queue.join",        "Thread.join",
 };
 

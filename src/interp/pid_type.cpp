@@ -1,5 +1,7 @@
 #include "smarm/interp/pid_type.h"
 
+#include "interp/copied_as_itself.h"
+
 namespace smarm {
 namespace {
 
@@ -30,6 +32,8 @@ PyObject* pid_compare(PyObject* self, PyObject* other, int operation) {
 PyObject* pid_index(PyObject* self, void*) { return PyLong_FromUnsignedLong(pid_value(self).index); }
 PyObject* pid_generation(PyObject* self, void*) { return PyLong_FromUnsignedLong(pid_value(self).generation); }
 
+PyMethodDef pid_methods[] = {SMARM_COPIED_AS_ITSELF, {nullptr, nullptr, 0, nullptr}};
+
 PyGetSetDef pid_attributes[] = {
     {"index", pid_index, nullptr, "Slot of the actor table; used again by later actors.", nullptr},
     {"generation", pid_generation, nullptr, "How many actors have had this slot; with the index it is unique.",
@@ -44,6 +48,7 @@ PyType_Slot pid_slots[] = {
     {Py_tp_repr, reinterpret_cast<void*>(pid_repr)},
     {Py_tp_hash, reinterpret_cast<void*>(pid_hash)},
     {Py_tp_richcompare, reinterpret_cast<void*>(pid_compare)},
+    {Py_tp_methods, pid_methods},
     {Py_tp_getset, pid_attributes},
     {0, nullptr},
 };

@@ -65,10 +65,10 @@ void PyActor::detach() noexcept {
 PyObject* PyActor::call() {
     ValueCodec& codec = *interpreter_state()->codec;
     if (OwnedParcel parcel = std::move(start_.encoded_callable)) {
-        if (!(start_.callable = codec.decode(*parcel))) return nullptr;
+        if (!(start_.callable = codec.decode_function(*parcel))) return nullptr;
     }
     if (OwnedParcel parcel = std::move(start_.encoded_arguments)) {
-        if (!(start_.arguments = codec.decode(*parcel))) return nullptr;
+        if (!(start_.arguments = codec.decode_arguments(*parcel))) return nullptr;
     }
     if (!adopt_hooks_of_threads(*interpreter_state())) return nullptr;
     return PyObject_CallObject(start_.callable, start_.arguments);

@@ -20,6 +20,7 @@ namespace {
 constexpr int kMostFrames = 30;
 constexpr std::size_t kMostEdges = 200;       // lines of the wait graph
 constexpr std::size_t kMostWaits = 100'000;   // of actors that wait for another one: more are not looked at
+constexpr std::size_t kMostLeft = 10;         // actors that are named at the end
 constexpr std::size_t kPieceBytes = 1 << 16;  // of a dump
 
 std::string text_of(Pid pid) {
@@ -157,6 +158,27 @@ void report_deadlock(Scheduler& scheduler, const WriteText& write) {
     const WaitGraph graph = read_wait_graph(scheduler);
     if (!graph.empty())
         write("smarm: who waits for whom:\n" + describe_edges(scheduler, graph) + describe_circles(graph));
+}
+
+std::string describe_left(Scheduler& scheduler) {
+    std::string text;
+    std::size_t shown = 0;
+    std::size_t all = 0;
+    for (const bool running : {true, false}) {
+        scheduler.table().for_each([&](const ActorSnapshot& actor) {
+            if ((actor.state == ActorState::running) != running) return;
+            ++all;
+            if (shown == kMostLeft) return;
+            ++shown;
+            const std::string place = read_frames(actor.rider_state, 1, as_place);
+            text += "  " + title(actor) + ": " + state_name(actor.state);
+            if (actor.state == ActorState::parked)
+                text += std::string(", waits for ") + wait_reason_name(actor.wait_reason);
+            text += (place.empty() ? "" : ", at " + place) + "\n";
+        });
+    }
+    if (all > shown) text += "  and " + std::to_string(all - shown) + " more\n";
+    return text;
 }
 
 std::string describe_deadlock(Scheduler& scheduler, Instant now) {

@@ -55,8 +55,7 @@ std::unique_ptr<Driver> make_reactor() {
 void simulate(Simulation& simulation, SchedulerOptions& options) {
     options.workers = 1;
     options.spin_limit = Duration::zero();
-    options.monitor = {
-        .time_slice = Duration::zero(), .stall_threshold = Duration::zero(), .on_stall = {}, .on_deadlock = {}};
+    options.monitor = {.enabled = false, .time_slice = {}, .stall_threshold = {}, .on_stall = {}, .on_deadlock = {}};
     options.simulation = &simulation;
     options.make_driver = [&simulation]() -> std::unique_ptr<Driver> {
         auto reactor = std::make_unique<SimulatedReactor>(simulation);
@@ -74,6 +73,7 @@ void simulate(Simulation& simulation, SchedulerOptions& options) {
 
 void stop_running() {
     SignalWatch::end_is_near();
+    Runtime::current()->note_main_ended();
     Runtime::current()->scheduler().stop();
 }
 
@@ -220,7 +220,7 @@ bool Runtime::prepare() {
     options.spin_limit = config_.spin;
     options.interrupt_after = config_.interrupt_after;
     options.kill_patience = config_.kill_patience;
-    options.monitor = {config_.time_slice, config_.stall_threshold, report_stall, on_deadlock};
+    options.monitor = {true, config_.time_slice, config_.stall_threshold, report_stall, on_deadlock};
     options.dead_letter_reports = config_.report_dead_letters;
     options.report_dead_letters = report_dead_letters;
     options.make_driver = make_reactor;
@@ -229,6 +229,7 @@ bool Runtime::prepare() {
     scheduler_ = std::make_unique<Scheduler>(std::move(options));
     limit_native_threads(config_.workers > 1);
     reporter_ = std::make_unique<Reporter>(*scheduler_);
+    end_watch_ = std::make_unique<EndWatch>(*scheduler_, config_.shutdown_timeout);
     if (scheduler_->ensure_worker(0)) return true;
     PyErr_SetFromErrno(PyExc_OSError);
     return false;
@@ -241,6 +242,7 @@ void Runtime::configure_codec() {
     codec.set_limits({.depth = config_.message_depth,
                       .bytes = config_.message_size,
                       .objects = config_.pickle ? Objects::any : Objects::data});
+    codec.set_trusted_modules(config_.trusted_modules);
 }
 
 bool Runtime::ready_for_workers() {
@@ -263,6 +265,7 @@ bool Runtime::reconfigure(unsigned workers, Duration shutdown_timeout, Duration 
     config_.workers = workers;
     limit_native_threads(workers > 1);
     config_.shutdown_timeout = shutdown_timeout;
+    end_watch_->set_timeout(shutdown_timeout);
     config_.spin = spin;
     return true;
 }
@@ -285,8 +288,8 @@ PyObject* Runtime::run_main(PyObject* main, PyObject* arguments) {
     auto actor =
         std::make_unique<PyActor>(PyActor::Start{Py_NewRef(main), Py_NewRef(arguments), nullptr, nullptr}, join);
     PyActor& main_actor = *actor;
-    PyObject* exception = nullptr;
-    main_actor.make_main(stop_running, &exception);
+    PyObject*& exception = main_exception_;
+    main_actor.make_main(stop_running, &exception, [] { Runtime::current()->end_watch().told(); });
     main_actor.name = std::move(name);
     main_actor.stack_bytes = static_cast<std::uint32_t>(config_.main_stack_size);
     main_actor.keeps_thread_ident = true;
@@ -320,8 +323,9 @@ PyObject* Runtime::run_main(PyObject* main, PyObject* arguments) {
     forget_spawn_sites();
 
     if (const std::size_t left = scheduler_->abandoned()) {
-        std::fprintf(stderr, "smarm: gave up %zu actor%s that did not end within %.1f s of being asked to\n", left,
-                     left == 1 ? "" : "s", std::chrono::duration<double>(config_.shutdown_timeout).count());
+        std::fprintf(stderr, "smarm: gave up %zu actor%s that did not end within %.1f s of being asked to:\n%s", left,
+                     left == 1 ? "" : "s", std::chrono::duration<double>(config_.shutdown_timeout).count(),
+                     describe_left(*scheduler_).c_str());
     }
     if (SignalWatch::terminated()) {
         Py_XDECREF(exception);
@@ -362,8 +366,17 @@ void Runtime::watch_signals(SignalWatch& signals, PyObject* handler, PyRider& ri
         rider.notice_signals();
         scheduler_->worker(0)->nudge();
     };
-    signals.install(
-        {take(SIGINT), take(SIGTERM), has_default_handler(SIGQUIT), look, [this](int fd) { reporter_->dump(fd); }});
+    signals.install({.interrupt = take(SIGINT),
+                     .terminate = take(SIGTERM),
+                     .quit = has_default_handler(SIGQUIT),
+                     .look = look,
+                     .on_dump = [this](int fd) { reporter_->dump(fd); },
+                     .on_end_asked = [this](int number) { end_watch_->asked(number); },
+                     .look_at_end = [this] { return end_watch_->look(); }});
+}
+
+void Runtime::note_main_ended() noexcept {
+    end_watch_->main_ended(main_exception_ && PyErr_GivenExceptionMatches(main_exception_, PyExc_KeyboardInterrupt));
 }
 
 bool Runtime::raise_in_main(PyObject* exception) {
@@ -373,6 +386,7 @@ bool Runtime::raise_in_main(PyObject* exception) {
         PyErr_WriteUnraisable(nullptr);
     } else if (main == this_actor() && !main->requests.shielded()) {
         PyErr_SetRaisedException(exception);
+        end_watch_->told();
         return false;
     } else {
         main->set_exit_exception(exception);

@@ -20,6 +20,7 @@
 
 #include "runtime/python_signals.h"
 #include "smarm/base/clock.h"
+#include "smarm/base/own_descriptor.h"
 #include "smarm/base/sync.h"
 #include "smarm/runtime/reporter.h"
 
@@ -47,7 +48,8 @@ struct Taken {
 atomic<bool> unhandled{false};  // a signal has come since handled()
 atomic<bool> impatient{false};
 atomic<bool> got_terminate{false};
-int wake_up[2] = {-1, -1};  // a pipe of signal numbers
+atomic<int> asked_to_end{0};  // the number of the last signal that our handlers took, 0: none since the watcher looked
+int wake_up[2] = {-1, -1};    // a pipe of signal numbers
 int previous_wake_up = -1;
 pid_t owner = 0;
 pthread_t main_thread;
@@ -72,7 +74,10 @@ void on_signal(int number) {
         got_terminate.store(true, memory_order_release);
         impatient.store(true, memory_order_release);
     }
-    if (number != SIGQUIT) PyErr_SetInterruptEx(number);
+    if (number != SIGQUIT) {
+        asked_to_end.store(number, memory_order_release);
+        PyErr_SetInterruptEx(number);
+    }
     tell_watcher(static_cast<unsigned char>(number));
 }
 
@@ -98,7 +103,7 @@ void serve_requests(const std::function<void(int)>& on_dump) {
         char path[64];
         std::snprintf(path, sizeof path, "/proc/%u/fd/%u", static_cast<unsigned>(request >> 32),
                       static_cast<unsigned>(request));
-        const int fd = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+        const int fd = as_own_descriptor(open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC));
         if (fd < 0) continue;  // it has not waited
         on_dump(fd);
     }
@@ -141,9 +146,13 @@ std::size_t read_numbers(unsigned char (&numbers)[64], milliseconds patience) {
 void watch(const SignalWatch::Wanted& wanted) {
     pthread_setname_np(pthread_self(), kThreadName);
     constexpr milliseconds kForEver{-1};
+    milliseconds next_look{0};
     for (milliseconds patience = kForEver;;) {
         unsigned char numbers[64];
-        const std::size_t count = read_numbers(numbers, patience);
+        const bool ending_first = next_look.count() > 0 && (patience == kForEver || next_look < patience);
+        const std::size_t count = read_numbers(numbers, ending_first ? next_look : patience);
+        if (const int number = asked_to_end.exchange(0, memory_order_acq_rel)) wanted.on_end_asked(number);
+        next_look = wanted.look_at_end();
         bool look = false;
         for (std::size_t i = 0; i < count; ++i) {
             if (numbers[i] == kEnd) return;
@@ -151,6 +160,7 @@ void watch(const SignalWatch::Wanted& wanted) {
             else if (numbers[i] == kDump) serve_requests(wanted.on_dump);
             else look = true;
         }
+        if (count == 0 && ending_first) continue;
         if (look) {
             unhandled.store(true, memory_order_release);
             wanted.look();
@@ -164,15 +174,20 @@ void watch(const SignalWatch::Wanted& wanted) {
     }
 }
 
-bool open_pipe() {
-    if (pipe2(wake_up, O_CLOEXEC | O_NONBLOCK) == 0) return true;
-    wake_up[0] = wake_up[1] = -1;
-    return false;
+void close_pipe() {
+    for (int& end : wake_up) {
+        if (end >= 0) close(end);
+        end = -1;
+    }
 }
 
-void close_pipe() {
-    close(wake_up[0]);
-    close(wake_up[1]);
+bool open_pipe() {
+    int ends[2] = {-1, -1};
+    const bool opened = pipe2(ends, O_CLOEXEC | O_NONBLOCK) == 0;
+    for (int i = 0; i < 2; ++i) wake_up[i] = as_own_descriptor(ends[i]);
+    if (opened && wake_up[0] >= 0 && wake_up[1] >= 0) return true;
+    close_pipe();
+    return false;
 }
 
 // The thread of another process that hears of signals as ours does, or 0.
@@ -211,6 +226,7 @@ bool SignalWatch::install(Wanted wanted) {
     unhandled.store(false, memory_order_relaxed);
     impatient.store(false, memory_order_relaxed);
     got_terminate.store(false, memory_order_relaxed);
+    asked_to_end.store(0, memory_order_relaxed);
     owner = getpid();
     main_thread = pthread_self();
     if (!open_pipe()) return false;

@@ -31,7 +31,7 @@ struct Monitor::Turn {
 Monitor::Monitor(Scheduler& scheduler, MonitorOptions options) : scheduler_(scheduler), options_(std::move(options)) {}
 
 bool Monitor::start() noexcept {
-    if (options_.time_slice <= Duration::zero()) return true;  // see also Worker::look_at_slice
+    if (!options_.enabled) return true;
     try {
         thread_ = std::thread([this, turns = std::make_unique<Turn[]>(kMaxWorkers)] { run(turns.get()); });
         return true;
@@ -128,7 +128,8 @@ Instant Monitor::look_at(Worker& worker, Turn& turn, Instant now) noexcept {
         turn.asked = {};
         turn.reported = false;
     }
-    const Duration slice = options_.time_slice;
+    // Without preemption it looks whether actors would hear it, when others wait.
+    const Duration slice = preempts() ? options_.time_slice : kSlowLook;
     const Duration patience = slice + slice / 16;
     const bool used_up = worker.is_running_actor() && now - turn.since >= patience;
     if (worker.timer_due(now) || (used_up && worker.has_waiting_work())) {
@@ -142,8 +143,15 @@ Instant Monitor::look_at(Worker& worker, Turn& turn, Instant now) noexcept {
 }
 
 void Monitor::ask(Worker& worker, Turn& turn, Instant now) noexcept {
-    worker.request_preemption(turn.number);
-    if (options_.stall_threshold <= Duration::zero()) return;
+    const bool watches = options_.stall_threshold > Duration::zero();
+    if (preempts()) {
+        worker.request_preemption(turn.number);
+    } else if (watches) {
+        // An actor that has heard it stays in its turn.
+        if (worker.has_answered()) turn.asked = {};
+        worker.request_answer();
+    }
+    if (!watches) return;
     if (turn.asked == Instant{}) {
         turn.asked = now;
         turn.cpu_then = worker.thread().cpu_time();

@@ -8,6 +8,9 @@
 #include "smarm/sched/signals.h"
 
 namespace smarm {
+namespace {
+constexpr std::chrono::milliseconds kLook{20};  // how often it is looked whether workers come forward
+}
 
 Scheduler::Scheduler(SchedulerOptions options)
     : options_(std::move(options)),
@@ -159,15 +162,27 @@ void Scheduler::run_main() noexcept {
     if (main->rider()) main->rider()->after_wait();
 }
 
+std::uint64_t Scheduler::finished_actors() const noexcept {
+    std::uint64_t finished = 0;
+    for (unsigned i = 0; i < options_.workers; ++i) {
+        if (const Worker* it = worker(i)) finished += it->counters().finished.load(memory_order_relaxed);
+    }
+    return finished;
+}
+
 // Waits for the other workers, but not for one whose actor neither parks nor reaches a safe point. Workers that are past
 // run() are waited for however long it takes: they end their interpreters, with the threads that the program started there.
 void Scheduler::join_workers() noexcept {
     std::unique_lock guard(start_mutex_);
-    // A worker without actors is gone at once; a short time or none at all is meant for actors, not for its thread.
-    const Duration patience =
-        std::max<Duration>(options_.stop_timeout + options_.stop_timeout / 2, std::chrono::seconds(1));
     const auto all_but = [this](std::size_t left) { return ended_ + left == threads_.size(); };
-    workers_ended_.wait_until(guard, deadline_after(monotonic_now(), patience), [&] { return all_but(0); });
+    // A worker without actors is gone at once; a short time or none at all is meant for actors, not for its thread. A worker that
+    // runs gives actors up by itself: what is waited for here is longer.
+    Patience patience;
+    patience.begin(monotonic_now(),
+                   std::max<Duration>(options_.stop_timeout + options_.stop_timeout / 4, std::chrono::seconds(1)),
+                   finished_actors());
+    while (!patience.over(monotonic_now(), finished_actors()) &&
+           !workers_ended_.wait_for(guard, kLook, [&] { return all_but(0); })) {}
     std::size_t left = 0;
     for (unsigned i = 1; i < options_.workers; ++i) {
         Worker* it = worker(i);

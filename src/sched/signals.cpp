@@ -1,6 +1,7 @@
 #include "smarm/sched/signals.h"
 
 #include <new>
+#include <utility>
 
 #include "smarm/sched/simulation.h"
 
@@ -9,20 +10,28 @@ namespace {
 
 // One signal under way to an actor of another worker, or to one that has not started.
 struct SignalPost final : PostOf<SignalPost> {
-    enum class Kind : std::uint8_t { link, unlink, monitor, demonitor, exit, cancel, link_exit, down, reply, order };
+    enum class Kind : std::uint8_t {
+        link,
+        unlink,
+        unlink_ack,
+        monitor,
+        demonitor,
+        exit,
+        cancel,
+        link_exit,
+        down,
+        reply,
+        order
+    };
     SignalPost(Kind its_kind, Pid its_from, Pid its_to, MonitorRef its_ref = 0,
                Ref<ExitReason> its_reason = nullptr) noexcept
-        : kind(its_kind),
-          from(its_from),
-          to(its_to),
-          ref(its_ref),
-          reason(std::move(its_reason)) {}
+        : kind(its_kind), from(its_from), to(its_to), ref(its_ref), reason(std::move(its_reason)) {}
     void arrived(Worker& worker) noexcept;
     void lost(Scheduler& scheduler) noexcept;
     const Kind kind;
     const Pid from;
     const Pid to;
-    const MonitorRef ref;
+    const MonitorRef ref;  // of unlink and unlink_ack: its number
     Ref<ExitReason> reason;
     OwnedParcel payload;
     Duration patience = Duration::max();  // exit, cancel
@@ -71,7 +80,12 @@ private:
 
 // An exit that came along a link. The receiver of a kill's echo must be able to trap it: links pass on `killed` as a value.
 void receive_link_exit(Actor& actor, Pid from, const Ref<ExitReason>& reason) {
-    if (!actor.relations || actor.relations->links.erase(from) == 0) return;  // unlinked meanwhile
+    if (!actor.relations) return;
+    const auto found = actor.relations->links.find(from);
+    if (found == actor.relations->links.end()) return;  // unlinked meanwhile
+    const bool linked = found->second == 0;
+    actor.relations->links.erase(found);  // there is nobody any more who could acknowledge
+    if (!linked) return;
     if (actor.relations->trap_exit) {
         notify(actor, Notice::Kind::exit, 0, from, reason);
     } else if (reason->kind() != ExitKind::normal) {
@@ -96,13 +110,27 @@ void receive_reply(Actor& actor, SignalPost& signal) {
     notify(actor, Notice::Kind::reply, signal.ref, signal.from, nullptr, std::move(signal.payload));
 }
 
+void receive_unlink(Actor& actor, const SignalPost& signal) {
+    auto ack = std::make_unique<SignalPost>(Kind::unlink_ack, actor.pid, signal.from, signal.ref);
+    if (actor.relations) {
+        const auto found = actor.relations->links.find(signal.from);
+        if (found != actor.relations->links.end() && found->second == 0) actor.relations->links.erase(found);
+    }
+    send_signal(std::move(ack));
+}
+
+void receive_unlink_ack(Actor& actor, const SignalPost& signal) {
+    if (!actor.relations) return;
+    const auto found = actor.relations->links.find(signal.from);
+    if (found != actor.relations->links.end() && found->second == signal.ref) actor.relations->links.erase(found);
+}
+
 // Acts on a signal at an actor of this worker.
 void act(Actor& actor, SignalPost& signal) {
     switch (signal.kind) {
-        case Kind::link: relations_of(actor).links.insert(signal.from); break;
-        case Kind::unlink:
-            if (actor.relations) actor.relations->links.erase(signal.from);
-            break;
+        case Kind::link: relations_of(actor).links.emplace(signal.from, 0); break;  // not while unlinking
+        case Kind::unlink: receive_unlink(actor, signal); break;
+        case Kind::unlink_ack: receive_unlink_ack(actor, signal); break;
         case Kind::monitor: relations_of(actor).watchers.emplace(signal.ref, signal.from); break;
         case Kind::demonitor:
             if (actor.relations) actor.relations->watchers.erase(signal.ref);
@@ -124,6 +152,8 @@ void bounce(const SignalPost& signal) {
     else if (signal.kind == Kind::monitor)
         send_signal(std::make_unique<SignalPost>(Kind::down, signal.to, signal.from, signal.ref,
                                                  reason_of_kind(ExitKind::noproc)));
+    else if (signal.kind == Kind::unlink)
+        send_signal(std::make_unique<SignalPost>(Kind::unlink_ack, signal.to, signal.from, signal.ref));
 }
 
 void SignalPost::arrived(Worker& worker) noexcept {
@@ -173,13 +203,20 @@ Relations& relations_of(Actor& actor) {
 }
 
 void link(Actor& self, Pid other) {
-    if (other == self.pid || !relations_of(self).links.insert(other).second) return;
-    send_signal(std::make_unique<SignalPost>(Kind::link, self.pid, other));
+    if (other == self.pid) return;
+    auto signal = std::make_unique<SignalPost>(Kind::link, self.pid, other);
+    const auto [entry, is_new] = relations_of(self).links.emplace(other, 0);
+    const bool unlinking = std::exchange(entry->second, 0) != 0;  // forgotten: this is a new link
+    if (is_new || unlinking) send_signal(std::move(signal));
 }
 
 void unlink(Actor& self, Pid other) {
-    if (!self.relations || self.relations->links.erase(other) == 0) return;
-    send_signal(std::make_unique<SignalPost>(Kind::unlink, self.pid, other));
+    if (!self.relations) return;
+    const auto found = self.relations->links.find(other);
+    if (found == self.relations->links.end() || found->second != 0) return;
+    auto signal = std::make_unique<SignalPost>(Kind::unlink, self.pid, other, self.relations->last_unlink + 1);
+    found->second = ++self.relations->last_unlink;
+    send_signal(std::move(signal));
 }
 
 MonitorRef make_monitor_ref() noexcept {
@@ -206,8 +243,8 @@ bool demonitor(Actor& self, MonitorRef ref) noexcept {
 }
 
 void link_child(Actor& self, Actor& child) {
-    relations_of(child).links.insert(self.pid);
-    relations_of(self).links.insert(child.pid);
+    relations_of(child).links.emplace(self.pid, 0);
+    relations_of(self).links.emplace(child.pid, 0);
 }
 
 MonitorRef monitor_child(Actor& self, Actor& child) {
@@ -231,8 +268,8 @@ bool send_exit(Pid from, Pid to, Ref<ExitReason> reason, Duration patience) {
 }
 
 bool cancel(Scheduler& scheduler, Pid to, Duration patience) noexcept {
-    std::unique_ptr<SignalPost> signal(
-        new (std::nothrow) SignalPost(Kind::cancel, Pid{}, to, 0, reason_of_kind(ExitKind::killed)));
+    std::unique_ptr<SignalPost> signal(new (std::nothrow)
+                                           SignalPost(Kind::cancel, Pid{}, to, 0, reason_of_kind(ExitKind::killed)));
     if (!signal) return false;
     signal->patience = patience;
     if (!scheduler.route(to, *signal, Pid{}, true)) return false;
@@ -256,8 +293,8 @@ void announce_end(Actor& actor) noexcept {
     if (!actor.relations) return;
     const std::unique_ptr<Relations> relations = std::move(actor.relations);
     Ref<ExitReason> reason = actor.exit_reason ? actor.exit_reason : reason_of_kind(ExitKind::normal);
-    for (Pid linked : relations->links)
-        send_signal(std::make_unique<SignalPost>(Kind::link_exit, actor.pid, linked, 0, reason));
+    for (const auto& [partner, unlinking] : relations->links)
+        if (!unlinking) send_signal(std::make_unique<SignalPost>(Kind::link_exit, actor.pid, partner, 0, reason));
     for (const auto& [ref, watcher] : relations->watchers)
         send_signal(std::make_unique<SignalPost>(Kind::down, actor.pid, watcher, ref, reason));
     for (const auto& [ref, target] : relations->watching)

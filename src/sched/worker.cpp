@@ -23,7 +23,7 @@ constexpr std::int32_t kSwitchBudget = 64;
 // Every so many passes of the worker's own context the driver is polled and the shared queue served even though local
 // actors are ready.
 constexpr std::uint32_t kPassesPerPoll = 16;
-constexpr std::uint32_t kStopTries = 3;
+constexpr int kStopTries = 3;  // within a stop timeout
 // So many rounds of its computing actors a worker leaves new ones to a worker that has fewer: then that one may be stuck.
 constexpr std::size_t kRoundsLeftToOthers = 4;
 // So many new actors wait for their first turn: whoever spawned them lets them have it. What is woken meanwhile queues
@@ -146,6 +146,7 @@ void Worker::request_preemption(std::uint64_t turn) noexcept {
 }
 
 bool Worker::at_safe_point(bool may_preempt, Deliver deliver) noexcept {
+    asked_.store(false, memory_order_relaxed);
     if (!inbox_.empty()) drain_inbox();
     if (stop_requested_.load(memory_order_relaxed)) stop_step();
     if (has_request(deliver)) return true;
@@ -218,8 +219,7 @@ void Worker::request_scope_end(Actor& actor, Duration patience) noexcept {
 
 // A parked actor is at a point, unless it is shielded; another will be interrupted when the request is due.
 void Worker::bring_to_point(Actor& actor) noexcept {
-    const bool at_point =
-        actor.state.load(memory_order_relaxed) == ActorState::parked && actor.requests.deliverable();
+    const bool at_point = actor.state.load(memory_order_relaxed) == ActorState::parked && actor.requests.deliverable();
     wake(actor);
     if (!at_point) InterruptTimer::watch(*this, actor);
     if (&actor == current() && rider_ && actor.requests.is_due(driver_->now())) rider_->request_attention();
@@ -488,7 +488,7 @@ bool Worker::has_waiting_work() const noexcept {
 }
 
 bool Worker::has_outside_work() const noexcept {
-    return !inbox_.empty() || has_new_actors() || (stop_requested_.load(memory_order_seq_cst) && stop_tries_ == 0);
+    return !inbox_.empty() || has_new_actors() || (stop_requested_.load(memory_order_seq_cst) && !stop_asked_);
 }
 
 // Spins while a message from another core is likely. Returns whether something came.
@@ -543,7 +543,7 @@ void Worker::idle() noexcept {
     const Instant asleep = driver_->now();
     if (!has_outside_work()) {
         Instant until = timers_.next_deadline();
-        if (stop_requested_.load(memory_order_relaxed) && stop_deadline_ < until) until = stop_deadline_;
+        if (stop_requested_.load(memory_order_relaxed)) until = std::min({until, ask_again_, stop_patience_.end()});
         if (left_ && left_until_ < until) until = left_until_;
         WorkerCounters::add(counters_.waits);
         if (rider_) rider_->before_wait();
@@ -558,25 +558,36 @@ void Worker::idle() noexcept {
     if (!inbox_.empty() && driver_->now() - asleep < 2 * longest) spin_more(8);
 }
 
-// Asks this worker's actors to exit, again after a part of the stop timeout. Returns whether the worker may end.
-bool Worker::stop_step() noexcept {
-    if (live_count() == 0 && inbox_.empty() && !scheduler_.has_unstarted()) return true;
-    const Instant now = driver_->now();
-    if (stop_tries_ > 0 && now < stop_deadline_) return false;
-    if (stop_tries_ == kStopTries) {
-        scheduler_.count_abandoned(live_count());
-        return true;
-    }
-    ++stop_tries_;
-    stop_deadline_ = deadline_after(now, scheduler_.options().stop_timeout / kStopTries);
+// Asks this worker's actors to exit.
+void Worker::ask_to_exit(Instant now, bool again) noexcept {
+    ask_again_ = deadline_after(now, scheduler_.options().stop_timeout / kStopTries);
     const auto reason = ExitReason::plain(ExitKind::shutdown);
     // After the first time whatever still computes is interrupted where it is.
-    const Duration patience = stop_tries_ == 1 ? scheduler_.options().interrupt_after : Duration::zero();
+    const Duration patience = again ? Duration::zero() : scheduler_.options().interrupt_after;
     ActorTable::Own own;
     for (std::uint32_t from = 0; scheduler_.table().own_from(from, static_cast<int>(index_), own);) {
         for (std::size_t i = 0; i < own.count; ++i)
             request_exit(*own.actors[i], own.actors[i]->requests.cause() ? nullptr : reason, patience);
     }
+}
+
+// Sees to the end of this worker's actors: they are asked again when none has ended for a part of the stop timeout. Returns whether the
+// worker may end: none is left, or the patience with them is at its end.
+bool Worker::stop_step() noexcept {
+    if (live_count() == 0 && inbox_.empty() && !scheduler_.has_unstarted()) return true;
+    const Instant now = driver_->now();
+    const Duration timeout = scheduler_.options().stop_timeout;
+    if (!std::exchange(stop_asked_, true)) {
+        stop_patience_.begin(now, timeout, live_count());
+        ask_to_exit(now, false);
+        return false;
+    }
+    if (stop_patience_.over(now, live_count())) {
+        scheduler_.count_abandoned(live_count());
+        return true;
+    }
+    ask_again_ = std::max(ask_again_, deadline_after(stop_patience_.last_progress(), timeout / kStopTries));
+    if (now >= ask_again_) ask_to_exit(now, true);
     return false;
 }
 

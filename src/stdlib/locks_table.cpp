@@ -31,6 +31,13 @@ void LockEntry::wake_next() noexcept {
     unpark(next->actor);
 }
 
+void LockEntry::wake_all() noexcept {
+    waiters.for_each([](LockWaiter& waiter) {
+        waiter.woken = true;
+        unpark(waiter.actor);
+    });
+}
+
 LockWaiter* LockEntry::choose_heir() const noexcept {
     LockWaiter* first = waiters.front();
     return first && first->passed_over ? first : nullptr;

@@ -51,6 +51,8 @@ struct LockEntry {
     void wake_first() noexcept;
     // The same for who has not been woken yet: for objects of which there may be several.
     void wake_next() noexcept;
+    // The same for all: for what lets everybody go on at once.
+    void wake_all() noexcept;
     // Returns the waiter that is to get the lock at this release, or nullptr: release it for whoever comes first. Each one
     // has had a free release before, so that threads that wait natively are not shut out by actors.
     LockWaiter* choose_heir() const noexcept;

@@ -19,8 +19,7 @@ Taken wait_for_lock(LockTable& table, LockEntry& entry, Actor& actor, const Pati
     // What cannot be cut here waits on, but not for ever.
     const auto hold_out = [&] {
         shield.emplace(actor);
-        const Instant last =
-            deadline_after(worker.driver().now(), worker.scheduler().options().kill_patience);
+        const Instant last = deadline_after(worker.driver().now(), worker.scheduler().options().kill_patience);
         exits_at_deadline = last < deadline;
         deadline = std::min(deadline, last);
     };

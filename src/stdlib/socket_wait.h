@@ -1,9 +1,11 @@
-// stdlib/socket_wait.h: what the replacements of _socket, select and _ssl share.
+// stdlib/socket_wait.h: what the replacements of _socket, select, _ssl and posix share.
 #pragma once
 
 #include <Python.h>
 
 #include "cpython/method_patch.h"
+#include "cpython/socket_twin.h"
+#include "smarm/interp/point.h"
 #include "smarm/wait/fd.h"
 #include "stdlib/locks_wait.h"
 
@@ -11,26 +13,47 @@ namespace smarm::stdlib {
 
 // Of one module each, attached. What is not as we know it stays as it is.
 void install_socket(PyObject* module);
+void install_socket_transfers(PyObject* module);  // by install_socket, as the next three
+void install_socket_connecting(PyObject* module);
+void install_names(PyObject* module);
+void install_socket_closing(PyObject* module);
 void install_select(PyObject* module);
 void install_ssl(PyObject* module);
 void install_queue(PyObject* module);  // stdlib/threads.cpp
+void install_descriptors(PyObject* module);
 
 // A function that is not as we know it stays as it is.
 inline void or_leave(bool installed) {
     if (!installed) PyErr_Clear();
 }
 
-// A socket's mode.
-struct Mode {
-    int fd = -1;
-    bool parks = false;         // neither closed nor non-blocking
-    Instant deadline = kNever;  // of a call that begins now
-};
-
-// Reads what gettimeout() gave (None or seconds; steals it, nullptr: not a socket). Never leaves an exception.
-Mode mode_from(PyObject* timeout, int fd);
-
-// Raises what an end other than ready means to socket users: TimeoutError, OSError, ActorExit. Returns nullptr.
+// Raises what an end other than ready means to users of the standard library: TimeoutError, OSError, ActorExit, or
+// DescriptorClosed, which is an OSError, too. Returns nullptr.
 PyObject* raise_end(const FdEnd& end, const char* timed_out = "timed out");
+
+// Calls attempt(), which returns an object or nullptr with an exception, until it does not raise BlockingIOError; parks in between.
+// Begins with a cancellation point.
+template <class Attempt>
+PyObject* call_until_taken(const Mode& mode, Interest interest, Attempt attempt) {
+    if (!pass_point(*this_actor())) return nullptr;
+    PyObject* result = nullptr;
+    const FdEnd end = try_until_taken(
+        mode.fd, interest, mode.deadline,
+        [&] {
+            result = attempt();
+            if (result || !PyErr_ExceptionMatches(PyExc_BlockingIOError)) return true;
+            PyErr_Clear();
+            return false;
+        },
+        mode.socket);
+    return end.status == FdStatus::ready ? result : raise_end(end);
+}
+
+// Looks a name up without holding the worker up, on a thread of the pool: "gethostbyname" and its like. `arguments` is a tuple.
+PyObject* look_up_parking(PyObject* module, const char* function, PyObject* arguments);
+// Whether `host` is to be looked up: neither a number nor what stands for an address by itself.
+bool needs_lookup(PyObject* host);
+// An address for this socket, whose host is a number: looks it up if it is a name. A new reference, nullptr with an exception.
+PyObject* resolved(const Mode& mode, PyObject* address);
 
 }  // namespace smarm::stdlib

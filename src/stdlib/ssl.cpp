@@ -40,17 +40,6 @@ bool set_timeout(PyObject* socket, PyObject* timeout) {
     return ok;
 }
 
-// Attributes of the socket that owns the object; none for an SSLObject, which has none.
-Mode mode_of(PyObject* socket) {
-    if (!socket || socket == Py_None) return {};
-    PyObject* timeout = PyObject_CallMethod(socket, "gettimeout", nullptr);
-    PyObject* number = timeout ? PyObject_CallMethod(socket, "fileno", nullptr) : nullptr;
-    const long fd = number ? PyLong_AsLong(number) : -1;
-    Py_XDECREF(number);
-    PyErr_Clear();
-    return mode_from(timeout, static_cast<int>(fd));
-}
-
 PyObject* call_parking(const Original& original, PyObject* self, PyObject* const* values, Py_ssize_t count,
                        PyObject* names, PyObject* socket, const Mode& mode) {
     for (;;) {
@@ -78,8 +67,9 @@ PyObject* park_instead(const Original& original, PyObject* self, PyObject* const
                        PyObject* names) {
     if (!calling_actor()) return original.call(self, values, count, names);
     PyObject* socket = PyObject_GetAttrString(self, "owner");
-    const Mode mode = mode_of(socket);
     PyErr_Clear();
+    // An SSLObject, which has no socket, owns itself.
+    const Mode mode = socket && is_socket(socket) ? mode_of(socket) : Mode();
     if (mode.parks && !pass_point(*this_actor())) {
         Py_XDECREF(socket);
         return nullptr;

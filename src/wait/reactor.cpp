@@ -7,6 +7,13 @@
 // with the event, and an event whose number is not the fd's latest is dropped. Nothing is lost by that: arming makes
 // the kernel look at the readiness anew.
 //
+// A file may leave its number without a word to us: C code closes it, another file is dup2ed over it, the number is used again.
+// The kernel knows: it files a registration under the open file AND the number, and refuses to register that pair twice. So an
+// EPOLL_CTL_ADD that is refused with EEXIST says that the number still is the file's, and changes nothing; see is_registered().
+// That is asked before another wait joins those that are there, before an event fires waits that know the file by its number
+// only (its old file may live on under another number), and of all that is waited for once a second. What has lost its file is
+// fired as closed.
+//
 // The eventfd is edge-triggered: each write is an event of its own, so it need never be read.
 #include "smarm/wait/reactor.h"
 
@@ -24,11 +31,15 @@
 #include <unistd.h>
 
 #include "smarm/base/assert.h"
+#include "smarm/base/own_descriptor.h"
 
 namespace smarm {
 namespace {
 
 constexpr int kEventsAtOnce = 128;
+// Each wait is looked after so often, a step of so many fds at a time: it takes a worker about 0.2 ms.
+constexpr Duration kSweepPause = std::chrono::milliseconds(900);
+constexpr std::size_t kSweepStep = 1024;
 constexpr std::uint64_t kWakeKey = ~std::uint64_t{0};  // its fd would be -1
 
 using Waits = List<FdWait>;
@@ -42,6 +53,7 @@ struct FdState : FdReadiness {  // number: of the latest arming; watched, seen: 
     bool known = false;         // the kernel had a registration when we last looked
     bool lasting = false;       // it is an owner's
 
+    bool has_waits() const noexcept { return !readers.empty() || !writers.empty(); }
     std::uint32_t wanted() const noexcept {
         return (readers.empty() ? 0u : std::uint32_t{EPOLLIN}) | (writers.empty() ? 0u : std::uint32_t{EPOLLOUT});
     }
@@ -67,8 +79,13 @@ struct Reactor::Impl {
     void unlink(FdWait& wait) noexcept;
     static void move_all(Waits& from, Waits& to) noexcept;
     bool fire_all(Waits& waits, Ready ready) noexcept;
+    bool is_registered(int fd) noexcept;
+    bool retire(FdState& state, int fd) noexcept;
+    bool sweep(Instant now) noexcept;
+    template <class Ends>
+    void end_some(int fd, Ends ends) noexcept;
     bool deliver(int fd, std::uint32_t events) noexcept;
-    bool collect(Duration timeout) noexcept;
+    int collect(Duration timeout, bool& fired) noexcept;
     int wait_for_events(Duration timeout) noexcept;
 
     int epoll_fd = -1;
@@ -80,6 +97,8 @@ struct Reactor::Impl {
     std::vector<std::unique_ptr<FdState>> fds;  // indexed by fd; states stay where they are
     Waits firing;                               // of firing_fd, about to fire
     int firing_fd = -1;
+    Instant next_sweep{};   // of the next step
+    std::size_t swept = 0;  // where the last one ended
     epoll_event events[kEventsAtOnce];
 };
 
@@ -108,7 +127,9 @@ int Reactor::Impl::enlist(FdWait& wait, int fd, Interest interest) noexcept {
         if (const int error = make(fd)) return error;
     }
     FdState& state = *find(fd);
-    if (state.opening != wait.opening) {  // another file has got the number: what we know is about the last one
+    // Another file has got the number: what we know is about the last one.
+    if (state.has_waits() && (state.opening != wait.opening || !is_registered(fd))) retire(state, fd);
+    if (state.opening != wait.opening) {
         state.opening = wait.opening;
         state.armed = 0;
     }
@@ -169,9 +190,47 @@ bool Reactor::Impl::fire_all(Waits& waits, Ready ready) noexcept {
     return any;
 }
 
+// Whether the file that we registered under this number still has it.
+bool Reactor::Impl::is_registered(int fd) noexcept {
+    epoll_event nothing{};
+    if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &nothing) != 0) return errno == EEXIST;
+    epoll_ctl(epoll_fd, EPOLL_CTL_DEL, fd, nullptr);
+    return false;
+}
+
+// Fires all waits as closed and counts on no registration any more. Returns whether there were waits.
+bool Reactor::Impl::retire(FdState& state, int fd) noexcept {
+    state.known = false;
+    state.armed = 0;
+    ++state.number;  // an owner that comes back registers anew, and events that are under way are stale
+    state.lasting = false;
+    Waits closing;
+    if (firing_fd == fd) move_all(firing, closing);
+    move_all(state.readers, closing);
+    move_all(state.writers, closing);
+    return fire_all(closing, Ready::closed);
+}
+
+// Retires the fds of the next step that have lost their file. Returns whether any wait fired.
+bool Reactor::Impl::sweep(Instant now) noexcept {
+    bool any = false;
+    std::size_t asked = 0;
+    for (std::size_t i = 0; i < fds.size() && asked < kSweepStep; ++i) {
+        swept = swept + 1 < fds.size() ? swept + 1 : 0;
+        FdState* state = fds[swept].get();
+        if (!state || !state->has_waits()) continue;
+        ++asked;
+        if (!is_registered(static_cast<int>(swept))) any |= retire(*state, static_cast<int>(swept));
+    }
+    const std::size_t steps = 1 + registered.load(memory_order_relaxed) / kSweepStep;
+    next_sweep = now + kSweepPause / static_cast<Duration::rep>(steps);
+    return any;
+}
+
 // Fires the waits that these events concern. Returns whether there were any.
 bool Reactor::Impl::deliver(int fd, std::uint32_t events) noexcept {
     FdState& state = *find(fd);
+    if (!state.lasting && state.has_waits() && !is_registered(fd)) return retire(state, fd);
     if (state.lasting) state.seen |= events;
     else state.armed = 0;
     firing_fd = fd;
@@ -189,21 +248,20 @@ bool Reactor::Impl::deliver(int fd, std::uint32_t events) noexcept {
     return any;
 }
 
-// Takes what the kernel has, waiting for it at most `timeout`. Returns whether any wait fired.
-bool Reactor::Impl::collect(Duration timeout) noexcept {
+// Takes what the kernel has, waiting for it at most `timeout`. Returns 0 when it was the time that ended the wait.
+int Reactor::Impl::collect(Duration timeout, bool& fired) noexcept {
     SMARM_ASSERT(!collecting, "a fired wait called poll() or wait()");
     collecting = true;
     const int count = wait_for_events(timeout);
     SMARM_ASSERT(count >= 0 || errno == EINTR, "the reactor's epoll fd is broken: did somebody close it?");
-    bool any = false;
     for (int i = 0; i < count; ++i) {
         const std::uint64_t key = events[i].data.u64;
         const int fd = static_cast<int>(static_cast<std::uint32_t>(key));
         if (key == kWakeKey) woken = true;
-        else if (find(fd)->number == key >> 32) any |= deliver(fd, events[i].events);
+        else if (find(fd)->number == key >> 32) fired |= deliver(fd, events[i].events);
     }
     collecting = false;
-    return any;
+    return count;
 }
 
 // Duration::max() is for ever. Returns the number of events, or -1 with errno.
@@ -234,8 +292,8 @@ Reactor::~Reactor() {
 
 int Reactor::start() noexcept {
     SMARM_ASSERT(impl_->epoll_fd < 0, "a reactor can be started once");
-    const int epoll = epoll_create1(EPOLL_CLOEXEC);
-    const int wake = epoll < 0 ? -1 : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    const int epoll = as_own_descriptor(epoll_create1(EPOLL_CLOEXEC));
+    const int wake = epoll < 0 ? -1 : as_own_descriptor(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     epoll_event event{};
     event.events = EPOLLIN | EPOLLET;
     event.data.u64 = kWakeKey;
@@ -254,14 +312,25 @@ Instant Reactor::now() noexcept { return monotonic_now(); }
 
 bool Reactor::poll() noexcept {
     // Without waits there is nothing to deliver; a wake() stays in the eventfd for wait().
-    return is_watching() && impl_->collect(Duration::zero());
+    if (!is_watching()) return false;
+    bool fired = false;
+    impl_->collect(Duration::zero(), fired);
+    const Instant time = monotonic_now();
+    if (time >= impl_->next_sweep) fired |= impl_->sweep(time);
+    return fired;
 }
 
 void Reactor::wait(Instant until) noexcept {
-    Duration timeout = Duration::max();
-    if (impl_->woken) timeout = Duration::zero();
-    else if (until != kNever) timeout = std::max(until - now(), Duration::zero());
-    impl_->collect(timeout);
+    bool fired = false;
+    for (;;) {
+        const Instant time = now();
+        if (is_watching() && time >= impl_->next_sweep && impl_->sweep(time)) break;
+        const Instant end = is_watching() ? std::min(until, impl_->next_sweep) : until;
+        Duration timeout = Duration::max();
+        if (impl_->woken) timeout = Duration::zero();
+        else if (end != kNever) timeout = std::max(end - time, Duration::zero());
+        if (impl_->collect(timeout, fired) != 0 || impl_->woken || end == until) break;
+    }
     impl_->woken = false;
 }
 
@@ -316,34 +385,35 @@ void Reactor::forget(int fd) noexcept {
     if (!state) return;
     // An error means that the fd is closed already, and then the kernel has dropped it.
     if (state->known) epoll_ctl(impl_->epoll_fd, EPOLL_CTL_DEL, fd, nullptr);
-    state->known = false;
-    state->armed = 0;
-    ++state->number;  // an owner that comes back registers anew
-    state->lasting = false;
-    Waits closing;
-    if (impl_->firing_fd == fd) Impl::move_all(impl_->firing, closing);
-    Impl::move_all(state->readers, closing);
-    Impl::move_all(state->writers, closing);
-    impl_->fire_all(closing, Ready::closed);
+    impl_->retire(*state, fd);
 }
 
-void Reactor::abandon(int fd, std::uint32_t opening) noexcept {
-    FdState* state = impl_->find(fd);
+// Fires as closed those of the waits on `fd` for which ends(wait) is true.
+template <class Ends>
+void Reactor::Impl::end_some(int fd, Ends ends) noexcept {
+    FdState* state = find(fd);
     if (!state) return;
     Waits closing;
     for (Waits* waits : {&state->readers, &state->writers}) {
         Waits all;
-        Impl::move_all(*waits, all);
+        move_all(*waits, all);
         while (FdWait* wait = all.pop_front()) {
-            // Openings are counted round: the difference tells which came first.
-            const bool before = static_cast<std::int32_t>(wait->opening - opening) < 0;
-            Waits& to = before ? closing : *waits;
+            Waits& to = ends(*wait) ? closing : *waits;
             to.push_back(*wait);
             wait->home_ = &to;
         }
     }
-    impl_->fire_all(closing, Ready::closed);
+    fire_all(closing, Ready::closed);
     if (state->wanted() == 0) state->armed = 0;
+}
+
+void Reactor::abandon(int fd, std::uint32_t opening) noexcept {
+    // Openings are counted round: the difference tells which came first.
+    impl_->end_some(fd, [=](FdWait& wait) { return static_cast<std::int32_t>(wait.opening - opening) < 0; });
+}
+
+void Reactor::end_waits(int fd, const void* through) noexcept {
+    impl_->end_some(fd, [=](FdWait& wait) { return wait.through == through; });
 }
 
 }  // namespace smarm

@@ -3,13 +3,16 @@
 // What:    every input is the bytes of a parcel with a few attachments. The lowest bits of its first byte say which objects are
 //          allowed: none, any, data. Nothing may crash, read beyond the parcel (its unused room is poisoned), or, without objects, allocate
 //          more than kBytesPerByte for each byte of the input. What was decoded must encode and decode again.
-// Objects: importing is cut off but for the module below, so that inputs cannot name what does harm.
+// Objects: world.py has what inputs can name. Importing is cut off; with `any` only modules that do no harm are there.
+// Data:    all modules are there. No Python function may start (sys.monitoring), nothing be imported, opened, executed or started
+//          (audit events), no class change (its version) and no value that existed before.
 #include <Python.h>
 
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <sanitizer/asan_interface.h>
+#include <vector>
 
 #include "host/builtin_core.h"
 #include "smarm/codec/codec.h"
@@ -25,48 +28,8 @@ constexpr std::size_t kBytesPerByte = 600;  // an empty set announced in two byt
 constexpr std::size_t kFixedBytes = 1 << 20;
 
 constexpr const char* kPrelude = R"(
-import copyreg, datetime, decimal, enum, fractions, gc, http, sys, types, uuid, warnings, zoneinfo
-import smarm, smarm._errors
-warnings.simplefilter("ignore")
-m = types.ModuleType("m")
-m.enum = enum
-exec('''
-class Node: pass
-class Slots: __slots__ = ("a", "b")
-class Stated:
-    def __setstate__(self, state): self.state = state
-class Rows(list): pass
-class Table(dict): pass
-class Failure(Exception):
-    def __init__(self, first, second): self.first = first
-class Pair(tuple): pass
-class Colour(enum.Enum): RED = 1
-class Bits(enum.Flag): A = 1; B = 2
-del enum
-def make(*arguments): return arguments
-def set_state(target, state): target.state = state
-''', m.__dict__)
-for value in list(vars(m).values()):
-    if isinstance(value, (type, types.FunctionType)): value.__module__ = "m"
-# Of the standard library some classes only: modules lead everywhere.
-def part(module, *names):
-    some = types.ModuleType(module.__name__)
-    for name in names: setattr(some, name, getattr(module, name))
-    return some
-kept = {
-    "m": m,
-    "datetime": part(datetime, "date", "datetime", "time", "timedelta", "timezone"),
-    "decimal": part(decimal, "Decimal"),
-    "enum": part(enum, "EnumType"),
-    "fractions": part(fractions, "Fraction"),
-    "http": part(http, "HTTPStatus"),
-    "uuid": part(uuid, "UUID", "SafeUUID"),
-    "zoneinfo": part(zoneinfo, "ZoneInfo"),
-} | {name: sys.modules[name] for name in ("copyreg", "smarm", "smarm._errors", "smarm._core")}
-sys.modules.clear()
-sys.modules.update(kept)
-sys.meta_path.clear()
-sys.path_hooks.clear()
+import world
+world.close()
 )";
 
 // What one decode may ask Python's allocators for, counted without what it gives back.
@@ -121,6 +84,110 @@ void attach_samples(ParcelBuilder& builder) {
     builder.attach(make_shared_ref<BufferAccount>());  // of no type that a message may have
 }
 
+// Sees whether anything of Python's runs. `what` is about to.
+bool watching = false;
+
+void found(const char* what, PyObject* object) {
+    std::fprintf(stderr, "a message ran code: %s ", what);
+    watching = false;
+    if (object) PyObject_Print(object, stderr, 0);
+    std::fputc('\n', stderr);
+    std::abort();
+}
+
+PyObject* started(PyObject* may_run, PyObject* const* arguments, Py_ssize_t) {
+    if (!watching || PySet_Contains(may_run, arguments[0]) == 1) Py_RETURN_NONE;
+    auto* code = reinterpret_cast<PyCodeObject*>(arguments[0]);
+    // A zone that is not in zoneinfo's cache is looked for where this process has none.
+    for (const char* file : {"zoneinfo", "weakref", "importlib"}) {
+        if (std::strstr(PyUnicode_AsUTF8(code->co_filename), file)) Py_RETURN_NONE;
+    }
+    found("the function", arguments[0]);
+    Py_RETURN_NONE;
+}
+
+int audited(const char* event, PyObject* arguments, void*) {
+    if (!watching || std::strncmp(event, "sys.monitoring", 14) == 0) return 0;
+    const bool of_zone = std::strcmp(event, "import") == 0 &&
+                         std::strncmp(PyUnicode_AsUTF8(PyTuple_GET_ITEM(arguments, 0)), "tzdata", 6) == 0;
+    if (!of_zone && std::strcmp(event, "sys._getframe") != 0) found(event, arguments);
+    return 0;
+}
+
+PyObject* world = nullptr;  // the module world.py
+
+// Calls one of its functions; never fails.
+PyObject* of_world(const char* name) {
+    PyObject* result = PyObject_CallMethod(world, name, nullptr);
+    if (!result) {
+        PyErr_Print();
+        std::abort();
+    }
+    return result;
+}
+
+// What may not change: the versions of classes, and the values of some objects.
+class Existing {
+public:
+    void note() {
+        Py_XDECREF(types_);
+        Py_XDECREF(values_);
+        versions_.clear();
+        types_ = of_world("watched_types");
+        values_ = of_world("watched_values");
+        for (Py_ssize_t index = 0; index < PyList_GET_SIZE(types_); ++index) {
+            PyUnstable_Type_AssignVersionTag(type(index));
+            versions_.push_back(type(index)->tp_version_tag);
+        }
+    }
+    void check() {
+        for (Py_ssize_t index = 0; index < PyList_GET_SIZE(types_); ++index) {
+            if (type(index)->tp_version_tag != versions_[static_cast<std::size_t>(index)])
+                found("a class changed", PyList_GET_ITEM(types_, index));
+        }
+        if (++checks_ % 16) return;
+        PyObject* now = of_world("watched_values");
+        if (PyObject_RichCompareBool(now, values_, Py_EQ) != 1) found("a value changed", now);
+        Py_DECREF(now);
+    }
+
+private:
+    PyTypeObject* type(Py_ssize_t index) { return reinterpret_cast<PyTypeObject*>(PyList_GET_ITEM(types_, index)); }
+
+    PyObject* types_ = nullptr;
+    PyObject* values_ = nullptr;
+    std::vector<unsigned> versions_;
+    unsigned checks_ = 0;
+} existing;
+
+void watch() {
+    static PyMethodDef definition = {"started", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(started)),
+                                     METH_FASTCALL, nullptr};
+    PyObject* callback = PyCFunction_New(&definition, of_world("may_run"));
+    if (!callback || PyObject_SetAttrString(world, "started", callback) < 0 || PySys_AddAuditHook(audited, nullptr) < 0)
+        std::abort();
+    Py_DECREF(of_world("watch"));
+}
+
+// Chooses the modules that there are.
+void allow_modules(Objects objects) {
+    static Objects now = Objects::none;
+    if (now == objects) return;
+    now = objects;
+    Py_DECREF(of_world(objects == Objects::data ? "allow_all" : "allow_some"));
+    existing.note();  // what pickle's protocol has changed meanwhile is no finding
+}
+
+// Also that a refusal is one: DecodeError, or memory.
+void check_existing(PyObject* value) {
+    PyObject* error = PyErr_GetRaisedException();
+    if (!value && std::strcmp(Py_TYPE(error)->tp_name, "DecodeError") != 0 &&
+        !PyErr_GivenExceptionMatches(error, PyExc_MemoryError))
+        found("it raised", error);
+    existing.check();
+    PyErr_SetRaisedException(error);
+}
+
 void decode_again(Codec& codec, PyObject* value) {
     OwnedParcel parcel = codec.encode(value, "value");
     if (!parcel) {
@@ -149,16 +216,23 @@ void decode(const std::uint8_t* data, std::size_t size, Objects allowed_objects)
     const std::size_t unused = size < kFirstRoom ? kFirstRoom - size : 0;
     __asan_poison_memory_region(parcel->data() + size, unused);
     Unpoison unpoison{parcel->data() + size, unused};
+    const bool data_only = allowed_objects == Objects::data;
+    if (objects) allow_modules(allowed_objects);
     asked_for = 0;
     if (!objects) allowed = kFixedBytes + size * kBytesPerByte;
+    watching = data_only;
     PyObject* value = codec.decode(*parcel);
+    watching = false;
     allowed = SIZE_MAX;
+    if (data_only) check_existing(value);
     if (!value) {
         PyErr_Clear();
         return;
     }
-    if (!objects) decode_again(codec, value);
+    if (allowed_objects != Objects::any) decode_again(codec, value);
+    watching = data_only;
     Py_DECREF(value);
+    watching = false;
     PyErr_Clear();
 }
 
@@ -176,6 +250,8 @@ extern "C" int LLVMFuzzerInitialize(int*, char***) {
     domains[2].install(PYMEM_DOMAIN_OBJ);
     Py_Initialize();
     if (PyRun_SimpleString(kPrelude) != 0) std::abort();
+    world = Py_NewRef(PyImport_AddModule("world"));
+    watch();
     return 0;
 }
 

@@ -266,6 +266,19 @@ def test_iterators_of_reduce_may_fail() -> None:
         encode([Reduces((list, (), None, broken()))])
 
 
+def test_an_iterator_without_an_end_meets_the_limit_early() -> None:
+    def count() -> Iterator[int]:
+        while True:
+            taken.append(len(taken))
+            yield taken[-1]
+
+    for with_items in (lambda: (list, (), None, count()), lambda: (dict, (), None, None, ((n, n) for n in count()))):
+        taken: list[int] = []
+        with pytest.raises(NotSendable, match="needs more than 1048576 bytes"):
+            encode(Reduces(with_items()), size=1 << 20)
+        assert len(taken) <= 1024 + 1  # although each is a few bytes
+
+
 # ---- limits --------------------------------------------------------------------------------------------------------
 
 

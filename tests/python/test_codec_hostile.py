@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import pathlib
-import re
 import struct
 import sys
 import tracemalloc
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
+from hostile_bytes import TAG
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -121,16 +120,6 @@ def test_mutated_encodings(data: bytes, edits: list[tuple[str, int, int, int]]) 
     survives(bytes(changed))
 
 
-def read_tags() -> dict[str, bytes]:
-    """Returns the tags by name, as the C++ header counts them."""
-    header = (pathlib.Path(__file__).parents[2] / "src/codec/format.h").read_text()
-    table = re.search(r"enum class Tag[^{]*{(.*?)};", header, re.DOTALL)
-    assert table
-    names = re.findall(r"\w+", re.sub(r"//.*", "", table[1]))
-    return {name: bytes([number]) for number, name in enumerate(names)}
-
-
-TAG = read_tags()
 HUGE = b"\xff\xff\xff\xff\xff\xff\xff\xff\x7f"
 
 
@@ -189,6 +178,20 @@ def test_a_key_that_is_deeper_than_its_bytes_is_refused() -> None:
 def test_a_key_that_is_exponentially_large_is_refused() -> None:
     with pytest.raises(DecodeError, match="a key is nested too deep"):
         decode(deep_key(60))
+
+
+class Pair(NamedTuple):
+    left: Any
+
+
+def test_a_key_of_named_tuples_that_is_deeper_than_its_bytes_is_refused() -> None:
+    name = TAG["Global"] + b"".join(TAG["String1"] + bytes([len(text)]) + text.encode() for text in (__name__, "Pair"))
+    pair = TAG["New"] + TAG["Ref"] + b"\0" + TAG["Tuple"] + b"\1%b" + TAG["Memo"] + TAG["End"]
+    parts = [name, pair % TAG["None"]]
+    parts += [pair % (TAG["Ref"] + varint(number + 1)) for number in range(100_000)]
+    last = TAG["Dict"] + b"\x01" + TAG["Ref"] + varint(len(parts) - 1) + TAG["None"]
+    with pytest.raises(DecodeError, match="a key is nested too deep"):
+        decode(TAG["List"] + varint(len(parts) + 1) + b"".join(parts) + last)
 
 
 def test_a_small_shared_key_is_accepted() -> None:

@@ -153,3 +153,20 @@ def test_importing_smarm_needs_no_runtime_and_starts_no_thread():
     code = "import smarm, os; print(len(os.listdir('/proc/self/task')))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout == "1\n"
+
+
+def test_an_unknown_variable_is_named_once(run_app):
+    result = run_app(
+        """
+        import smarm
+        smarm.run(lambda: None)
+        smarm.run(lambda: None)
+        """,
+        env={"SMARM_WORKER": "3", "SMARM_XYZZY": "1", "SMARM_PYTHON": "python3"},
+    )
+    assert result.code == 0
+    assert result.err.splitlines() == [
+        "smarm: the environment sets SMARM_WORKER, which is no option of smarm; did you mean SMARM_WORKERS?",
+        "smarm: the environment sets SMARM_XYZZY, which is no option of smarm; docs/reference/configuration.md has those "
+        "that there are",
+    ]

@@ -499,3 +499,35 @@ def test_tls_deadlines_and_refusals(alone, certificate):
         assert connection.closed
 
     alone(main)
+
+
+HALF = "\ud800"
+
+
+@pytest.mark.parametrize("call", [net.listen, net.connect])
+@pytest.mark.parametrize(
+    ("address", "error", "message"),
+    [
+        (("127.0.0.1", 70000), OverflowError, "a port is a number from 0 to 65535, not 70000"),
+        (("127.0.0.1", -1), OverflowError, "not -1"),
+        (("127.0.0.1", 2**70), OverflowError, "not 1180591620717411303424"),
+        (("127.0.0.1", "80"), TypeError, "a port is a number from 0 to 65535, not '80'"),
+        (("127.0.0.1", True), TypeError, "not True"),
+        (("127.0.0.1", None), TypeError, "not None"),
+        ((HALF, 80), ValueError, "is no name of a host"),
+        (("127.0.0.1\0x", 80), ValueError, "it has a NUL"),
+        (("." * 3, 80), ValueError, "is no name of a host"),
+        ((80, 80), TypeError, "a host is a str, not 80"),
+        ("", ValueError, "the path of a Unix socket must not be empty"),
+        (b"", ValueError, "the path of a Unix socket must not be empty"),
+        ("/tmp/a\0b", ValueError, "has no NUL"),
+        (HALF, ValueError, "is no path of a file"),
+        (5, TypeError, "an address is"),
+    ],
+)
+def test_what_is_no_address_is_refused(alone, call, address, error, message):
+    def main():
+        with pytest.raises(error, match=message):
+            call(address)
+
+    alone(main)

@@ -58,3 +58,20 @@ def test_a_name_is_a_str_with_characters(name):
             smarm.register(name)
 
     smarm.run(main, name, workers=1)
+
+
+def test_a_name_with_half_a_character_is_refused(alone):
+    half = "\ud800"
+
+    def main():
+        for call in (
+            lambda: smarm.register(half),
+            lambda: smarm.unregister(half),
+            lambda: smarm.whereis(half),
+            lambda: smarm.send(half, 1),
+            lambda: smarm.spawn(lambda: None, name=half),
+        ):
+            with pytest.raises(ValueError, match=r"name must be text that UTF-8 can hold, not '\\ud800'"):
+                call()
+
+    alone(main)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 
+import re
 import pytest
 
 PARKED = """
@@ -484,3 +485,82 @@ def test_os_exit_and_abort_in_an_actor_are_the_processes(run_app):
         smarm.run(main, workers=2)
     """)
     assert result.code == 9
+
+
+# ---- what keeps the main actor from hearing of a signal ---------------------------------------------------------------
+
+WEDGED = """
+    import os, sys
+    import smarm
+
+    def block():
+        print("blocks", flush=True)
+        os.read(os.pipe()[0], 1)
+
+    def swallow():
+        print("blocks", flush=True)
+        while True:
+            try:
+                while True:
+                    pass
+            except BaseException:
+                pass
+
+    def main():
+        if sys.argv[1] == "lane":
+            smarm.spawn(block, on="local", name="stubborn").join()
+        elif sys.argv[1] == "main":
+            swallow()
+        else:
+            smarm.spawn(block, on=1, name="stubborn").join()
+
+    smarm.run(main, workers=2, shutdown_timeout=0.3)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_a_program_whose_main_lane_is_held_by_c_code(start, write, number):
+    program = start(write(WEDGED), "lane")
+    program.wait_for("blocks")
+    program.send(number)
+    result = program.finish()
+    assert result.code == 128 + number
+    assert re.search(rf"smarm: {number.name} came \d+\.\d s ago, and the program does not end", result.err)
+    assert re.search(r"<pid 1\.1> 'stubborn': running, at .*app\.py:\d+ in block\n", result.err)
+
+
+def test_a_signal_ends_a_program_whose_main_actor_swallows_it(start, write):
+    program = start(write(WEDGED), "main")
+    program.wait_for("blocks")
+    program.send(signal.SIGTERM)
+    result = program.finish()
+    assert result.code == 128 + signal.SIGTERM
+    assert re.search(r"<pid 0\.1> 'main': .*, at .*app\.py:\d+ in swallow\n", result.err)
+
+
+def test_actors_that_are_given_up_are_named(start, write):
+    program = start(write(WEDGED), "worker")
+    program.wait_for("blocks")
+    program.send(signal.SIGTERM)
+    result = program.finish()
+    assert result.code == -signal.SIGTERM
+    assert re.search(r"gave up 1 actor .*:\n  <pid 1\.1> 'stubborn': running, at .*app\.py:\d+ in block\n", result.err)
+
+
+def test_a_shutdown_that_comes_forward_has_the_time_that_it_needs(succeed):
+    out = succeed("""
+        import smarm
+        def end_slowly(turn):
+            try:
+                smarm.receive()
+            finally:
+                with smarm.shield():
+                    smarm.sleep(turn * 0.1)
+        def main():
+            handles = [smarm.spawn(end_slowly, turn, on="local") for turn in range(10)]
+            while not all(smarm.process_info(handle.pid).state == "parked" for handle in handles):
+                smarm.yield_now()
+        smarm.run(main, workers=1, shutdown_timeout=0.5)  # one ends every 0.1 s
+        print("returned")
+    """)
+    assert out == "returned\n"

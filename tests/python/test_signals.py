@@ -361,3 +361,31 @@ def links_back(other):
     smarm.send(other, "linked")
     smarm.receive()
     raise smarm.ActorExit("over")
+
+
+def test_links_agree_after_unlinks_and_links_have_crossed():
+    """An undisturbed link() works, whatever a race before it has left."""
+    from smarm.testing import simulate
+
+    def partner(boss):
+        smarm.trap_exit(True)
+        smarm.link(boss)
+        smarm.send(boss, "linked")
+        smarm.receive()
+        smarm.unlink(boss)
+        smarm.sleep(1)  # nothing is under way any more
+        smarm.link(boss)
+        smarm.sleep(1)
+        raise smarm.ActorExit("crash")
+
+    def main():
+        smarm.trap_exit(True)
+        handle = smarm.spawn(partner, smarm.self(), on="local")
+        handle.observe()
+        assert smarm.receive() == "linked"
+        smarm.send(handle.pid, "go")
+        smarm.unlink(handle.pid)
+        smarm.link(handle.pid)
+        return smarm.receive(timeout=10) == smarm.Exit(handle.pid, "crash")
+
+    assert all(simulate(main, seed=seed) for seed in range(150))

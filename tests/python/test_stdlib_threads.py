@@ -216,3 +216,94 @@ def test_without_actors_everything_is_as_ever():
     thread.start()
     assert items.get() == 1
     thread.join()
+
+
+def joins_of_many_threads():
+    """Return whether the pool was free although more actors join threads than it has threads."""
+    go_on = threading.Event()
+    threads = [threading.Thread(target=go_on.wait) for _ in range(40)]
+    for thread in threads:
+        thread.start()
+    joiners = [smarm.spawn(thread.join, on="local") for thread in threads]
+    for joiner in joiners:
+        wait_until_parked(joiner.pid)
+    free = smarm.block_on_io(lambda: True, timeout=60)
+    calls = smarm.statistics().workers[smarm.worker_index()].blocking.running
+    go_on.set()
+    smarm.join_all(joiners, timeout=60)
+    return free, calls, [thread.is_alive() for thread in threads] == [False] * 40
+
+
+def test_joins_take_no_thread_of_the_pool(on):
+    assert run_on(on, joins_of_many_threads) == (True, 0, True)
+
+
+def test_a_thread_from_before_the_runtime_can_be_joined():
+    go_on = threading.Event()
+    thread = threading.Thread(target=go_on.wait)
+    thread.start()
+
+    def main():
+        joiner = smarm.spawn(thread.join)
+        wait_until_parked(joiner.pid)
+        go_on.set()
+        joiner.join(timeout=60)
+        return thread.is_alive()
+
+    assert smarm.run(main, workers=1) is False
+
+
+def test_a_join_with_a_timeout_gives_up_and_can_be_repeated():
+    def main():
+        go_on = threading.Event()
+        thread = threading.Thread(target=go_on.wait)
+        thread.start()
+        for timeout in (0.001, 0, -1):
+            thread.join(timeout)
+            assert thread.is_alive()
+        go_on.set()
+        thread.join(timeout=1e6)
+        assert not thread.is_alive()
+        thread.join()
+
+    smarm.run(main, workers=1)
+
+
+def test_a_thread_that_fails_is_joined_and_one_s_own_is_not():
+    def main():
+        caught = []
+        thread = threading.Thread(target=lambda: 1 / 0)
+        threading.excepthook, before = caught.append, threading.excepthook
+        try:
+            thread.start()
+            thread.join()
+        finally:
+            threading.excepthook = before
+        assert [it.exc_type for it in caught] == [ZeroDivisionError]
+        with pytest.raises(RuntimeError, match="before it is started"):
+            threading.Thread().join()
+
+    smarm.run(main, workers=1)
+
+
+def test_a_thread_whose_last_destructor_takes_its_time_is_waited_for():
+    class Late:
+        def __init__(self, ended):
+            self.ended = ended
+
+        def __del__(self):
+            time.sleep(0.05)
+            self.ended.append(True)
+
+    def main():
+        ended, local = [], threading.local()
+
+        def work():
+            local.late = Late(ended)
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+        return ended
+
+    assert smarm.run(main, workers=1) == [True]

@@ -2,6 +2,8 @@
 
 # ruff: noqa: PT012 - what is tested is how a block of several statements ends
 
+import contextlib
+
 import pytest
 
 import smarm
@@ -293,3 +295,70 @@ def test_bad_input(alone):
     alone(main)
     with pytest.raises(smarm.NoRuntime), smarm.TaskGroup():
         pass
+
+
+# ---- entered by hand, dropped, left by others ------------------------------------------------------------------------
+
+
+def stop_and_say(tx):
+    try:
+        smarm.receive()
+    finally:
+        tx.send("asked to exit")
+
+
+@pytest.mark.filterwarnings("always::ResourceWarning")
+@pytest.mark.parametrize("children", [0, 1])
+def test_a_group_that_is_dropped_inside_its_block_lets_its_children_go(alone, children):
+    def main():
+        tx, rx = smarm.channel()
+        group = smarm.TaskGroup()
+        group.__enter__()
+        for _ in range(children):
+            group.spawn(stop_and_say, tx, on="local")
+        smarm.yield_now()
+        if children:
+            with pytest.warns(ResourceWarning, match="dropped inside its block"):
+                del group
+            assert rx.recv(timeout=PATIENCE) == "asked to exit"
+        else:
+            del group
+        smarm.sleep(0)  # nothing is left that could cut this short
+
+    alone(main)
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_groups_entered_by_exit_stacks_and_generators_end_with_them(alone):
+    def drop_stack():
+        stack = contextlib.ExitStack()
+        stack.enter_context(smarm.TaskGroup()).spawn(smarm.receive, on="local")
+        return "dropped"
+
+    def close_stack():
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(smarm.TaskGroup()).spawn(smarm.sleep, 0, on="local")
+        return "closed"
+
+    def generate():
+        with smarm.TaskGroup() as group:
+            group.spawn(smarm.sleep, 0, on="local")
+            yield "inside"
+
+    def open_generator(box):
+        box.append(generate())
+        return next(box[0])
+
+    def main():
+        assert smarm.spawn(drop_stack, on="local").join() == "dropped"
+        assert smarm.spawn(close_stack, on="local").join() == "closed"
+        box = []
+        assert smarm.spawn(lambda: open_generator(box), on="local").join() == "inside"
+        box.clear()  # its opener has ended: the generator is closed by another actor
+        generator = generate()
+        next(generator)
+        assert smarm.spawn(lambda: generator.close(), on="local").join() is None
+        while len(smarm.processes()) > 1:
+            smarm.yield_now()
+
+    alone(main)

@@ -247,3 +247,11 @@ def test_bad_input(alone, seconds, error):
     alone(main)
     with pytest.raises(smarm.NoRuntime):
         smarm.timeout(1)
+
+
+def test_a_scope_that_is_dropped_inside_its_block_cuts_nothing_short(alone):
+    def main():
+        smarm.timeout(0.001).__enter__()
+        smarm.sleep(0.05)
+
+    alone(main)

@@ -225,6 +225,102 @@ TEST_CASE("shutdown ends every actor, parked, about to park, unstarted or asked 
     });
 }
 
+// ---- links -------------------------------------------------------------------------------------------------------------------
+
+namespace {
+
+// What an actor takes the running actor's link with `other` for.
+enum class View : std::uint8_t { unknown, none, linked, unlinking };
+View view_of(Pid other) {
+    const auto& relations = this_actor()->relations;
+    if (!relations || !relations->links.contains(other)) return View::none;
+    return relations->links.at(other) == 0 ? View::linked : View::unlinking;
+}
+
+void let_arrive() { sleep_for(std::chrono::seconds(1)); }  // everything is faster than that
+
+// Links or unlinks. Returns whether it was a link.
+bool link_or_unlink(Pid other) {
+    const bool links = sim::chance(2);
+    if (links) link(*this_actor(), other);
+    else unlink(*this_actor(), other);
+    return links;
+}
+
+}  // namespace
+
+TEST_CASE("both ends of a link agree once nothing is under way, however links and unlinks cross") {
+    explore_all(15'000, [] {
+        Core core(3, small);
+        core.run([&] {
+            Pid ends[2];
+            View views[2] = {};
+            const auto end = [&](int me) {
+                return [&, me] {
+                    while (!ends[1 - me]) pass_turn();
+                    for (int i = 0; i < 4; ++i) {
+                        link_or_unlink(ends[1 - me]);
+                        if (sim::chance(2)) pass_turn();
+                    }
+                    let_arrive();
+                    views[me] = view_of(ends[1 - me]);
+                    while (views[1 - me] == View::unknown) let_arrive();
+                };
+            };
+            ends[0] = spawn_on(1, end(0));
+            ends[1] = spawn_on(2, end(1));
+            while (views[0] == View::unknown || views[1] == View::unknown) let_arrive();
+            CHECK(views[0] == views[1]);
+            CHECK(views[0] != View::unlinking);
+        });
+    });
+}
+
+TEST_CASE("who is linked is told the end once, who has unlinked is not, whatever crosses it") {
+    explore_all(15'000, [] {
+        Core core(2, small);
+        core.run([&] {
+            const Pid other = spawn_on(1, [] {
+                while (!sim::chance(3)) pass_turn();
+                this_actor()->exit_reason = ExitReason::plain(ExitKind::shutdown);
+            });
+            bool linked = false;
+            for (int i = 0; i < 4; ++i) {
+                if (sim::chance(2)) pass_turn();
+                linked = link_or_unlink(other);
+                // What has arrived before an unlink came in time.
+                if (!linked && this_actor()->requests.pending()) this_worker()->take_request();
+            }
+            int told = 0;
+            for (int i = 0; i < 3; ++i) told += sleep_for(std::chrono::seconds(1)) == Wake::exit_requested;
+            CHECK(told == (linked ? 1 : 0));
+            CHECK(view_of(other) == View::none);
+        });
+    });
+}
+
+TEST_CASE("what one actor sends another arrives in order: messages, signals and its end") {
+    explore_all(10'000, [] {
+        Core core(2, small);
+        core.run([&] {
+            const Pid boss = this_actor()->pid;
+            const MonitorRef ref = make_monitor_ref();
+            const Pid other = spawn_on(1, [boss] {
+                for (std::uint64_t number = 0; number < 3; ++number) {
+                    REQUIRE(send_number(boss, number));
+                    if (sim::chance(2)) pass_turn();
+                }
+            });
+            monitor(*this_actor(), other, ref);
+            for (std::uint64_t number = 0; number < 3; ++number) CHECK(expect_number() == number);
+            while (this_actor()->mailbox.empty()) this_worker()->park(WaitReason::message);
+            const Message down = this_actor()->mailbox.pop();
+            REQUIRE(find_notice(down));
+            CHECK(find_notice(down)->ref == ref);
+        });
+    });
+}
+
 // ---- what the search finds ---------------------------------------------------------------------------------------------------
 
 namespace {

@@ -8,7 +8,6 @@
 #include <cstdint>
 #include <memory>
 #include <unordered_map>
-#include <unordered_set>
 
 #include "smarm/actor/pid.h"
 
@@ -28,7 +27,9 @@ public:
 };
 
 struct Relations {
-    std::unordered_set<Pid, PidHash> links;
+    // Each partner, with the number of the unlink that it has not acknowledged yet, or 0: linked. See sched/signals.h.
+    std::unordered_map<Pid, std::uint64_t, PidHash> links;
+    std::uint64_t last_unlink = 0;
     std::unordered_map<MonitorRef, Pid> watching;
     std::unordered_map<MonitorRef, Pid> watchers;
     // Which of `watching` are children whose end is told as Signal.Exit or Signal.Panic, with their time limit or nullptr.

@@ -24,6 +24,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "smarm/base/shared.h"
 #include "smarm/interp/interpreter_state.h"
@@ -34,7 +36,7 @@ namespace smarm {
 // Which values may travel beside those of built-in, native and registered types.
 enum class Objects : std::uint8_t {
     none,
-    data,  // functions and classes by name, and instances that their class's __new__ and their state make again
+    data,  // what a receiver makes again without calling anything that the bytes name: see docs/explanation/security.md
     any,   // whatever pickle's protocol takes apart, with the functions that it names to be called by the receiver
 };
 
@@ -95,6 +97,8 @@ public:
     // (REPL, -c, standard input).
     void set_main_by_value(bool by_value);
     void set_limits(CodecLimits limits);
+    // With Objects::data: the modules whose functions messages may name, and which they may import.
+    void set_trusted_modules(std::vector<std::string> names);
 
     // Registers how a type written in Python travels: `encode(object)` returns a sendable value, from which
     // `decode(value)` makes the object again in an interpreter that has registered the same name, or that finds the
@@ -104,6 +108,13 @@ public:
     // `root` names the value in error paths: "message", "args", "result".
     OwnedParcel encode(PyObject* value, const char* root) override;
     PyObject* decode(const Parcel& parcel) override;
+    // What a spawn within the process hands over. It is no message: the function may be any that has a name, and it and the
+    // classes among the arguments are imported. Its arguments are encoded as a message is.
+    OwnedParcel encode_function(PyObject* function);
+    PyObject* decode_function(const Parcel& parcel) override;
+    PyObject* decode_arguments(const Parcel& parcel) override;
+    // As decode, which also counts a message that is lost by a DecodeError, and names the first of a run on stderr.
+    PyObject* decode_bytes(const Parcel& parcel);
 
     // Whether `value` may be shared by reference inside one interpreter: exact None, bool, int, float, complex, str,
     // bytes, Ellipsis, range, pid, native handles that are not moved, and tuples and frozensets of these (looked into to a small depth; false when in

@@ -53,8 +53,9 @@ struct InterpreterState {
     PyTypeObject* connection_type = nullptr;
     PyTypeObject* listener_type = nullptr;
     PyTypeObject* native_types[static_cast<std::size_t>(NativeTypeIndex::count)] = {};
-    PyObject* actor_exit = nullptr;      // the exception class
-    PyObject* threading_name = nullptr;  // interned: "threading" and two names in it, see interp/py_actor.cpp
+    PyObject* actor_exit = nullptr;       // the exception class
+    PyObject* running_threads = nullptr;  // set of their handles: see interp/stdlib_threads.h
+    PyObject* threading_name = nullptr;   // interned: "threading" and two names in it, see interp/py_actor.cpp
     PyObject* trace_hook_name = nullptr;
     PyObject* profile_hook_name = nullptr;
 };

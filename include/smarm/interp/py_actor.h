@@ -35,7 +35,10 @@ public:
     // The exception that the next exit request raises instead of ActorExit. Takes a new reference, gives one back (nullptr: none).
     // On the actor's worker.
     void set_exit_exception(PyObject* exception) noexcept { Py_XSETREF(exit_exception_, exception); }
-    PyObject* take_exit_exception() noexcept { return std::exchange(exit_exception_, nullptr); }
+    PyObject* take_exit_exception() noexcept {
+        if (exit_exception_ && on_main_told_) on_main_told_();
+        return std::exchange(exit_exception_, nullptr);
+    }
 
     // no_preempt() sections nest.
     bool preemptible() const noexcept { return no_preempt_depth_ == 0; }
@@ -44,8 +47,10 @@ public:
 
     // Makes this the main actor: its result stays an object (a local Message in the JoinState), so does its exception (a
     // new reference in *exception), and on_end is called on its own stack when they are there.
-    void make_main(void (*on_end)(), PyObject** exception) noexcept {
+    // on_told: what set_exit_exception gave is being raised.
+    void make_main(void (*on_end)(), PyObject** exception, void (*on_told)()) noexcept {
         on_main_end_ = on_end;
+        on_main_told_ = on_told;
         main_exception_ = exception;
     }
 
@@ -61,6 +66,7 @@ private:
     PyObject* exit_exception_ = nullptr;
     PyObject** main_exception_ = nullptr;
     void (*on_main_end_)() = nullptr;
+    void (*on_main_told_)() = nullptr;
     unsigned no_preempt_depth_ = 0;
 };
 

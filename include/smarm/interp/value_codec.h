@@ -18,6 +18,9 @@ public:
     virtual OwnedParcel encode(PyObject* value, const char* root) = 0;
     // A new reference, or nullptr with an exception set.
     virtual PyObject* decode(const Parcel& parcel) = 0;
+    // The same for what a spawn hands over.
+    virtual PyObject* decode_function(const Parcel& parcel) = 0;
+    virtual PyObject* decode_arguments(const Parcel& parcel) = 0;
     // Whether `value` may be shared by reference inside one interpreter. Runs no Python code, sets no exception.
     virtual bool is_immutable(PyObject* value) const noexcept = 0;
 };

@@ -5,6 +5,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
+#include <vector>
 
 #include "smarm/base/clock.h"
 
@@ -32,7 +34,8 @@ struct RuntimeConfig {
     std::size_t max_actors;
     std::size_t max_stack_bytes;
     std::size_t max_buffer_bytes;
-    bool pickle;
+    bool pickle;                               // false: Objects::data
+    std::vector<std::string> trusted_modules;  // whose functions a message may name then
 
     bool main_by_value;      // functions of __main__ travel by value: no worker can load it
     Simulation* simulation;  // borrowed, or nullptr; see smarm.testing

@@ -26,6 +26,9 @@ std::string place_of(const Actor& actor);
 
 void report_deadlock(Scheduler& scheduler, const WriteText& write);
 
+// Some of the actors that are alive, a line each with the place where it is, those that run first.
+std::string describe_left(Scheduler& scheduler);
+
 // Whether the process has OS threads that are not the scheduler's own, nor of the `known` ones: they may wake actors in ways that it
 // cannot know.
 bool has_foreign_threads(const Scheduler& scheduler, unsigned known);

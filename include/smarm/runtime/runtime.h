@@ -23,6 +23,7 @@
 
 #include "smarm/interp/interpreter.h"
 #include "smarm/runtime/config.h"
+#include "smarm/runtime/end_watch.h"
 #include "smarm/runtime/reporter.h"
 #include "smarm/sched/scheduler.h"
 
@@ -56,6 +57,9 @@ public:
 
     Scheduler& scheduler() noexcept { return *scheduler_; }
     Reporter& reporter() noexcept { return *reporter_; }
+    EndWatch& end_watch() noexcept { return *end_watch_; }
+    // The main actor has ended, and all are to end. On the main lane.
+    void note_main_ended() noexcept;
     const RuntimeConfig& config() const noexcept { return config_; }
     Pid main_pid() const noexcept { return main_pid_; }
 
@@ -73,6 +77,8 @@ private:
     bool ready_for_workers_ = false;  // written by the main lane before it starts another worker
     std::unique_ptr<Scheduler> scheduler_;
     std::unique_ptr<Reporter> reporter_;
+    std::unique_ptr<EndWatch> end_watch_;
+    PyObject* main_exception_ = nullptr;  // what main ended with (a new reference), from its end on
     Pid main_pid_;
 };
 

@@ -16,6 +16,7 @@
 //          thread, without a thread state; the rest any. A forked child has neither handlers nor thread.
 #pragma once
 
+#include <chrono>
 #include <functional>
 
 namespace smarm {
@@ -30,6 +31,10 @@ public:
         // Sees to it that a dump is written, without waiting for that: to the descriptor, which it owns then, or for SIGQUIT to
         // Reporter::kStandardError.
         std::function<void(int fd)> on_dump;
+        // SIGINT or SIGTERM has come, and it is our handler that took it.
+        std::function<void(int number)> on_end_asked;
+        // Called after each of these, and then when the time that it returns has passed; 0: not again.
+        std::function<std::chrono::milliseconds()> look_at_end;
     };
     SignalWatch() = default;
     ~SignalWatch() { restore(); }

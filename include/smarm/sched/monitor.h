@@ -5,6 +5,7 @@
 //          point, where it is preempted. When the actor does not get there within `stall_threshold` (C code that keeps the
 //          interpreter), although its thread computes or is blocked, it calls on_stall once for that turn. When all workers sleep
 //          and nothing is left that could wake one, it calls on_deadlock.
+// Without time_slice it preempts nobody: the actor is asked to show that it hears (Worker::request_answer), all else is the same.
 // Stacks:  now and then it asks a worker to give back the pages of parked stacks that ran deep (Worker::request_trim).
 // Idle:    after a few looks at sleeping workers only it sleeps until a worker wakes: no CPU while nothing runs.
 // Threads: start, stop: the scheduler's owner; note_busy: any worker. Blocks: stop joins the thread.
@@ -24,6 +25,7 @@ class Scheduler;
 class Worker;
 
 struct MonitorOptions {
+    bool enabled = true;
     Duration time_slice = std::chrono::milliseconds(1);        // 0: no preemption
     Duration stall_threshold = std::chrono::milliseconds(50);  // 0: no watchdog
     // Runs on the monitor's thread: `worker` has been in one turn, deaf to requests, for `lasted`.
@@ -39,7 +41,7 @@ public:
     Monitor(const Monitor&) = delete;
     Monitor& operator=(const Monitor&) = delete;
 
-    // Starts the thread unless both options are off. False: the OS gives no thread.
+    // Starts the thread. False: the OS gives none.
     bool start() noexcept;
     void stop() noexcept;
 
@@ -51,6 +53,7 @@ public:
 
 private:
     struct Turn;
+    bool preempts() const noexcept { return options_.time_slice > Duration::zero(); }
     void run(Turn* turns) noexcept;
     Instant look_at(Worker& worker, Turn& turn, Instant now) noexcept;
     void ask(Worker& worker, Turn& turn, Instant now) noexcept;

@@ -4,9 +4,9 @@
 //          that run out of work take actors that have never run. A started actor never moves.
 // Workers: index 0 is run by the caller of run_main() on its own OS thread; the others are OS threads started when they
 //          are first needed (something is in the shared queue and nobody is idle, or on=index names them).
-// Stop:    (1) stop() refuses new actors; (2) every worker asks its actors to exit, up to three times within
-//          stop_timeout; (3) a worker without actors ends its run(); (4) run_main joins the other threads.
-//          What still has not ended is given up and counted in abandoned().
+// Stop:    (1) stop() refuses new actors; (2) every worker asks its actors to exit, side by side with the others, and again three times
+//          within stop_timeout; (3) a worker without actors ends its run(); (4) run_main joins the other threads.
+//          When none has ended for stop_timeout, or after four times that (Patience), the rest is given up and counted in abandoned().
 // Threads: spawn, send, stop, statistics: any. run_main: once.
 // Errors:  spawn returns a null Pid when stopping or out of memory; the actor is then destroyed by the caller's unique_ptr.
 #pragma once
@@ -42,8 +42,8 @@ struct SchedulerOptions {
     StackPoolOptions stacks;
     ActorLimits limits;
     MonitorOptions monitor;
-    Duration stop_timeout = std::chrono::seconds(5);       // from stop() until actors are given up
-    Duration spin_limit = std::chrono::microseconds(50);   // longest spin before a worker sleeps; 0: none
+    Duration stop_timeout = std::chrono::seconds(5);      // without an actor that ends, until they are given up
+    Duration spin_limit = std::chrono::microseconds(50);  // longest spin before a worker sleeps; 0: none
     // How long an actor may compute on when something is requested of it; Duration::max(): until its next point.
     Duration interrupt_after = std::chrono::milliseconds(100);
     Duration kill_patience = std::chrono::seconds(5);      // the same for what a killed actor does to end
@@ -99,11 +99,16 @@ public:
     unsigned started_workers() const noexcept { return started_.load(memory_order_relaxed); }
     // A worker did not end in time and still runs: the scheduler must be leaked, the process should end soon.
     bool stuck() const noexcept { return stuck_; }
+    // How many actors of all workers have ended: it changes as long as a shutdown comes forward.
+    std::uint64_t finished_actors() const noexcept;
     std::size_t abandoned() const noexcept { return abandoned_.load(memory_order_relaxed); }
 
     // Counts messages to `target` that reach nobody, and reports it if there were few reports yet.
     void count_dead_letters(Pid target, DeadLetter why, std::uint64_t count = 1) noexcept;
     std::uint64_t dead_letters() const noexcept { return dead_letters_.load(memory_order_relaxed); }
+    // Messages that their receivers could not decode. Counts one more; true for the first.
+    bool count_undecoded() noexcept { return undecoded_.fetch_add(1, memory_order_relaxed) == 0; }
+    std::uint64_t undecoded() const noexcept { return undecoded_.load(memory_order_relaxed); }
 
     // ---- for workers ---------------------------------------------------------------------------------------------
     // Whether the shared queue has actors.
@@ -155,6 +160,7 @@ private:
     atomic<bool> stopping_{false};
     atomic<std::size_t> abandoned_{0};
     atomic<std::uint64_t> dead_letters_{0};
+    atomic<std::uint64_t> undecoded_{0};
     atomic<std::uint64_t> dead_letter_reports_{0};
 };
 

@@ -5,6 +5,10 @@
 //          only what the receiver is told (Notice) is a message and waits its turn.
 // Link:    both ends; when one ends with another reason than normal, the other gets an exit signal: an actor that traps
 //          exits gets an Exit notice, another is asked to exit with the same reason. A link to a dead actor gives noproc.
+// Unlink:  the partner acknowledges it, by its number. Until then the entry stays, unlinking: what still comes along the old link, and
+//          a link that the partner made before it knew, are ignored. A link() meanwhile is a new link, and the old
+//          acknowledgement then says nothing. So both ends agree once nothing is under way, however links and unlinks cross.
+//          Source: "Link Protocol" in OTP's distribution protocol.
 // Monitor: one way; the watcher gets one Down notice per monitor, at once with noproc when there is no such actor.
 // Child:   a monitor whose notices say that it is a child (the seed's Signal), optionally with a time limit.
 // Kill:    cannot be trapped: the actor is asked to exit at every park until it does; its links see `killed`.

@@ -22,6 +22,7 @@
 #include "smarm/base/thread_probe.h"
 #include "smarm/fiber/stack_pool.h"
 #include "smarm/sched/driver.h"
+#include "smarm/sched/patience.h"
 #include "smarm/sched/rider.h"
 #include "smarm/sched/run_queue.h"
 #include "smarm/sched/timer_queue.h"
@@ -203,6 +204,13 @@ public:
     // Tells the worker what time it is, for parked_since.
     void note_time(Instant now) noexcept { recent_.store(now.time_since_epoch().count(), memory_order_relaxed); }
     const ThreadProbe& thread() const noexcept { return thread_; }
+    // Asks the running actor to come to at_safe_point(), and no more.
+    void request_answer() noexcept {
+        asked_.store(true, memory_order_relaxed);
+        request_attention();
+    }
+    // Whether an actor has come there since.
+    bool has_answered() const noexcept { return !asked_.load(memory_order_relaxed); }
     // Asks the actor of turn `turn` to let others run.
     void request_preemption(std::uint64_t turn) noexcept;
     // Looks for work again, even when asleep. Any thread.
@@ -251,6 +259,7 @@ private:
     void idle() noexcept;
     bool spin() noexcept;
     bool has_outside_work() const noexcept;
+    void ask_to_exit(Instant now, bool again) noexcept;
     bool stop_step() noexcept;
     Actor* next_ready() noexcept;
     Actor* next_simulated() noexcept;
@@ -297,7 +306,9 @@ private:
     atomic<bool> refusing_{false};  // in refuse(): takes no actors
     atomic<Instant::rep> booted_at_{kNever.time_since_epoch().count()};
     atomic<bool> stop_requested_{false};
-    Instant stop_deadline_{};                   // of the current try
+    bool stop_asked_ = false;                   // its actors have been asked to exit
+    Instant ask_again_{};                       // when they are asked again
+    Patience stop_patience_;                    // with those that are left
     Instant ready_since_{};                     // when an actor of preempted_ last had its turn
     std::size_t turns_since_take_ = 0;          // of preempted_, since an actor was taken from the shared queue
     std::uint64_t left_ = 0;                    // the shared queue as it was when it was left to others; 0: it was not
@@ -308,6 +319,7 @@ private:
     // Of timers_; relaxed: the monitor may see an old one for one look.
     atomic<Instant::rep> next_timer_{kNever.time_since_epoch().count()};
     atomic<std::uint64_t> preempt_turn_{0};  // the turn that is to end; 0: none
+    atomic<bool> asked_{false};              // by request_answer
     atomic<std::uint64_t> slice_turn_{0};    // the turn that slice_start_ is about
     atomic<Instant::rep> slice_start_{0};
     // A time not long ago: an actor that parks is stamped with it, as a look at the clock would cost more than the park.
@@ -324,7 +336,6 @@ private:
     ThreadProbe thread_;                  // of the OS thread in run()
     atomic<bool> trim_requested_{false};  // relaxed: a request that comes a moment too late is made again
     std::uint32_t next_to_trim_ = 0;      // index in the actor table
-    std::uint32_t stop_tries_ = 0;
     std::uint32_t passes_ = 0;
     std::uint32_t random_;  // never 0
     Duration spin_limit_;

@@ -7,7 +7,9 @@
 // Fds:     several waits on one fd, for reading and for writing, share one epoll registration; all that match an event
 //          fire, in the order of add(). The reactor never owns an fd. forget(fd) must be called before an fd is closed:
 //          it fires all its waits with Ready::closed. An event that was under way for a wait which has ended never
-//          fires a newer one of another registration, even of the same fd number.
+//          fires a newer one of another registration, even of the same fd number. A file that leaves its number otherwise
+//          (closed by C code, dup2) is found out: when the next wait for the number comes, before an event of it fires, and
+//          within a second in any case; its waits get Ready::closed.
 // Owned:   whoever decides when an fd is closed keeps an OwnedFd; its waits share one edge-triggered registration that
 //          outlives them, so that a wait costs no system call, and it is told whether reading is worth a try.
 // Ready:   means "try now": another reader of the same fd may have been faster, so be prepared for EAGAIN.
@@ -43,6 +45,8 @@ public:
     bool registered() const noexcept { return in_list(); }
     // Which opening of the fd number it is for; see wait/fd.h. Set before add().
     std::uint32_t opening = 0;
+    // The object through which the fd is used, if that matters to end_waits(). Set before add().
+    const void* through = nullptr;
 
 private:
     friend class Reactor;
@@ -113,6 +117,8 @@ public:
     void forget(int fd) noexcept;
     // Fires with Ready::closed every wait on `fd` that is for an opening before `opening`: it was closed elsewhere.
     void abandon(int fd, std::uint32_t opening) noexcept;
+    // Fires with Ready::closed every wait on `fd` through that object, which has the fd no longer.
+    void end_waits(int fd, const void* through) noexcept;
 
 private:
     static constexpr std::uint32_t kReadEvents = EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR;

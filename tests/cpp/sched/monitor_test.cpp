@@ -235,7 +235,38 @@ TEST_CASE("when nothing can wake anybody any more, that is said") {
     CHECK(deadlocks.load() == 1);
 }
 
-TEST_CASE("without a time slice there is no monitor, and actors run all the same") {
+TEST_CASE("without a time slice an actor that hears the monitor is not reported, one that does not is") {
+    atomic<int> stalls{0};
+    Monitored monitored([&](SchedulerOptions& options) {
+        options.monitor.time_slice = 0ns;
+        options.monitor.stall_threshold = 5ms;
+        options.monitor.on_stall = [&](Worker&, Duration) { stalls.fetch_add(1); };
+    });
+    monitored.run([&] {
+        spawn_here([] {});
+        for (int heard = 0; heard < 10; safe_point())
+            heard += monitored.rider.attention.load();  // somebody waits all the time
+        CHECK(stalls.load() == 0);
+        while (stalls.load() == 0) {}
+        CHECK(this_worker()->counters().preemptions.load() == 0);
+    });
+    CHECK(stalls.load() == 1);
+}
+
+TEST_CASE("without a time slice a deadlock is reported, too") {
+    atomic<int> deadlocks{0};
+    Monitored monitored([&](SchedulerOptions& options) {
+        options.monitor.time_slice = 0ns;
+        options.monitor.on_deadlock = [&](Scheduler& scheduler) {
+            deadlocks.fetch_add(1);
+            scheduler.stop();
+        };
+    });
+    monitored.run([] { CHECK(park() == Wake::exit_requested); });
+    CHECK(deadlocks.load() == 1);
+}
+
+TEST_CASE("without a time slice nobody is preempted, and actors run all the same") {
     Monitored monitored([](SchedulerOptions& options) { options.monitor.time_slice = 0ns; });
     int ran = 0;
     monitored.run([&] {

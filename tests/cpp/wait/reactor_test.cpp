@@ -498,6 +498,69 @@ TEST_CASE_FIXTURE(Fixture, "an fd closed and opened anew without forget can be w
     CHECK(wait.readies == 2);
 }
 
+TEST_CASE_FIXTURE(Fixture,
+                  "a wait whose file was replaced is closed when the next one comes, which gets its own events") {
+    Pair pair;
+    Wait old;
+    Wait fresh;
+    REQUIRE(reactor->add(old, pair.ours, Interest::read) == 0);
+    pair.reopen();
+    REQUIRE(reactor->add(fresh, pair.ours, Interest::read) == 0);
+    CHECK(old.closes == 1);
+    pair.say();
+    CHECK(reactor->poll());
+    CHECK(fresh.readies == 1);
+    CHECK(old.fires() == 1);
+}
+
+TEST_CASE_FIXTURE(Fixture, "an event of a file that has lost its number does not say that the number is ready") {
+    Pair pair;
+    Wait wait;
+    REQUIRE(reactor->add(wait, pair.ours, Interest::read) == 0);
+    const int duplicate = dup(pair.ours);
+    const int old_peer = std::exchange(pair.theirs, -1);
+    pair.reopen();
+    REQUIRE(write(old_peer, "x", 1) == 1);
+    CHECK(reactor->poll());
+    CHECK(wait.readies == 0);
+    CHECK(wait.closes == 1);
+    close(duplicate);
+    close(old_peer);
+}
+
+TEST_CASE_FIXTURE(Fixture, "waits whose file was closed or replaced without a word are found out in a sleep") {
+    for (const bool replaced : {true, false}) {
+        Pair pair;
+        Pair other;
+        Wait lost;
+        Wait kept;
+        REQUIRE(reactor->add(lost, pair.ours, Interest::read) == 0);
+        REQUIRE(reactor->add(kept, other.ours, Interest::read) == 0);
+        replaced ? pair.reopen() : pair.close_ours();
+        reactor->wait(kNever);
+        CHECK(lost.closes == 1);
+        CHECK(kept.fires() == 0);
+        other.say();
+        reactor->wait(kNever);
+        CHECK(kept.readies == 1);
+    }
+}
+
+TEST_CASE_FIXTURE(Fixture, "waits through an object end with it, others of the fd go on") {
+    Pair pair;
+    Wait its;
+    Wait others;
+    its.through = &pair;
+    REQUIRE(reactor->add(its, pair.ours, Interest::read) == 0);
+    REQUIRE(reactor->add(others, pair.ours, Interest::read) == 0);
+    reactor->end_waits(pair.ours, &pair);
+    CHECK(its.closes == 1);
+    CHECK(others.fires() == 0);
+    pair.say();
+    CHECK(reactor->poll());
+    CHECK(others.readies == 1);
+}
+
 TEST_CASE_FIXTURE(Fixture, "a fired wait may remove one that is about to fire") {
     Pair pair;
     Wait first, second, third;

@@ -1,0 +1,357 @@
+// How the instances of a class are made again, decided by looking at the class and calling nothing.
+#include <cstring>
+#include <iterator>
+
+#include "codec/data.h"
+#include "smarm/interp/imports.h"
+
+namespace smarm::codec {
+namespace {
+
+constexpr const char* kOptIn = "make it a dataclass, or smarm.register_codec() it";
+constexpr const char* kOwnNew = "it has a __new__ of its own; smarm.register_codec() it";
+constexpr const char* kOwnState =
+    "it says itself how its objects are taken apart or put together (__reduce__, __getstate__, __setstate__, ...); "
+    "smarm.register_codec() it";
+constexpr const char* kFinalizer = "it has a __del__, which would run in the receiver; smarm.register_codec() it";
+constexpr const char* kRegistered = "it has a registered codec, and travels that way only";
+constexpr const char* kAbstract = "it is abstract";
+constexpr const char* kHiddenState = "it keeps state outside of its attributes; smarm.register_codec() it";
+constexpr const char* kException = "it comes from an exception class of an extension module; smarm.register_codec() it";
+
+// Classes of the standard library and of smarm whose own C code or whose slots make the instances. Exactly these:
+// their subclasses are classes of the program.
+constexpr struct {
+    const char* module;
+    const char* name;
+    DataKind kind;
+} kKnownClasses[] = {
+    {"datetime", "date", DataKind::date},
+    {"datetime", "time", DataKind::time},
+    {"datetime", "datetime", DataKind::datetime},
+    {"datetime", "timedelta", DataKind::timedelta},
+    {"datetime", "timezone", DataKind::timezone},
+    {"zoneinfo", "ZoneInfo", DataKind::zone_info},
+    {"decimal", "Decimal", DataKind::decimal},
+    {"fractions", "Fraction", DataKind::fraction},
+    {"uuid", "UUID", DataKind::uuid},
+    {"smarm._signals", "Ref", DataKind::ref},
+};
+
+// Classes of smarm that are like data classes.
+constexpr struct {
+    const char* module;
+    const char* name;
+} kKnownRecords[] = {
+    {"smarm.supervision.static", "Supervisor"},
+    {"smarm.supervision.dynamic", "DynamicSupervisor"},
+};
+
+const char* last_name(PyTypeObject* type) {
+    const char* dot = std::strrchr(type->tp_name, '.');
+    return dot ? dot + 1 : type->tp_name;
+}
+
+// Returns what a loaded module's dict has under that name (borrowed), or nullptr.
+PyObject* find_loaded(const char* module, const char* name) {
+    PyObject* modules = PyImport_GetModuleDict();
+    PyObject* found = PyDict_CheckExact(modules) ? PyDict_GetItemString(modules, module) : nullptr;
+    return found && PyModule_Check(found) ? PyDict_GetItemString(PyModule_GetDict(found), name) : nullptr;
+}
+
+bool is_enum(PyTypeObject* type) {
+    PyObject* meta = find_loaded("enum", "EnumType");
+    return meta && PyType_Check(meta) && PyType_IsSubtype(Py_TYPE(type), reinterpret_cast<PyTypeObject*>(meta));
+}
+
+// Whether an instance has what `root` has, slots and a __dict__, and no other state: that of a class in C would not be set up.
+bool has_visible_state(PyTypeObject* type, PyTypeObject* root) {
+    constexpr auto kField = static_cast<Py_ssize_t>(sizeof(PyObject*));
+    Py_ssize_t size = root->tp_basicsize;
+    if (type->tp_itemsize != root->tp_itemsize) return false;
+    for (Py_ssize_t index = 0; index < PyTuple_GET_SIZE(type->tp_mro); ++index) {
+        auto* base = reinterpret_cast<PyTypeObject*>(PyTuple_GET_ITEM(type->tp_mro, index));
+        if (PyType_IsSubtype(root, base) || !PyType_HasFeature(base, Py_TPFLAGS_HEAPTYPE)) continue;
+        PyObject* slots = reinterpret_cast<PyHeapTypeObject*>(base)->ht_slots;
+        if (slots) size += PyTuple_GET_SIZE(slots) * kField;
+    }
+    if (type->tp_weaklistoffset > 0 && root->tp_weaklistoffset == 0) size += kField;
+    if (type->tp_dictoffset != 0 && root->tp_dictoffset == 0) size += kField;
+    return type->tp_basicsize <= size;
+}
+
+// Whether it is the class itself that has the slot, and instances have no state in C.
+bool has_own_slot(PyTypeObject* type, const char* text) {
+    Handle name(PyUnicode_InternFromString(text));
+    PyTypeObject* owner = nullptr;
+    return name && find_in_class(type, name.get(), &owner) && owner == type &&
+           has_visible_state(type, &PyBaseObject_Type);
+}
+
+DataKind known_kind(PyTypeObject* type) {
+    for (const auto& known : kKnownClasses) {
+        if (std::strcmp(last_name(type), known.name) != 0) continue;
+        if (find_loaded(known.module, known.name) != reinterpret_cast<PyObject*>(type)) continue;
+        // Whoever put another class in its place meant it: that is a class of the program.
+        const bool original = known.kind == DataKind::fraction ? has_own_slot(type, "_numerator")
+                              : known.kind == DataKind::uuid
+                                  ? has_own_slot(type, "int")
+                                  : known.kind == DataKind::ref || PyType_HasFeature(type, Py_TPFLAGS_IMMUTABLETYPE);
+        if (original) return known.kind;
+    }
+    return DataKind::none;
+}
+
+bool is_known_record(PyTypeObject* type) {
+    for (const auto& known : kKnownRecords) {
+        if (std::strcmp(last_name(type), known.name) == 0 &&
+            find_loaded(known.module, known.name) == reinterpret_cast<PyObject*>(type)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool has_finalizer(Cache& cache, PyTypeObject* type) {
+    return type->tp_finalize || type->tp_del || find_in_class(type, cache.del_name.get());
+}
+
+// Whether the function is one that the decorator dataclass made for frozen classes with slots.
+bool is_of_dataclasses(PyObject* function) {
+    if (!PyFunction_Check(function)) return false;
+    PyObject* module = PyFunction_GetModule(function);
+    return module && PyUnicode_CheckExact(module) && PyUnicode_EqualToUTF8(module, "dataclasses");
+}
+
+bool is_inherited(PyTypeObject* type, PyTypeObject* from, PyObject* name) {
+    return find_in_class(type, name) == find_in_class(from, name);
+}
+
+// Whether the class leaves it to `base` how its objects are taken apart and get their state.
+bool has_default_state(Cache& cache, PyTypeObject* type, PyTypeObject* base) {
+    for (PyObject* name : {cache.reduce_ex_name.get(), cache.reduce_name.get(), cache.new_arguments_ex_name.get()}) {
+        if (!is_inherited(type, base, name)) return false;
+    }
+    for (PyObject* name : {cache.get_state_name.get(), cache.set_state_name.get()}) {
+        if (is_inherited(type, base, name)) continue;
+        PyObject* own = find_in_class(type, name);
+        if (!own || !is_of_dataclasses(own)) return false;
+    }
+    return true;
+}
+
+DataClass refused(const char* why) { return {nullptr, 0, DataKind::none, why, nullptr}; }
+DataClass made_as(DataKind kind, PyObject* fields = nullptr) { return {nullptr, 0, kind, nullptr, fields}; }
+
+DataClass look_at_exception(Cache& cache, PyTypeObject* type) {
+    auto* root = reinterpret_cast<PyTypeObject*>(PyExc_BaseException);
+    if (!is_inherited(type, root, cache.set_state_name.get())) return refused(kOwnState);
+    PyTypeObject* base = builtin_base(type);
+    if (!has_visible_state(type, base)) return refused(kHiddenState);
+    for (PyObject* known :
+         {PyExc_BaseException, PyExc_StopIteration, PyExc_SystemExit, PyExc_ImportError, PyExc_NameError,
+          PyExc_AttributeError, PyExc_OSError, PyExc_SyntaxError, PyExc_UnicodeDecodeError, PyExc_UnicodeEncodeError,
+          PyExc_UnicodeTranslateError, PyExc_MemoryError, PyExc_BaseExceptionGroup}) {
+        auto* builtin = reinterpret_cast<PyTypeObject*>(known);
+        if (base->tp_new == builtin->tp_new && base->tp_init == builtin->tp_init) return made_as(DataKind::exception);
+    }
+    return refused(kException);
+}
+
+// As collections.namedtuple and smarm's own: the class with the __new__ names the fields and is a tuple itself.
+DataClass look_at_tuple(Cache& cache, PyTypeObject* type) {
+    PyTypeObject* maker = nullptr;
+    PyTypeObject* owner = nullptr;
+    PyObject* fields = find_in_class(type, cache.fields_name.get());
+    if (!fields || !PyTuple_CheckExact(fields)) return refused(kOptIn);
+    find_in_class(type, cache.new_name.get(), &maker);
+    find_in_class(maker, cache.fields_name.get(), &owner);
+    if (owner != maker || maker->tp_base != &PyTuple_Type) return refused(kOwnNew);
+    if (!has_visible_state(type, &PyTuple_Type)) return refused(kHiddenState);
+    find_in_class(type, cache.new_arguments_name.get(), &owner);
+    bool own_arguments = owner != maker && owner != &PyTuple_Type;
+    if (own_arguments || !has_default_state(cache, type, &PyBaseObject_Type)) return refused(kOwnState);
+    return made_as(DataKind::named_tuple, fields);
+}
+
+DataClass look_at_record(Cache& cache, PyTypeObject* type) {
+    PyObject* fields = find_in_class(type, cache.dataclass_fields_name.get());
+    if (fields ? !PyDict_CheckExact(fields) : !is_known_record(type)) return refused(kOptIn);
+    if (type->tp_new != PyBaseObject_Type.tp_new) return refused(kOwnNew);
+    if (PyType_HasFeature(type, Py_TPFLAGS_IS_ABSTRACT)) return refused(kAbstract);
+    if (find_in_class(type, cache.new_arguments_name.get()) || !has_default_state(cache, type, &PyBaseObject_Type)) {
+        return refused(kOwnState);
+    }
+    if (!has_visible_state(type, &PyBaseObject_Type)) return refused(kHiddenState);
+    return made_as(DataKind::record, fields);
+}
+
+// Compares addresses: a metaclass can have a __hash__.
+bool is_registered(const Codec::Impl& codec, PyTypeObject* type) {
+    Py_ssize_t position = 0;
+    PyObject* registered;
+    PyObject* codecs = codec.python_encoders.get();
+    while (codecs && PyDict_Next(codecs, &position, &registered, nullptr)) {
+        if (registered == reinterpret_cast<PyObject*>(type)) return true;
+    }
+    return false;
+}
+
+DataClass look_at(Codec::Impl& codec, PyTypeObject* type) {
+    Cache& cache = codec.cache;
+    if (is_registered(codec, type)) return refused(kRegistered);
+    if (PyType_IsSubtype(type, &PyType_Type)) return refused("it makes classes");
+    if (is_enum(type)) return made_as(has_plain_combinations(type) ? DataKind::flag : DataKind::member);
+    if (has_finalizer(cache, type)) return refused(kFinalizer);
+    if (const DataKind kind = known_kind(type); kind != DataKind::none) return made_as(kind);
+    if (PyType_HasFeature(type, Py_TPFLAGS_BASE_EXC_SUBCLASS)) return look_at_exception(cache, type);
+    if (PyType_HasFeature(type, Py_TPFLAGS_TUPLE_SUBCLASS)) return look_at_tuple(cache, type);
+    return look_at_record(cache, type);
+}
+
+}  // namespace
+
+PyObject* find_in_class(PyTypeObject* type, PyObject* name, PyTypeObject** owner) {
+    PyObject* bases = type->tp_mro;
+    for (Py_ssize_t index = 0; bases && index < PyTuple_GET_SIZE(bases); ++index) {
+        auto* base = reinterpret_cast<PyTypeObject*>(PyTuple_GET_ITEM(bases, index));
+        Handle names(PyType_GetDict(base));
+        PyObject* found = names ? PyDict_GetItemWithError(names.get(), name) : nullptr;
+        if (!found) continue;
+        if (owner) *owner = base;
+        return found;  // the class keeps it
+    }
+    PyErr_Clear();
+    return nullptr;
+}
+
+// SAFETY: an entry has no references. A version tag is never given to two classes, and changes with every change of a class or
+// of its bases: where address and tag agree it is the same class, unchanged, and so are its fields.
+DataClass data_class(Codec::Impl& codec, PyTypeObject* type) {
+    DataClass& known =
+        codec.data_classes[(reinterpret_cast<std::uintptr_t>(type) >> 6) % std::size(codec.data_classes)];
+    if (known.type == type && known.version == type->tp_version_tag && known.version != 0) return known;
+    const bool tagged = PyUnstable_Type_AssignVersionTag(type) == 1;
+    const unsigned version = type->tp_version_tag;
+    DataClass found = look_at(codec, type);
+    if (!tagged || version != type->tp_version_tag) return found;
+    found.type = type;
+    found.version = version;
+    return known = found;
+}
+
+PyObject* find_slot(PyTypeObject* type, PyObject* name) {
+    PyObject* found = find_in_class(type, name);
+    if (!found || !Py_IS_TYPE(found, &PyMemberDescr_Type)) return nullptr;
+    const PyMemberDef* member = reinterpret_cast<PyMemberDescrObject*>(found)->d_member;
+    const bool object = member->type == Py_T_OBJECT_EX || member->type == 6;  // _Py_T_OBJECT, of exceptions
+    return object && !(member->flags & Py_READONLY) ? found : nullptr;
+}
+
+bool is_data_attribute(Codec::Impl& codec, PyTypeObject* type, const DataClass& data, PyObject* name) {
+    if (!PyUnicode_CheckExact(name)) return false;
+    if (data.kind == DataKind::record && data.fields && PyDict_Contains(data.fields, name) == 1) return true;
+    PyObject* hidden = find_in_class(type, name);
+    if (!hidden) return true;
+    PyTypeObject* hidden_type = Py_TYPE(hidden);
+    if (!hidden_type->tp_descr_get && !hidden_type->tp_descr_set && !hidden_type->tp_call) return true;
+    // It keeps its value there.
+    if (!codec.cached_property) codec.cached_property = find_known_class("functools", "cached_property");
+    if (!codec.cached_property) PyErr_Clear();
+    return reinterpret_cast<PyObject*>(hidden_type) == codec.cached_property.get();
+}
+
+bool is_exception_field(PyTypeObject* type, PyObject* name, PyObject* value) {
+    const bool named = PyType_IsSubtype(type, reinterpret_cast<PyTypeObject*>(PyExc_ImportError)) ||
+                       PyType_IsSubtype(type, reinterpret_cast<PyTypeObject*>(PyExc_AttributeError));
+    return named && find_slot(type, name) && (value == Py_None || PyUnicode_CheckExact(value));
+}
+
+PyTypeObject* builtin_base(PyTypeObject* type) {
+    while (PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE)) type = type->tp_base;
+    return type;
+}
+
+namespace {
+
+bool is_leaf(PyObject* value) {
+    PyTypeObject* type = Py_TYPE(value);
+    return value == Py_None || type == &PyBool_Type || type == &PyLong_Type || type == &PyUnicode_Type ||
+           type == &PyBytes_Type || type == &PyFloat_Type;
+}
+
+bool are_leaves(PyObject* values) {
+    for (Py_ssize_t index = 0; index < PyTuple_GET_SIZE(values); ++index) {
+        if (!is_leaf(PyTuple_GET_ITEM(values, index))) return false;
+    }
+    return true;
+}
+
+// Whether a group may ask if it is an Exception: one that is none is asked for its __class__.
+bool is_plain_exception(PyObject* object) {
+    PyTypeObject* type = Py_TYPE(object);
+    if (!PyExceptionInstance_Check(object)) return false;
+    if (PyType_IsSubtype(type, reinterpret_cast<PyTypeObject*>(PyExc_Exception))) return true;
+    Handle name(PyUnicode_InternFromString("__class__"));
+    return name && type->tp_getattro == PyObject_GenericGetAttr && is_inherited(type, &PyBaseObject_Type, name.get());
+}
+
+bool are_group_arguments(PyObject* arguments) {
+    if (PyTuple_GET_SIZE(arguments) != 2 || !PyUnicode_CheckExact(PyTuple_GET_ITEM(arguments, 0))) return false;
+    PyObject* exceptions = PyTuple_GET_ITEM(arguments, 1);
+    if (!PyTuple_CheckExact(exceptions) && !PyList_CheckExact(exceptions)) return false;
+    for (Py_ssize_t index = 0; index < PySequence_Fast_GET_SIZE(exceptions); ++index) {
+        if (!is_plain_exception(PySequence_Fast_GET_ITEM(exceptions, index))) return false;
+    }
+    return true;
+}
+
+// (text, (file, line, ...)): the second is unpacked.
+bool are_syntax_arguments(PyObject* arguments) {
+    for (Py_ssize_t index = 0; index < PyTuple_GET_SIZE(arguments); ++index) {
+        PyObject* argument = PyTuple_GET_ITEM(arguments, index);
+        if (!is_leaf(argument) && !(index == 1 && PyTuple_CheckExact(argument) && are_leaves(argument))) return false;
+    }
+    return true;
+}
+
+// Those of UnicodeEncodeError and UnicodeDecodeError are (encoding, object, start, end, reason), of UnicodeTranslateError without the
+// encoding. CPython trusts the two numbers when it makes a text of the error.
+bool are_unicode_arguments(PyTypeObject* type, PyObject* arguments) {
+    const bool translate = PyType_IsSubtype(type, reinterpret_cast<PyTypeObject*>(PyExc_UnicodeTranslateError));
+    const bool decode = PyType_IsSubtype(type, reinterpret_cast<PyTypeObject*>(PyExc_UnicodeDecodeError));
+    const Py_ssize_t first = translate ? 0 : 1;
+    if (PyTuple_GET_SIZE(arguments) != first + 4) return false;
+    PyObject* object = PyTuple_GET_ITEM(arguments, first);
+    PyObject* start = PyTuple_GET_ITEM(arguments, first + 1);
+    PyObject* end = PyTuple_GET_ITEM(arguments, first + 2);
+    if (decode ? !PyBytes_CheckExact(object) : !PyUnicode_CheckExact(object)) return false;
+    if (!PyLong_CheckExact(start) || !PyLong_CheckExact(end)) return false;
+    const Py_ssize_t length = decode ? PyBytes_GET_SIZE(object) : PyUnicode_GET_LENGTH(object);
+    const Py_ssize_t from = PyLong_AsSsize_t(start);
+    const Py_ssize_t to = PyLong_AsSsize_t(end);
+    if (PyErr_Occurred()) return PyErr_Clear(), false;
+    return from >= 0 && from <= to && to <= length && PyUnicode_CheckExact(PyTuple_GET_ITEM(arguments, first + 3)) &&
+           (translate || PyUnicode_CheckExact(PyTuple_GET_ITEM(arguments, 0)));
+}
+
+bool comes_from(PyTypeObject* type, PyObject* exception) {
+    return PyType_IsSubtype(type, reinterpret_cast<PyTypeObject*>(exception));
+}
+
+}  // namespace
+
+bool are_exception_arguments(PyTypeObject* type, PyObject* arguments) {
+    if (!PyTuple_CheckExact(arguments)) return false;
+    if (comes_from(type, PyExc_BaseExceptionGroup)) return are_group_arguments(arguments);
+    if (comes_from(type, PyExc_SyntaxError)) return are_syntax_arguments(arguments);
+    for (PyObject* unicode : {PyExc_UnicodeDecodeError, PyExc_UnicodeEncodeError, PyExc_UnicodeTranslateError}) {
+        if (comes_from(type, unicode)) return are_unicode_arguments(type, arguments);
+    }
+    if (comes_from(type, PyExc_OSError)) return are_leaves(arguments);  // it looks an errno up, and takes any number
+    return true;
+}
+
+Handle find_known_class(const char* module, const char* name) { return Handle(import_attribute(module, name)); }
+
+}  // namespace smarm::codec

@@ -1,0 +1,331 @@
+// Objects where only data travel: made by CPython's own code for their kind, so that nothing that the bytes say is called.
+#include <algorithm>
+#include <cstring>
+
+#include "codec/data.h"
+#include "codec/decoder.h"
+
+namespace smarm::codec {
+namespace {
+
+constexpr Py_ssize_t kLongestZone = 64;
+
+// Whether the argument is an int, and not one of a subclass.
+bool is_int(PyObject* arguments, Py_ssize_t index) { return PyLong_CheckExact(PyTuple_GET_ITEM(arguments, index)); }
+
+// The bytes in which datetime packs its fields, or nullptr when there are not `size` of them.
+const unsigned char* packed(PyObject* arguments, Py_ssize_t size) {
+    const Py_ssize_t count = PyTuple_GET_SIZE(arguments);
+    PyObject* bytes = count == 1 || count == 2 ? PyTuple_GET_ITEM(arguments, 0) : nullptr;
+    if (!bytes || !PyBytes_CheckExact(bytes) || PyBytes_GET_SIZE(bytes) != size) return nullptr;
+    return reinterpret_cast<const unsigned char*>(PyBytes_AS_STRING(bytes));
+}
+
+PyObject* zone_of(PyObject* arguments) {
+    return PyTuple_GET_SIZE(arguments) == 2 ? PyTuple_GET_ITEM(arguments, 1) : Py_None;
+}
+
+int year_of(const unsigned char* at) { return at[0] << 8 | at[1]; }
+int microsecond_of(const unsigned char* at) { return at[0] << 16 | at[1] << 8 | at[2]; }
+
+// Calls the type's own C constructor, which checks every field.
+Handle make_with_fold(PyTypeObject* type, Handle arguments, int fold) {
+    if (!arguments) return {};
+    Handle keywords(fold ? Py_BuildValue("{s:i}", "fold", 1) : nullptr);
+    if (fold && !keywords) return {};
+    return Handle(type->tp_new(type, arguments.get(), keywords.get()));
+}
+
+Handle make_date(PyTypeObject* type, PyObject* arguments) {
+    const unsigned char* at = packed(arguments, 4);
+    if (!at || PyTuple_GET_SIZE(arguments) != 1) return {};
+    return make_with_fold(type, Handle(Py_BuildValue("(iii)", year_of(at), at[2], at[3])), 0);
+}
+
+Handle make_time(PyTypeObject* type, PyObject* arguments) {
+    const unsigned char* at = packed(arguments, 6);
+    if (!at) return {};
+    return make_with_fold(
+        type, Handle(Py_BuildValue("(iiiiO)", at[0] & 0x7f, at[1], at[2], microsecond_of(at + 3), zone_of(arguments))),
+        at[0] >> 7);
+}
+
+Handle make_datetime(PyTypeObject* type, PyObject* arguments) {
+    const unsigned char* at = packed(arguments, 10);
+    if (!at) return {};
+    return make_with_fold(type,
+                          Handle(Py_BuildValue("(iiiiiiiO)", year_of(at), at[2] & 0x7f, at[3], at[4], at[5], at[6],
+                                               microsecond_of(at + 7), zone_of(arguments))),
+                          at[2] >> 7);
+}
+
+Handle make_timedelta(PyTypeObject* type, PyObject* arguments) {
+    const bool ints =
+        PyTuple_GET_SIZE(arguments) == 3 && is_int(arguments, 0) && is_int(arguments, 1) && is_int(arguments, 2);
+    return ints ? Handle(type->tp_new(type, arguments, nullptr)) : Handle();
+}
+
+Handle make_timezone(Codec::Impl& codec, PyTypeObject* type, PyObject* arguments) {
+    const Py_ssize_t count = PyTuple_GET_SIZE(arguments);
+    if (count < 1 || count > 2) return {};
+    if (data_class(codec, Py_TYPE(PyTuple_GET_ITEM(arguments, 0))).kind != DataKind::timedelta) return {};
+    if (count == 2 && !PyUnicode_CheckExact(PyTuple_GET_ITEM(arguments, 1))) return {};
+    return Handle(type->tp_new(type, arguments, nullptr));
+}
+
+// Whether the key is a name in a data base of time zones, and no path that leads out of it.
+bool is_zone_key(PyObject* key) {
+    Py_ssize_t size = 0;
+    const char* text = PyUnicode_CheckExact(key) ? PyUnicode_AsUTF8AndSize(key, &size) : nullptr;
+    if (!text || size == 0 || size > kLongestZone || text[0] == '/' || text[size - 1] == '/') return false;
+    return std::all_of(text, text + size,
+                       [](char c) {
+                           return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                                  c == '_' || c == '+' || c == '-' || c == '/';
+                       }) &&
+           !std::strstr(text, "//");
+}
+
+Handle make_zone(PyTypeObject* type, PyObject* arguments) {
+    if (PyTuple_GET_SIZE(arguments) != 1 || !is_zone_key(PyTuple_GET_ITEM(arguments, 0))) return {};
+    return Handle(type->tp_new(type, arguments, nullptr));
+}
+
+Handle make_decimal(PyTypeObject* type, PyObject* arguments) {
+    const bool text = PyTuple_GET_SIZE(arguments) == 1 && PyUnicode_CheckExact(PyTuple_GET_ITEM(arguments, 0));
+    return text ? Handle(type->tp_new(type, arguments, nullptr)) : Handle();
+}
+
+// Sets a slot of an object that has just been made. Neither its class's __setattr__ nor a property is asked.
+bool set_slot(PyObject* object, PyObject* name, PyObject* value) {
+    PyObject* slot = find_slot(Py_TYPE(object), name);
+    return slot && Py_TYPE(slot)->tp_descr_set(slot, object, value) == 0;
+}
+
+bool set_slot(PyObject* object, const char* text, PyObject* value) {
+    Handle name(PyUnicode_InternFromString(text));
+    return name && set_slot(object, name.get(), value);
+}
+
+Handle make_empty(PyTypeObject* type) {
+    Handle none(PyTuple_New(0));
+    return none ? Handle(PyBaseObject_Type.tp_new(type, none.get(), nullptr)) : Handle();
+}
+
+// In lowest terms, as Fraction keeps it.
+Handle make_fraction(PyTypeObject* type, PyObject* arguments) {
+    if (PyTuple_GET_SIZE(arguments) != 2 || !is_int(arguments, 0) || !is_int(arguments, 1)) return {};
+    PyObject* numerator = PyTuple_GET_ITEM(arguments, 0);
+    PyObject* denominator = PyTuple_GET_ITEM(arguments, 1);
+    Handle gcd = find_known_class("math", "gcd");
+    Handle common(gcd ? PyObject_CallFunctionObjArgs(gcd.get(), numerator, denominator, nullptr) : nullptr);
+    Handle one(PyLong_FromLong(1));
+    if (!common || !one || PyObject_RichCompareBool(common.get(), one.get(), Py_NE) != 0) return {};
+    if (PyObject_RichCompareBool(denominator, one.get(), Py_LT) != 0) return {};
+    Handle made = make_empty(type);
+    const bool set =
+        made && set_slot(made.get(), "_numerator", numerator) && set_slot(made.get(), "_denominator", denominator);
+    return set ? std::move(made) : Handle();
+}
+
+// (128 bits, name of the uuid.SafeUUID).
+Handle make_uuid(Cache& cache, PyTypeObject* type, PyObject* arguments) {
+    if (PyTuple_GET_SIZE(arguments) != 2 || !is_int(arguments, 0)) return {};
+    PyObject* number = PyTuple_GET_ITEM(arguments, 0);
+    unsigned char bytes[16];
+    constexpr int kFlags =
+        Py_ASNATIVEBYTES_LITTLE_ENDIAN | Py_ASNATIVEBYTES_UNSIGNED_BUFFER | Py_ASNATIVEBYTES_REJECT_NEGATIVE;
+    const Py_ssize_t needed = PyLong_AsNativeBytes(number, bytes, sizeof bytes, kFlags);
+    if (needed < 0 || needed > static_cast<Py_ssize_t>(sizeof bytes)) return {};
+    Handle safety = find_known_class("uuid", "SafeUUID");
+    if (!safety || !PyType_Check(safety.get())) return {};
+    Handle member = find_member(cache, reinterpret_cast<PyTypeObject*>(safety.get()), PyTuple_GET_ITEM(arguments, 1));
+    Handle made = member ? make_empty(type) : Handle();
+    return made && set_slot(made.get(), "int", number) && set_slot(made.get(), "is_safe", member.get())
+               ? std::move(made)
+               : Handle();
+}
+
+Handle make_ref(PyTypeObject* type, PyObject* arguments) {
+    if (PyTuple_GET_SIZE(arguments) != 1 || !is_int(arguments, 0)) return {};
+    return Handle(PyLong_Type.tp_new(type, arguments, nullptr));
+}
+
+Handle make_named_tuple(PyTypeObject* type, const DataClass& data, PyObject* items) {
+    if (PyTuple_GET_SIZE(items) != PyTuple_GET_SIZE(data.fields)) return {};
+    Handle arguments(PyTuple_Pack(1, items));
+    return arguments ? Handle(PyTuple_Type.tp_new(type, arguments.get(), nullptr)) : Handle();
+}
+
+}  // namespace
+
+// Takes the class of an object. What instances of it are made by must fit the way in which the bytes make one.
+bool Decoder::accept_data_class(BuildFrame& frame, Handle object) {
+    if (!PyType_Check(object.get())) return bad("an object whose class is none"), false;
+    auto* type = reinterpret_cast<PyTypeObject*>(object.get());
+    const DataClass data = data_class(codec_, type);
+    const bool is_record = data.kind == DataKind::record;
+    const bool is_exception = data.kind == DataKind::exception;
+    const bool has_no_arguments =
+        is_record || data.kind == DataKind::none || data.kind == DataKind::member || data.kind == DataKind::flag;
+    const bool fits = frame.tag == Tag::Plain       ? is_record
+                      : frame.tag == Tag::Exception ? is_exception
+                                                    : frame.tag == Tag::New && !is_exception && !has_no_arguments;
+    if (!fits) {
+        refuse_class(type, data.why ? data.why : "its objects are made in another way");
+        return false;
+    }
+    frame.object = object.release();
+    frame.await = Await::Arguments;
+    return frame.tag != Tag::Plain || make_data(frame, cache_.no_arguments.get());
+}
+
+bool Decoder::make_data(BuildFrame& frame, PyObject* arguments) {
+    frame.await = Await::Part;
+    auto* type = reinterpret_cast<PyTypeObject*>(frame.object);
+    const DataClass data = data_class(codec_, type);
+    Handle made;
+    switch (data.kind) {
+        case DataKind::record: made = make_empty(type); break;
+        case DataKind::named_tuple: made = make_named_tuple(type, data, arguments); break;
+        case DataKind::exception:
+            if (are_exception_arguments(type, arguments)) made = Handle(make_exception(type, arguments));
+            break;
+        case DataKind::date: made = make_date(type, arguments); break;
+        case DataKind::time: made = make_time(type, arguments); break;
+        case DataKind::datetime: made = make_datetime(type, arguments); break;
+        case DataKind::timedelta: made = make_timedelta(type, arguments); break;
+        case DataKind::timezone: made = make_timezone(codec_, type, arguments); break;
+        case DataKind::zone_info: made = make_zone(type, arguments); break;
+        case DataKind::decimal: made = make_decimal(type, arguments); break;
+        case DataKind::fraction: made = make_fraction(type, arguments); break;
+        case DataKind::uuid: made = make_uuid(cache_, type, arguments); break;
+        case DataKind::ref: made = make_ref(type, arguments); break;
+        case DataKind::none:
+        case DataKind::member:
+        case DataKind::flag: break;
+    }
+    if (!made) {
+        if (PyErr_Occurred() && !PyErr_ExceptionMatches(PyExc_Exception)) return false;
+        if (PyErr_Occurred() && PyErr_ExceptionMatches(PyExc_MemoryError)) return false;
+        PyErr_Clear();
+        Handle name(PyType_GetFullyQualifiedName(type));
+        if (name) refuse("the parts of a %U are not those of one", name.get());
+        return false;
+    }
+    Handle of_type(std::exchange(frame.object, made.release()));
+    return true;
+}
+
+// Puts attributes into the object that the frame has just made: into its __dict__ and its slots, past its class.
+bool Decoder::set_data_state(const BuildFrame& frame, PyObject* state) {
+    PyTypeObject* type = Py_TYPE(frame.object);
+    const DataClass data = data_class(codec_, type);
+    const bool stateful =
+        data.kind == DataKind::record || data.kind == DataKind::named_tuple || data.kind == DataKind::exception;
+    if (!stateful) return bad("a state for an object that has none"), false;
+    PyObject* parts[] = {state, Py_None};
+    if (PyTuple_CheckExact(state) && PyTuple_GET_SIZE(state) == 2) {
+        parts[0] = PyTuple_GET_ITEM(state, 0);
+        parts[1] = PyTuple_GET_ITEM(state, 1);
+    }
+    for (PyObject* part : parts) {
+        if (part != Py_None && !PyDict_CheckExact(part)) return bad("an object's attributes are not a dict"), false;
+    }
+    Py_ssize_t position = 0;
+    PyObject* name;
+    PyObject* value;
+    while (parts[0] != Py_None && PyDict_Next(parts[0], &position, &name, &value)) {
+        Handle held = Handle::share(value);
+        if (!set_data_attribute(frame.object, data, name, held.get())) return false;
+    }
+    position = 0;
+    while (parts[1] != Py_None && PyDict_Next(parts[1], &position, &name, &value)) {
+        Handle held = Handle::share(value);
+        if (!PyUnicode_CheckExact(name) || !set_slot(frame.object, name, held.get())) {
+            return PyErr_Occurred() ? false : (bad("a slot that its class does not have"), false);
+        }
+    }
+    return true;
+}
+
+bool Decoder::set_data_attribute(PyObject* object, const DataClass& data, PyObject* borrowed, PyObject* value) {
+    PyTypeObject* type = Py_TYPE(object);
+    if (!PyUnicode_CheckExact(borrowed)) return bad("an attribute whose name is no string"), false;
+    PyObject* own_name = Py_NewRef(borrowed);
+    PyUnicode_InternInPlace(&own_name);
+    Handle name(own_name);
+    if (data.kind == DataKind::exception) {
+        if (is_exception_field(type, name.get(), value)) return set_slot(object, name.get(), value);
+        PyObject* args = find_in_class(type, name.get());
+        if (args && Py_IS_TYPE(args, &PyGetSetDescr_Type) &&
+            PyUnicode_Compare(name.get(), cache_.args_name.get()) == 0) {
+            if (!are_exception_arguments(type, value)) return bad("args that are none"), false;
+            return Py_TYPE(args)->tp_descr_set(args, object, value) == 0;
+        }
+    }
+    if (!is_data_attribute(codec_, type, data, name.get())) return refuse_attribute(type, name.get());
+    Handle own(PyObject_GenericGetDict(object, nullptr));
+    if (!own) {
+        if (!PyErr_ExceptionMatches(PyExc_AttributeError)) return false;
+        PyErr_Clear();
+        return bad("an attribute for an object without a __dict__"), false;
+    }
+    return PyDict_SetItem(own.get(), name.get(), value) == 0;
+}
+
+bool Decoder::refuse_attribute(PyTypeObject* type, PyObject* name) {
+    Handle owner(PyType_GetFullyQualifiedName(type));
+    if (owner) refuse("an attribute %R that hides what %U has under that name", name, owner.get());
+    return false;
+}
+
+// A class, then the name of a member, or the number of a combination of flags.
+PyObject* Decoder::read_member() {
+    Handle owner;
+    Handle key;
+    if (read(*owner.out()) != Step::Value || !PyType_Check(owner.get()) || read(*key.out()) != Step::Value) {
+        return PyErr_Occurred() ? nullptr : bad("a member of what is no enum");
+    }
+    if (!PyUnicode_CheckExact(key.get()) && !PyLong_CheckExact(key.get())) return bad("a member without a name");
+    auto* type = reinterpret_cast<PyTypeObject*>(owner.get());
+    if (!cache_.prepare()) return nullptr;
+    const DataKind kind = data_class(codec_, type).kind;
+    if (kind != DataKind::member && kind != DataKind::flag) return bad("a member of what is no enum");
+    Handle member;
+    if (PyUnicode_CheckExact(key.get())) member = find_member(cache_, type, key.get());
+    else if (kind == DataKind::flag) member = find_combination(cache_, type, key.get());
+    if (!member) {
+        if (PyErr_Occurred()) return nullptr;
+        Handle name(PyType_GetFullyQualifiedName(type));
+        return name ? refuse("%U has no member %R", name.get(), key.get()) : nullptr;
+    }
+    remember(member.get());
+    return member.release();
+}
+
+PyObject* Decoder::read_data_global(PyObject* module, PyObject* name) {
+    const char* why = nullptr;
+    Handle found = find_data_global(codec_, module, name, travels_as_ != Names::message, &why);
+    if (found) {
+        remember(found.get());
+        return found.release();
+    }
+    if (!PyErr_Occurred()) return refuse("a message cannot name %R of %R: %s", name, module, why);
+    if (!PyErr_ExceptionMatches(PyExc_Exception) || PyErr_ExceptionMatches(PyExc_MemoryError)) return nullptr;
+    // A listed module, or the script, fails when it is loaded.
+    Handle cause(PyErr_GetRaisedException());
+    refuse("%R of %R cannot be looked up: %T", name, module, cause.get());
+    Handle error(PyErr_GetRaisedException());
+    if (PyExceptionInstance_Check(error.get())) PyException_SetCause(error.get(), cause.release());
+    PyErr_SetRaisedException(error.release());
+    return nullptr;
+}
+
+std::nullptr_t Decoder::refuse_class(PyTypeObject* type, const char* why) {
+    Handle name(PyType_GetFullyQualifiedName(type));
+    return name ? refuse("making a %U needs a call, which is not allowed (pickle=False): %s", name.get(), why)
+                : nullptr;
+}
+
+}  // namespace smarm::codec
