@@ -85,7 +85,9 @@ def explore(
                 point += 1
 
 
-def _passes(main: Callable[..., object], args: tuple[Any, ...], seed: int, max_steps: int | None, point: int | None) -> bool:
+def _passes(
+    main: Callable[..., object], args: tuple[Any, ...], seed: int, max_steps: int | None, point: int | None
+) -> bool:
     """Run once; return whether an actor was interrupted while it computed.  Raises SeedFailed."""
     try:
         return _run(main, args, seed, None, max_steps, point)[1] > 0

@@ -298,14 +298,17 @@ PyMethodDef signal_functions[] = {
      "demonitor(ref, *, flush=False)\n--\n\nEnd a monitor; True when it was still there.  flush also takes its Down "
      "out of the mailbox."},
     {"exit", SMARM_FAST_METHOD(exit_actor),
-     "exit(pid, reason, /, *, interrupt_after=...)\n--\n\nSend an exit signal: ActorExit(reason) is raised in the actor "
+     "exit(pid, reason, /, *, interrupt_after=...)\n--\n\nSend an exit signal: ActorExit(reason) is raised in the "
+     "actor "
      "at its next cancellation point, or it gets an "
      "Exit\nmessage if it traps exits.  \"normal\" is ignored by others that do not; \"kill\" is as kill().  False: "
      "nobody has the pid.\n\ninterrupt_after: seconds after which an actor that computes is interrupted where it is; "
-     "0: at once; None: never,\nonly at a point.  Default: the run's option.  No cancellation point, except to oneself: "
+     "0: at once; None: never,\nonly at a point.  Default: the run's option.  No cancellation point, except to "
+     "oneself: "
      "then it raises at once."},
     {"kill", SMARM_FAST_METHOD(kill_actor),
-     "kill(pid, /, *, interrupt_after=...)\n--\n\nEnd an actor; it cannot trap this.  ActorExit is raised in it at every "
+     "kill(pid, /, *, interrupt_after=...)\n--\n\nEnd an actor; it cannot trap this.  ActorExit is raised in it at "
+     "every "
      "cancellation point, so that finally "
      "blocks run and "
      "end;\nits links and monitors see \"killed\".  False: nobody has the pid.  interrupt_after as in exit()."},

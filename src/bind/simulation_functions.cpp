@@ -53,8 +53,7 @@ PyObject* simulate(PyObject*, PyObject* arguments) {
     unsigned long long max_steps = 0;
     unsigned long long interrupt_point = 0;
     if (!PyArg_ParseTuple(arguments, "OO!O!pKpKK:_simulate", &main, &PyTuple_Type, &main_arguments, &PyDict_Type,
-                          &options, &main_by_value, &seed, &keeps_trace, &max_steps,
-                          &interrupt_point) ||
+                          &options, &main_by_value, &seed, &keeps_trace, &max_steps, &interrupt_point) ||
         !read_run_options(options, config))
         return nullptr;
     config.main_by_value = main_by_value != 0;
@@ -65,7 +64,8 @@ PyObject* simulate(PyObject*, PyObject* arguments) {
     const auto or_none = [](PyObject* object) { return object ? object : Py_NewRef(Py_None); };
     return Py_BuildValue("(NNNNNK)", or_none(value), or_none(exception),
                          simulation.deadlock.empty() ? Py_NewRef(Py_None) : text(simulation.deadlock),
-                         trace_to_python(simulation), PyBool_FromLong(simulation.too_many_steps()), simulation.interrupts());
+                         trace_to_python(simulation), PyBool_FromLong(simulation.too_many_steps()),
+                         simulation.interrupts());
 }
 
 // ---- preemption points -------------------------------------------------------------------------------------------------

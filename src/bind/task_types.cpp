@@ -144,7 +144,8 @@ PyGetSetDef timeout_attributes[] = {
 PyType_Slot timeout_slots[] = {
     {Py_tp_doc,
      const_cast<char*>(
-         "timeout(seconds, *, interrupt_after=...)\n--\n\n`with smarm.timeout(1.0):` ends the block when it has not ended by itself: raises "
+         "timeout(seconds, *, interrupt_after=...)\n--\n\n`with smarm.timeout(1.0):` ends the block when it has not "
+         "ended by itself: raises "
          "Timeout.\n\nThe block is "
          "left at its next cancellation point by a Cancelled, which only this `with` turns into Timeout, so\nthat "
          "nothing "
@@ -209,8 +210,7 @@ void group_dealloc(PyObject* self) {
 PyObject* group_new(PyTypeObject* type, PyObject* arguments, PyObject* keywords) {
     static const char* names[] = {"interrupt_after", nullptr};
     PyObject* interrupt_after = nullptr;
-    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "|$O:TaskGroup", const_cast<char**>(names),
-                                     &interrupt_after))
+    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "|$O:TaskGroup", const_cast<char**>(names), &interrupt_after))
         return nullptr;
     Worker* worker = require_actor("TaskGroup");
     Duration patience{};
@@ -375,13 +375,15 @@ PyMethodDef group_methods[] = {
 };
 
 PyType_Slot group_slots[] = {
-    {Py_tp_doc, const_cast<char*>("TaskGroup(*, interrupt_after=...)\n--\n\n`with smarm.TaskGroup() as group:` waits for every child that "
-                                  "group.spawn started: none outlives the "
-                                  "block.\n\nThe first child that fails, or is stopped by somebody else, cuts the "
-                                  "block short and ends the others (ActorExit is "
-                                  "raised in them);\nso does an exception of the block.  When all have ended, the "
-                                  "errors are raised as an ExceptionGroup.  The exit "
-                                  "of the\nowner, or of an enclosing block, ends the children first.")},
+    {Py_tp_doc,
+     const_cast<char*>(
+         "TaskGroup(*, interrupt_after=...)\n--\n\n`with smarm.TaskGroup() as group:` waits for every child that "
+         "group.spawn started: none outlives the "
+         "block.\n\nThe first child that fails, or is stopped by somebody else, cuts the "
+         "block short and ends the others (ActorExit is "
+         "raised in them);\nso does an exception of the block.  When all have ended, the "
+         "errors are raised as an ExceptionGroup.  The exit "
+         "of the\nowner, or of an enclosing block, ends the children first.")},
     {Py_tp_dealloc, reinterpret_cast<void*>(group_dealloc)},
     {Py_tp_new, reinterpret_cast<void*>(group_new)},
     {Py_tp_repr, reinterpret_cast<void*>(group_repr)},

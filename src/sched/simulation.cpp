@@ -62,9 +62,9 @@ Duration Simulation::next_delay() noexcept {
 
 // Each preemption point takes a microsecond. Of all orders of magnitude, as delays are.
 Instant Simulation::interrupt_at() noexcept {
-    const std::uint64_t points =
-        interrupt_point_ != kSeeded ? interrupt_point_
-                                    : random_below(std::uint64_t{1} << random_below(kLongestDelayBits + 1));
+    const std::uint64_t points = interrupt_point_ != kSeeded
+                                     ? interrupt_point_
+                                     : random_below(std::uint64_t{1} << random_below(kLongestDelayBits + 1));
     return now_ + std::chrono::microseconds(points);
 }
 
