@@ -113,6 +113,7 @@ __all__ = [
     "Condition",
     "ConfigError",
     "DecodeError",
+    "DescriptorClosed",
     "Down",
     "DynamicSupervisor",
     "EndOfStream",

@@ -91,7 +91,7 @@ OPTIONS = (
     Option("spin", float, 50e-6, 0.0, 0.1, "seconds that a worker without work looks for messages before it sleeps"),
     Option("time_slice", float, 1e-3, 0.0, 10.0, "seconds that an actor runs before others get their turn; 0: no preemption"),
     Option("stall_threshold", float, 0.05, 0.0, 3600.0, "seconds after which an actor that cannot be preempted is reported; 0: never"),
-    Option("interrupt_after", float, 0.1, 0.0, 86400.0, "seconds that an actor may compute on when it is asked to end, or a block of it; none: until it waits"),
+    Option("interrupt_after", float, 0.1, 0.0, 86400.0, "seconds that an actor which is asked to end computes on; none: until it waits"),
     Option("kill_patience", float, 5.0, 0.0, 86400.0, "seconds that a killed actor may compute, and wait for a lock, while it is unwound"),
     Option("mailbox_limit", int, 0, 0, 2**30, "messages that may wait for an actor whose spawn does not say it; 0: any number"),
     Option("mailbox_byte_limit", int, 0, 0, 2**62, "bytes of messages that may wait for such an actor, Buffers in them included; 0: any number"),

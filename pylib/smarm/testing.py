@@ -71,8 +71,8 @@ def explore(
 ) -> None:
     """Simulate ``main(*args)`` with each of the seeds; raise SeedFailed at the first one that fails.
 
-    every_interrupt: run each seed with an interrupt_point of 0, 1, 2 ... until nobody is interrupted any more (10,000 at most): what is requested of an
-    actor reaches it at every instruction at which it can.
+    every_interrupt: run each seed with an interrupt_point of 0, 1, 2 ... until nobody is interrupted any more (10,000 at most):
+    what is requested of an actor reaches it at every instruction at which it can.
 
     A run of more than max_steps steps fails, too, with TooManySteps.  The runs follow each other in this process: main must
     begin from the same state each time.

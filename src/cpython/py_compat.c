@@ -230,3 +230,11 @@ int smarm_needs_datetime_preload(void) {
     return 0;
 #endif
 }
+
+int smarm_init_errors_are_foreign(void) {
+#if PY_VERSION_HEX < 0x030e0000
+    return 1;
+#else
+    return 0;
+#endif
+}

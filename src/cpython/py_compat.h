@@ -91,6 +91,10 @@ void smarm_forget_interpreter(PyInterpreterState* interpreter);
 /* Whether worker interpreters need the main interpreter to import _datetime first (gh-136421: 3.13). */
 int smarm_needs_datetime_preload(void);
 
+/* Whether an exception that an extension module's PyInit raises while a worker imports it is an object of the main interpreter, which
+ * runs PyInit: freed in the worker, it ends the process (gh-144601: 3.13). */
+int smarm_init_errors_are_foreign(void);
+
 #ifdef __cplusplus
 }
 #endif

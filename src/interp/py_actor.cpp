@@ -10,6 +10,7 @@
 #include "smarm/interp/imports.h"
 #include "smarm/interp/interpreter_state.h"
 #include "smarm/interp/pid_type.h"
+#include "smarm/interp/py_rider.h"
 #include "smarm/interp/unjoined_failures.h"
 
 namespace smarm {
@@ -57,6 +58,7 @@ bool PyActor::attach() noexcept {
 void PyActor::detach() noexcept {
     auto* state = static_cast<PyThreadState*>(rider_state);
     smarm_release_state(state);
+    if (worker->rider()) static_cast<PyRider*>(worker->rider())->forget(state);
     // SAFETY: cleared at the end of body(), not current, and nothing runs on its stack any more; this frees the data-stack
     // chunk inside the stack slot, which the worker gives back after this.
     PyThreadState_Delete(state);

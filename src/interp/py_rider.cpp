@@ -55,6 +55,7 @@ void PyRider::switch_to(void* state) noexcept {
     if (__builtin_expect(*pending_handler_ != nullptr, 0)) *pending_handler_ = nullptr;
     if (__builtin_expect(*collecting_, 0)) note_collector();
     PyThreadState* from = std::exchange(attached_, next);
+    if (__builtin_expect(tls_object_count.load(memory_order_relaxed) != 0, 0)) tls_.ride(from, next);
     if (!smarm_swap(&swap_, from, next)) PyThreadState_Swap(next);
 }
 

@@ -10,6 +10,7 @@
 #include "smarm/codec/codec.h"
 #include "smarm/cpython/allocation_hook.h"
 #include "smarm/cpython/data_stack.h"
+#include "smarm/cpython/tls_blocks.h"
 #include "smarm/interp/blocking_pool.h"
 #include "smarm/interp/buffer_loan.h"
 #include "smarm/interp/errors.h"
@@ -228,6 +229,7 @@ bool Runtime::prepare() {
     if (config_.simulation) simulate(*config_.simulation, options);
     scheduler_ = std::make_unique<Scheduler>(std::move(options));
     limit_native_threads(config_.workers > 1);
+    find_tls_objects();
     reporter_ = std::make_unique<Reporter>(*scheduler_);
     end_watch_ = std::make_unique<EndWatch>(*scheduler_, config_.shutdown_timeout);
     if (scheduler_->ensure_worker(0)) return true;

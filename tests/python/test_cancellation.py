@@ -101,7 +101,7 @@ def test_every_call_that_may_wait_begins_with_a_point(alone):
     def main():
         for name in points():
             ready = points()[name]
-            with pytest.raises(smarm.Timeout), smarm.timeout(0, interrupt_after=None):
+            with pytest.raises(smarm.Timeout), smarm.timeout(0, interrupt_after=None):  # noqa: PT012
                 with smarm.shield():
                     smarm.sleep(0.001)  # the deadline passes, and cannot be told here
                 ready()
@@ -113,7 +113,7 @@ def test_every_call_that_may_wait_begins_with_a_point(alone):
 def test_calls_that_cannot_wait_are_no_points(alone):
     def main():
         calls = no_points()
-        with pytest.raises(smarm.Timeout), smarm.timeout(0, interrupt_after=None) as scope:
+        with pytest.raises(smarm.Timeout), smarm.timeout(0, interrupt_after=None) as scope:  # noqa: PT012
             with smarm.shield():
                 smarm.sleep(0.001)
             assert scope.expired

@@ -112,7 +112,7 @@ def test_what_can_go_wrong_in_a_call(on):
                 in_thread(use, "nobody", 1)
             with pytest.raises(smarm.NotSendable):
                 in_thread(use, handle.pid, threading.Lock())
-            with pytest.raises(TypeError, match="Pid or its registered name"):
+            with pytest.raises(TypeError, match="its Pid, its registered name or what has a"):
                 in_thread(use, 7, 1)
         with pytest.raises(ValueError, match="0 or more"):
             in_thread(lambda: portal.call(handle.pid, 1, timeout=-1))
@@ -175,7 +175,7 @@ def test_a_thread_can_be_the_first_to_use_another_worker():
     [
         ((), {}, TypeError, "positional"),
         ((1,), {}, TypeError, "something callable, not int"),
-        ((abs, 1), {"on": "local"}, smarm.ConfigError, 'on= is "main", a worker'),
+        ((abs, 1), {"on": "local"}, smarm.ConfigError, 'on= is "main", "spread", a worker'),
         ((abs, 1), {"on": 9}, smarm.ConfigError, "not 9"),
         ((abs, 1), {"link": True}, TypeError, "cannot link or monitor"),
         ((abs, 1), {"monitor": True}, TypeError, "cannot link or monitor"),

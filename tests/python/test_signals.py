@@ -323,7 +323,7 @@ def test_an_actor_killed_before_its_first_turn_never_runs():
 def test_bad_input_is_named():
     def main():
         for function in (smarm.link, smarm.unlink, smarm.monitor, smarm.kill):
-            with pytest.raises(TypeError, match="Pid or its registered name"):
+            with pytest.raises(TypeError, match="its Pid, its registered name or what has a"):
                 function(42)
         with pytest.raises(smarm.NotRegistered):
             smarm.kill("nobody")

@@ -13,6 +13,7 @@
 
 #include "smarm/base/sync.h"
 #include "smarm/cpython/py_swap.h"
+#include "smarm/cpython/tls_blocks.h"
 #include "smarm/sched/rider.h"
 #include "smarm/sched/worker.h"
 
@@ -37,6 +38,8 @@ public:
 
     // In a simulation: a request of the running actor is due. False: its exception is set; true: it cannot be raised here.
     bool interrupt_here();
+    // An actor with this thread state has ended.
+    void forget(const void* state) noexcept { tls_.forget(state); }
 
     PyInterpreterState* interpreter() const noexcept { return interpreter_; }
     // Whether switch_to may keep the GIL (smarm_swap).
@@ -61,6 +64,7 @@ private:
     const unsigned forks_;             // fork_count() of its process
     Instant others_since_ = kNever;    // since when threads wait for the GIL; kNever: none does
     const SmarmSwap swap_;
+    TlsBlocks tls_;
     PyThreadState* attached_;             // what switch_to made current last
     PyThreadState* collector_ = nullptr;  // switched away while it was collecting garbage (from a finaliser)
     atomic<bool> signalled_{false};       // check_signals is to be called
