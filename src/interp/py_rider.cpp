@@ -193,6 +193,14 @@ bool PyRider::preempt_here() {
     return deliver(state, *actor);
 }
 
+bool PyRider::interrupt_here() {
+    auto* actor = static_cast<PyActor*>(worker_.current());
+    auto* state = static_cast<PyThreadState*>(actor->rider_state);
+    if (!actor->preemptible() || !may_switch(state) || deliver(state, *actor)) return true;
+    worker_.simulation()->note_interrupt();
+    return false;
+}
+
 // Cancelled ends the block of an expired scope: it names the scope, which turns it into what the block's user is to see.
 static PyObject* make_exception(PyActor& actor, Request request) {
     if (request == Request::signal) return actor.take_exit_exception();

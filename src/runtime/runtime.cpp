@@ -198,6 +198,8 @@ bool Runtime::prepare() {
                       config_.stack_size};
     options.stop_timeout = config_.shutdown_timeout;
     options.spin_limit = config_.spin;
+    options.interrupt_after = config_.interrupt_after;
+    options.kill_patience = config_.kill_patience;
     options.monitor = {true, config_.time_slice, config_.stall_threshold, report_stall, on_deadlock};
     options.dead_letter_reports = config_.report_dead_letters;
     options.report_dead_letters = report_dead_letters;

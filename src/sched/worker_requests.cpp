@@ -3,6 +3,7 @@
 
 #include "smarm/sched/interrupt_timer.h"
 #include "smarm/sched/scheduler.h"
+#include "smarm/sched/simulation.h"
 #include "smarm/sched/worker.h"
 
 namespace smarm {
@@ -21,7 +22,9 @@ Request Worker::take_request() noexcept {
 }
 
 Instant Worker::due_after(Duration patience) noexcept {
-    return patience == Duration::max() ? kNever : deadline_after(driver_->now(), patience);
+    if (patience == Duration::max()) return kNever;
+    if (simulation_ && patience != Duration::zero()) return simulation_->interrupt_at();
+    return deadline_after(driver_->now(), patience);
 }
 
 void Worker::request_exit(Actor& actor, Ref<ExitReason> cause, Duration patience) noexcept {

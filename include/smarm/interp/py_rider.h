@@ -38,6 +38,8 @@ public:
     // is set for it.
     bool preempt_here();
 
+    // In a simulation: a request of the running actor is due. False: its exception is set; true: it cannot be raised here.
+    bool interrupt_here();
     // An actor with this thread state has ended.
     void forget(const void* state) noexcept { tls_.forget(state); }
 
