@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn, TypedDict, Unpack
 
     class RunOptions(TypedDict, total=False):
-        """The keyword arguments of ``run``; None: as if it were not given."""
+        """The keyword arguments of ``run``; None: as if it were not given; of interrupt_after: only at points."""
 
         workers: int | None
         stack_size: int | None
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
         warm_stacks: int | None
         shutdown_timeout: float | None
         spin: float | None
+        interrupt_after: float | None
+        kill_patience: float | None
         time_slice: float | None
         stall_threshold: float | None
         mailbox_limit: int | None
@@ -84,10 +87,12 @@ OPTIONS = (
     Option("stack_size", int, 8 * _MIB, 128 * 1024, 1024 * _MIB, "bytes of address space of an actor's stack; less: no native code in actors"),
     Option("main_stack_size", int, 16 * _MIB, 256 * 1024, 1024 * _MIB, "bytes of address space of the main actor's stack"),
     Option("warm_stacks", int, 1024, 0, 10_000_000, "free stacks per worker that keep their memory for the next actor"),
-    Option("shutdown_timeout", float, 5.0, 0.0, 86400.0, "seconds that actors get to end before they are given up"),
+    Option("shutdown_timeout", float, 5.0, 0.0, 86400.0, "seconds without an actor that ends until those that are left are given up"),
     Option("spin", float, 50e-6, 0.0, 0.1, "seconds that a worker without work looks for messages before it sleeps"),
     Option("time_slice", float, 1e-3, 0.0, 10.0, "seconds that an actor runs before others get their turn; 0: no preemption"),
     Option("stall_threshold", float, 0.05, 0.0, 3600.0, "seconds after which an actor that cannot be preempted is reported; 0: never"),
+    Option("interrupt_after", float, 0.1, 0.0, 86400.0, "seconds that an actor which is asked to end computes on; none: until it waits"),
+    Option("kill_patience", float, 5.0, 0.0, 86400.0, "seconds that a killed actor may compute, and wait for a lock, while it is unwound"),
     Option("mailbox_limit", int, 0, 0, 2**30, "messages that may wait for an actor whose spawn does not say it; 0: any number"),
     Option("mailbox_byte_limit", int, 0, 0, 2**62, "bytes of messages that may wait for such an actor, Buffers in them included; 0: any number"),
     Option("report_dead_letters", int, 10, 0, 2**30, "how many reports of dead letters a run writes to stderr before it only counts them; 0: none"),
@@ -178,7 +183,10 @@ def resolve(given: dict[str, Any]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for option in OPTIONS:
         variable = "SMARM_" + option.name.upper()
-        if given.get(option.name) is not None:
+        value = given.get(option.name, os.environ.get(variable))
+        if option.name == "interrupt_after" and (value == "none" or (value is None and option.name in given)):
+            values[option.name] = math.inf
+        elif given.get(option.name) is not None:
             values[option.name] = read(option, given[option.name], option.name)
         elif os.environ.get(variable):
             values[option.name] = read(option, os.environ[variable], variable)

@@ -32,6 +32,8 @@ for _name in dir(smarm):
 
 _MOST_SEED = _MOST_STEPS = 2**64 - 1
 _STEPS = 10_000_000  # some seconds
+_LAST_POINT = 10_000  # for every_interrupt: of an actor that would compute for ever
+_SEEDED = 2**64 - 1  # no interrupt_point: the seed decides
 _TOOL_IDS = (3, 4)  # of sys.monitoring: those without a meaning of their own
 
 
@@ -42,6 +44,7 @@ def simulate[Result](
     seed: int | None = None,
     trace: list[str] | None = None,
     max_steps: int | None = _STEPS,
+    interrupt_point: int | None = None,
 ) -> Result:
     """Run ``main(*args)`` as the main actor of a simulated runtime and return its value.
 
@@ -49,18 +52,27 @@ def simulate[Result](
     turn of an actor; the same seed gives the same lines.  Raises what main raises, with a note that says how to run it
     again; Deadlock when nothing can run any more; TooManySteps after max_steps instructions of the program, turns and looks
     at a clock, for a program that does not come to its end (None: any number); AlreadyRunning inside a runtime; NotSimulated when sys.monitoring has
-    no free tool id.
+    no free tool id.  interrupt_point is how many instructions an actor that computes has left when it is asked to end, or a
+    block of it; None: as many as the seed decides.
     """
     _check(main)
     chosen = int.from_bytes(os.urandom(4)) if seed is None else seed
     with _preemption():
-        return _run(main, args, chosen, trace, max_steps)
+        return _run(main, args, chosen, trace, max_steps, interrupt_point)[0]
 
 
 def explore(
-    main: Callable[..., object], /, *args: Any, seeds: Iterable[int] = range(1000), max_steps: int | None = _STEPS
+    main: Callable[..., object],
+    /,
+    *args: Any,
+    seeds: Iterable[int] = range(1000),
+    max_steps: int | None = _STEPS,
+    every_interrupt: bool = False,
 ) -> None:
     """Simulate ``main(*args)`` with each of the seeds; raise SeedFailed at the first one that fails.
+
+    every_interrupt: run each seed with an interrupt_point of 0, 1, 2 ... until nobody is interrupted any more (10,000 at most):
+    what is requested of an actor reaches it at every instruction at which it can.
 
     A run of more than max_steps steps fails, too, with TooManySteps.  The runs follow each other in this process: main must
     begin from the same state each time.
@@ -68,14 +80,23 @@ def explore(
     _check(main)
     with _preemption():
         for seed in seeds:
-            try:
-                _run(main, args, seed, None, max_steps)
-            except (KeyboardInterrupt, SystemExit, AlreadyRunning):
-                raise
-            except BaseException as error:
-                what = str(error) or "no message"
-                text = f"seed {seed} fails with {type(error).__name__}: {what}\nrerun: {_line(main, args, seed, max_steps)}"
-                raise SeedFailed(text, seed) from error
+            point = 0 if every_interrupt else None
+            while _passes(main, args, seed, max_steps, point) and point is not None and point < _LAST_POINT:
+                point += 1
+
+
+def _passes(
+    main: Callable[..., object], args: tuple[Any, ...], seed: int, max_steps: int | None, point: int | None
+) -> bool:
+    """Run once; return whether an actor was interrupted while it computed.  Raises SeedFailed."""
+    try:
+        return _run(main, args, seed, None, max_steps, point)[1] > 0
+    except (KeyboardInterrupt, SystemExit, AlreadyRunning):
+        raise
+    except BaseException as error:
+        again = _line(main, args, seed, max_steps, point)
+        text = f"seed {seed} fails with {type(error).__name__}: {str(error) or 'no message'}\nrerun: {again}"
+        raise SeedFailed(text, seed) from error
 
 
 def _check(main: object) -> None:
@@ -86,20 +107,28 @@ def _check(main: object) -> None:
 
 
 def _run[Result](
-    main: Callable[..., Result], args: tuple[Any, ...], seed: int, trace: list[str] | None, max_steps: int | None
-) -> Result:
+    main: Callable[..., Result],
+    args: tuple[Any, ...],
+    seed: int,
+    trace: list[str] | None,
+    max_steps: int | None,
+    interrupt_point: int | None,
+) -> tuple[Result, int]:
     if not isinstance(seed, int) or not 0 <= seed <= _MOST_SEED:
         raise ValueError(f"a seed is a whole number from 0 to 2**64 - 1, not {seed!r}")
     if max_steps is not None and (not isinstance(max_steps, int) or not 0 < max_steps <= _MOST_STEPS):
         raise ValueError(f"max_steps is a whole number from 1 to 2**64 - 1, or None, not {max_steps!r}")
     if trace is not None and not hasattr(trace, "append"):
         raise TypeError(f"trace is the list that gets the lines, or None, not {type(trace).__name__}")
-    again = f"rerun: {_line(main, args, seed, max_steps)}"
+    if interrupt_point is not None and (not isinstance(interrupt_point, int) or not 0 <= interrupt_point < _SEEDED):
+        raise ValueError(f"interrupt_point is a whole number from 0 to 2**64 - 2, or None, not {interrupt_point!r}")
+    again = f"rerun: {_line(main, args, seed, max_steps, interrupt_point)}"
+    point = _SEEDED if interrupt_point is None else interrupt_point
     real = {"workers": 1, "spin": 0.0, "time_slice": 0.0, "stall_threshold": 0.0}  # nothing that depends on real time
     options = _config.resolve(real)
     with _state_of_its_own(seed):
-        value, error, deadlock, turns, endless = _core._simulate(
-            main, args, options, _main.is_shipped_by_value(), seed, trace is not None, max_steps or _MOST_STEPS
+        value, error, deadlock, turns, endless, interrupts = _core._simulate(
+            main, args, options, _main.is_shipped_by_value(), seed, trace is not None, max_steps or _MOST_STEPS, point
         )
     if trace is not None:
         trace.extend(_describe(*turn) for turn in turns)
@@ -114,8 +143,7 @@ def _run[Result](
         if not isinstance(error, AlreadyRunning | TooManySteps):
             error.add_note(again)
         raise error
-    result: Result = value
-    return result
+    return value, interrupts
 
 
 def _describe(seconds: float, pid: smarm.Pid, name: str, state: str, place: str) -> str:
@@ -123,11 +151,13 @@ def _describe(seconds: float, pid: smarm.Pid, name: str, state: str, place: str)
     return f"{seconds:.6f} {who} {state}" + (f" at {place}" if place else "")
 
 
-def _line(main: Any, args: tuple[Any, ...], seed: int, max_steps: int | None) -> str:
+def _line(main: Any, args: tuple[Any, ...], seed: int, max_steps: int | None, interrupt_point: int | None) -> str:
     """Return the expression that repeats the run."""
     name = getattr(main, "__qualname__", None)
     text = f"{main.__module__}.{name}" if name else repr(main)
     limit = f", max_steps={max_steps}" if max_steps != _STEPS else ""
+    if interrupt_point is not None:
+        limit += f", interrupt_point={interrupt_point}"
     return f"smarm.testing.simulate({', '.join([text, *map(repr, args)])}, seed={seed}{limit})"
 
 

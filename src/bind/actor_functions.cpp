@@ -9,6 +9,8 @@
 #include "smarm/interp/pid_type.h"
 #include "smarm/interp/py_actor.h"
 #include "smarm/interp/py_rider.h"
+#include "smarm/interp/requested_exception.h"
+#include "smarm/sched/delivery.h"
 #include "smarm/sched/scheduler.h"
 
 namespace smarm::bind {
@@ -33,6 +35,8 @@ PyObject* check_slice(PyObject*, PyObject*) {
     if (worker->at_safe_point(true, Deliver::everything)) return raise_exit();
     Py_RETURN_NONE;
 }
+
+PyObject* arm_exception_again(PyObject*, PyObject* exception) { return PyBool_FromLong(arm_again(exception)); }
 
 PyObject* no_preempt(PyObject*, PyObject* enter) {
     Worker* worker = require_actor("no_preempt");
@@ -67,7 +71,7 @@ PyObject* sleep_for(PyObject*, PyObject* seconds) {
 
 // Delivers to an actor whose home is the calling worker.
 PyObject* deliver_here(Worker& worker, Actor& actor, Message&& message) {
-    const Delivery delivery = worker.deliver_sent(actor, std::move(message));
+    const Delivery delivery = deliver_sent(worker, actor, std::move(message));
     if (__builtin_expect(delivery == Delivery::done, 1)) Py_RETURN_NONE;
     if (delivery == Delivery::full) raise_mailbox_full(worker.scheduler(), actor.pid, message.bytes());
     else PyErr_NoMemory();
@@ -139,6 +143,7 @@ PyMethodDef actor_functions[] = {
      "check()\n--\n\nLet others run now if this actor has used up its time slice: for C extensions' callbacks and code "
      "under "
      "no_preempt()."},
+    {"_arm_again", arm_exception_again, METH_O, nullptr},
     {"_no_preempt", no_preempt, METH_O, nullptr},
     {"_keeps_gil", keeps_gil, METH_NOARGS, nullptr},
     {"sleep", sleep_for, METH_O,

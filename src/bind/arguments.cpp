@@ -4,6 +4,7 @@
 
 #include "smarm/interp/errors.h"
 #include "smarm/interp/point.h"
+#include "smarm/sched/scheduler.h"
 
 namespace smarm::bind {
 
@@ -59,6 +60,25 @@ bool read_timeout(PyObject* timeout, Worker& worker, Instant& deadline) {
     if (!read_seconds(timeout, duration)) return false;
     deadline = deadline_after(worker.driver().now(), duration);
     return true;
+}
+
+bool read_interrupt_after(PyObject* seconds, const Worker& worker, Duration& patience) {
+    patience = seconds ? Duration::max() : worker.scheduler().options().interrupt_after;
+    return !seconds || seconds == Py_None || read_seconds(seconds, patience);
+}
+
+bool read_interrupt_keyword(const char* function, PyObject* const* arguments, Py_ssize_t count, PyObject* names,
+                            const Worker& worker, Duration& patience) {
+    PyObject* seconds = nullptr;
+    for (Py_ssize_t i = 0; i < (names ? PyTuple_GET_SIZE(names) : 0); ++i) {
+        if (!PyUnicode_EqualToUTF8(PyTuple_GET_ITEM(names, i), "interrupt_after")) {
+            PyErr_Format(PyExc_TypeError, "%s() got an unexpected keyword argument %R", function,
+                         PyTuple_GET_ITEM(names, i));
+            return false;
+        }
+        seconds = arguments[count + i];
+    }
+    return read_interrupt_after(seconds, worker, patience);
 }
 
 bool read_timeout_keyword(const char* function, PyObject* const* arguments, Py_ssize_t count, PyObject* names,

@@ -40,6 +40,13 @@ bool read_seconds(PyObject* number, Duration& duration);
 // Reads a timeout in seconds: None means never. False with TypeError or ValueError (negative, NaN) set.
 bool read_timeout(PyObject* timeout, Worker& worker, Instant& deadline);
 
+// Reads interrupt_after=: seconds, None (Duration::max(): only at points), or nullptr: what the run says. False as read_timeout.
+bool read_interrupt_after(PyObject* seconds, const Worker& worker, Duration& patience);
+
+// The same for a fast call with no other keyword, whose `count` positional arguments come first.
+bool read_interrupt_keyword(const char* function, PyObject* const* arguments, Py_ssize_t count, PyObject* names,
+                            const Worker& worker, Duration& patience);
+
 // Reads the fast call of (required..., timeout=None), whose timeout may be given by name or as the last argument.
 // False with TypeError set. *timeout stays as it was when it is not given.
 bool read_timeout_keyword(const char* function, PyObject* const* arguments, Py_ssize_t count, PyObject* names,

@@ -1,11 +1,14 @@
 #include "bind/lock_types.h"
 
+#include <algorithm>
+
 #include "bind/arguments.h"
 #include "bind/raising.h"
 #include "interp/method_table.h"
-#include "smarm/interp/lock_code.h"
+#include "smarm/actor/shield.h"
 #include "smarm/interp/pid_type.h"
 #include "smarm/interp/py_rider.h"
+#include "smarm/interp/requested_exception.h"
 
 namespace smarm::bind {
 
@@ -36,22 +39,36 @@ PyObject* pid_or_none(Pid pid) { return pid ? make_pid(pid) : Py_NewRef(Py_None)
 
 // ---- acquiring and releasing, for the methods and for Hold -------------------------------------------------------------
 
+// Waits by `acquire(deadline)`; not cut short while the actor is unwound by an exit or the end of a scope.
+template <class Acquire>
+Status acquire_shielded(Worker& worker, Instant deadline, Acquire acquire) {
+    if (!is_unwinding(*worker.current())) return acquire(deadline);
+    const Instant until = unwinds_until(*worker.current());
+    Status status;
+    {
+        Shield shield(*worker.current());
+        status = acquire(std::min(deadline, until));
+    }
+    return status == Status::timed_out && until < deadline ? acquire(deadline) : status;
+}
+
 bool acquire_mutex(Mutex& mutex, Worker& worker, Instant deadline, bool repair) {
     if (mutex.holder() == worker.current()->pid) {
         PyErr_SetString(PyExc_RuntimeError, "this actor holds the Mutex already: it is not recursive");
         return false;
     }
-    const Status status = mutex.acquire(deadline, repair);
-    if (status == Status::ok) return note_acquired(), true;
+    const Status status =
+        acquire_shielded(worker, deadline, [&](Instant until) { return mutex.acquire(until, repair); });
+    if (status == Status::ok) return true;
     if (status == Status::closed) raise_poisoned(mutex);
     else if (status == Status::timed_out) raise_error("LockTimeout", "the Mutex was not free before the timeout");
     else raise_status(status, "", "");
     return false;
 }
 
-bool acquire_permit(Semaphore& semaphore, Instant deadline) {
-    const Status status = semaphore.acquire(deadline);
-    if (status == Status::ok) return note_acquired(), true;
+bool acquire_permit(Semaphore& semaphore, Worker& worker, Instant deadline) {
+    const Status status = acquire_shielded(worker, deadline, [&](Instant until) { return semaphore.acquire(until); });
+    if (status == Status::ok) return true;
     if (status == Status::timed_out) raise_error("LockTimeout", "the Semaphore had no permit before the timeout");
     else raise_status(status, "", "");
     return false;
@@ -101,7 +118,7 @@ PyObject* hold_enter(PyObject* self, PyObject*) {
     if (!worker || !read_timeout(hold.timeout, *worker, deadline)) return nullptr;
     const bool acquired = is_native<Mutex>(hold.target)
                               ? acquire_mutex(native_of<Mutex>(hold.target), *worker, deadline, hold.repair)
-                              : acquire_permit(native_of<Semaphore>(hold.target), deadline);
+                              : acquire_permit(native_of<Semaphore>(hold.target), *worker, deadline);
     return acquired ? Py_NewRef(Py_None) : nullptr;
 }
 
@@ -254,7 +271,7 @@ PyType_Spec mutex_spec = {"smarm.Mutex", sizeof(NativeObject<Mutex>), 0, Py_TPFL
 PyObject* semaphore_acquire(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* names) {
     Instant deadline;
     if (!require_wait("Semaphore.acquire", arguments, count, names, 0, deadline, Point::lock) ||
-        !acquire_permit(native_of<Semaphore>(self), deadline))
+        !acquire_permit(native_of<Semaphore>(self), *this_worker(), deadline))
         return nullptr;
     Py_RETURN_NONE;
 }

@@ -28,6 +28,8 @@ constexpr Row kRows[] = {
     SMARM_OPTION(spin),
     SMARM_OPTION(time_slice),
     SMARM_OPTION(stall_threshold),
+    SMARM_OPTION(interrupt_after),
+    SMARM_OPTION(kill_patience),
     SMARM_OPTION(mailbox_limit),
     SMARM_OPTION(mailbox_byte_limit),
     SMARM_OPTION(report_dead_letters),

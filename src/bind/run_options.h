@@ -13,6 +13,10 @@ bool read_run_options(PyObject* options, RuntimeConfig& config);
 // Returns their names: a tuple of str, or nullptr with an exception set.
 PyObject* run_option_names();
 
-inline Duration from_seconds(double seconds) { return Duration(static_cast<Duration::rep>(seconds * 1e9)); }
+// Infinity: Duration::max().
+inline Duration from_seconds(double seconds) {
+    if (seconds > 9e9) return Duration::max();
+    return Duration(static_cast<Duration::rep>(seconds * 1e9));
+}
 
 }  // namespace smarm::bind

@@ -84,31 +84,38 @@ PyObject* demonitor_ref(PyObject*, PyObject* arguments, PyObject* keywords) {
     return PyBool_FromLong(was_there);
 }
 
-PyObject* send_exit_signal(Actor& self, Pid pid, Ref<ExitReason> reason) {
-    const Duration patience = self.worker->scheduler().options().interrupt_after;
+PyObject* send_exit_signal(Actor& self, Pid pid, Ref<ExitReason> reason, Duration patience) {
     const bool alive = send_exit(self.pid, pid, std::move(reason), patience);
     if (pid == self.pid && !pass_point(self)) return nullptr;  // to oneself: at once, as raise ActorExit
     return PyBool_FromLong(alive);
 }
 
-PyObject* exit_actor(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
+PyObject* exit_actor(PyObject*, PyObject* const* arguments, Py_ssize_t count, PyObject* names) {
     if (count != 2) {
         PyErr_Format(PyExc_TypeError, "exit() takes a pid and a reason, %zd argument%s given", count,
                      count == 1 ? " was" : "s were");
         return nullptr;
     }
-    return with_pid("exit", arguments[0], [arguments](Actor& self, Pid pid) -> PyObject* {
+    return with_pid("exit", arguments[0], [=](Actor& self, Pid pid) -> PyObject* {
+        Duration patience{};
+        if (!read_interrupt_keyword("exit", arguments, count, names, *self.worker, patience)) return nullptr;
         Ref<ExitReason> reason = PyUnicode_CheckExact(arguments[1]) && PyUnicode_EqualToUTF8(arguments[1], "kill")
                                      ? ExitReason::plain(ExitKind::killed)
                                      : reason_from_python(arguments[1]);
         if (!reason) return nullptr;
-        return send_exit_signal(self, pid, std::move(reason));
+        return send_exit_signal(self, pid, std::move(reason), patience);
     });
 }
 
-PyObject* kill_actor(PyObject*, PyObject* address) {
-    return with_pid("kill", address, [](Actor& self, Pid pid) {
-        return send_exit_signal(self, pid, ExitReason::plain(ExitKind::killed));
+PyObject* kill_actor(PyObject*, PyObject* const* arguments, Py_ssize_t count, PyObject* names) {
+    if (count != 1) {
+        PyErr_Format(PyExc_TypeError, "kill() takes a pid, %zd arguments were given", count);
+        return nullptr;
+    }
+    return with_pid("kill", arguments[0], [=](Actor& self, Pid pid) -> PyObject* {
+        Duration patience{};
+        if (!read_interrupt_keyword("kill", arguments, count, names, *self.worker, patience)) return nullptr;
+        return send_exit_signal(self, pid, ExitReason::plain(ExitKind::killed), patience);
     });
 }
 
@@ -290,17 +297,23 @@ PyMethodDef signal_functions[] = {
     {"demonitor", SMARM_KEYWORD_METHOD(demonitor_ref),
      "demonitor(ref, *, flush=False)\n--\n\nEnd a monitor; True when it was still there.  flush also takes its Down "
      "out of the mailbox."},
-    {"exit", SMARM_POSITIONAL_METHOD(exit_actor),
-     "exit(pid, reason, /)\n--\n\nSend an exit signal: ActorExit(reason) is raised in the actor at its next park or "
-     "safe point, or it gets an "
+    {"exit", SMARM_FAST_METHOD(exit_actor),
+     "exit(pid, reason, /, *, interrupt_after=...)\n--\n\nSend an exit signal: ActorExit(reason) is raised in the "
+     "actor "
+     "at its next cancellation point, or it gets an "
      "Exit\nmessage if it traps exits.  \"normal\" is ignored by others that do not; \"kill\" is as kill().  False: "
-     "nobody has the pid."},
+     "nobody has the pid.\n\ninterrupt_after: seconds after which an actor that computes is interrupted where it is; "
+     "0: at once; None: never,\nonly at a point.  Default: the run's option.  No cancellation point, except to "
+     "oneself: "
+     "then it raises at once."},
+    {"kill", SMARM_FAST_METHOD(kill_actor),
+     "kill(pid, /, *, interrupt_after=...)\n--\n\nEnd an actor; it cannot trap this.  ActorExit is raised in it at "
+     "every "
+     "cancellation point, so that finally "
+     "blocks run and "
+     "end;\nits links and monitors see \"killed\".  False: nobody has the pid.  interrupt_after as in exit()."},
     {"_send_past_limit", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(send_past_limit)), METH_FASTCALL,
      nullptr},
-    {"kill", kill_actor, METH_O,
-     "kill(pid, /)\n--\n\nEnd an actor; it cannot trap this.  ActorExit is raised in it at every park, so that finally "
-     "blocks run and "
-     "end;\nits links and monitors see \"killed\".  False: nobody has the pid."},
     {"trap_exit", trap_exit, METH_O,
      "trap_exit(flag, /)\n--\n\nTurn exit signals to the running actor into Exit messages, or back.  Returns what it "
      "was."},

@@ -40,8 +40,8 @@ PyObject* trace_to_python(const Simulation& simulation) {
     return list;
 }
 
-// _simulate(main, arguments, config, main_by_value, seed, keeps_trace, max_steps):
-// (value, exception, wait graph of a deadlock, trace, whether there were too many steps).
+// _simulate(main, arguments, config, main_by_value, seed, keeps_trace, max_steps, interrupt_point):
+// (value, exception, wait graph of a deadlock, trace, whether there were too many steps, how many actors were interrupted).
 PyObject* simulate(PyObject*, PyObject* arguments) {
     PyObject* main = nullptr;
     PyObject* main_arguments = nullptr;
@@ -51,19 +51,21 @@ PyObject* simulate(PyObject*, PyObject* arguments) {
     unsigned long long seed = 0;
     int keeps_trace = 0;
     unsigned long long max_steps = 0;
-    if (!PyArg_ParseTuple(arguments, "OO!O!pKpK:_simulate", &main, &PyTuple_Type, &main_arguments, &PyDict_Type,
-                          &options, &main_by_value, &seed, &keeps_trace, &max_steps) ||
+    unsigned long long interrupt_point = 0;
+    if (!PyArg_ParseTuple(arguments, "OO!O!pKpKK:_simulate", &main, &PyTuple_Type, &main_arguments, &PyDict_Type,
+                          &options, &main_by_value, &seed, &keeps_trace, &max_steps, &interrupt_point) ||
         !read_run_options(options, config))
         return nullptr;
     config.main_by_value = main_by_value != 0;
-    Simulation simulation(seed, keeps_trace != 0, max_steps);
+    Simulation simulation(seed, keeps_trace != 0, max_steps, interrupt_point);
     config.simulation = &simulation;
     PyObject* value = Runtime::run(config, main, main_arguments);
     PyObject* exception = value ? nullptr : PyErr_GetRaisedException();
     const auto or_none = [](PyObject* object) { return object ? object : Py_NewRef(Py_None); };
-    return Py_BuildValue("(NNNNN)", or_none(value), or_none(exception),
+    return Py_BuildValue("(NNNNNK)", or_none(value), or_none(exception),
                          simulation.deadlock.empty() ? Py_NewRef(Py_None) : text(simulation.deadlock),
-                         trace_to_python(simulation), PyBool_FromLong(simulation.too_many_steps()));
+                         trace_to_python(simulation), PyBool_FromLong(simulation.too_many_steps()),
+                         simulation.interrupts());
 }
 
 // ---- preemption points -------------------------------------------------------------------------------------------------
@@ -103,8 +105,9 @@ PyObject* preemption_point(PyObject*, PyObject* const* arguments, Py_ssize_t cou
     Actor* actor = simulation ? worker->current() : nullptr;
     if (!actor || actor->rider_state != PyThreadState_GetUnchecked() || count != 2) Py_RETURN_NONE;
     if (!is_program_code(reinterpret_cast<PyCodeObject*>(arguments[0]))) return Py_NewRef(disable);
-    if (simulation->passes_preemption_point() && !static_cast<PyRider*>(worker->rider())->preempt_here())
-        return nullptr;
+    auto& rider = *static_cast<PyRider*>(worker->rider());
+    if (actor->requests.is_due(simulation->now()) && !rider.interrupt_here()) return nullptr;
+    if (simulation->passes_preemption_point() && !rider.preempt_here()) return nullptr;
     Py_RETURN_NONE;
 }
 

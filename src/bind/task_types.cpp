@@ -12,6 +12,7 @@
 #include "smarm/interp/imports.h"
 #include "smarm/interp/pid_type.h"
 #include "smarm/interp/py_rider.h"
+#include "smarm/interp/requested_exception.h"
 #include "smarm/sched/scheduler.h"
 #include "smarm/sched/signals.h"
 #include "smarm/wait/task_group.h"
@@ -19,25 +20,17 @@
 namespace smarm::bind {
 namespace {
 
-// Whether `error`, which leaves a block, is the Cancelled of scope `id`. -1 with an exception set.
+// Whether `error`, which leaves a block, is the Cancelled of scope `id`, or a group of such. -1 with an exception set.
 int is_cancelled_by(PyObject* error, std::uint64_t id) {
     if (error == Py_None) return 0;
     PyObject* type = error_type("Cancelled");
     if (!type) return -1;
-    const bool is_cancelled = PyErr_GivenExceptionMatches(error, type);
+    const auto is_of_scope = [type, id](PyObject* leaf) {
+        return PyErr_GivenExceptionMatches(leaf, type) && cancelled_scope(leaf) == id;
+    };
+    const bool found = find_in_groups(error, is_of_scope) != nullptr;
     Py_DECREF(type);
-    if (!is_cancelled) return 0;
-    PyObject* arguments = PyObject_GetAttrString(error, "args");
-    PyObject* named = arguments && PyTuple_Check(arguments) && PyTuple_GET_SIZE(arguments) == 1
-                          ? PyTuple_GET_ITEM(arguments, 0)
-                          : nullptr;
-    int same = 0;
-    if (named && PyLong_CheckExact(named)) {
-        same = PyLong_AsUnsignedLongLong(named) == id;
-        PyErr_Clear();
-    }
-    Py_XDECREF(arguments);
-    return arguments ? same : -1;
+    return found;
 }
 
 // ---- timeout ---------------------------------------------------------------------------------------------------------
@@ -45,23 +38,30 @@ int is_cancelled_by(PyObject* error, std::uint64_t id) {
 struct TimeoutObject {
     PyObject_HEAD PyObject* seconds;
     Instant deadline;
+    Duration patience;
     CancelScope scope;
 };
 
 TimeoutObject& as_timeout(PyObject* self) { return *reinterpret_cast<TimeoutObject*>(self); }
 
 PyObject* timeout_new(PyTypeObject* type, PyObject* arguments, PyObject* keywords) {
-    static const char* names[] = {"seconds", nullptr};
+    static const char* names[] = {"seconds", "interrupt_after", nullptr};
     PyObject* seconds = nullptr;
-    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "O:timeout", const_cast<char**>(names), &seconds))
+    PyObject* interrupt_after = nullptr;
+    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "O|$O:timeout", const_cast<char**>(names), &seconds,
+                                     &interrupt_after))
         return nullptr;
     Worker* worker = require_actor("timeout");
     Instant deadline;
-    if (!worker || !read_timeout(seconds, *worker, deadline)) return nullptr;
+    Duration patience{};
+    if (!worker || !read_timeout(seconds, *worker, deadline) ||
+        !read_interrupt_after(interrupt_after, *worker, patience))
+        return nullptr;
     auto* self = PyObject_New(TimeoutObject, type);
     if (!self) return nullptr;
     self->seconds = Py_NewRef(seconds);
     self->deadline = kNever;
+    self->patience = patience;
     new (&self->scope) CancelScope;
     return reinterpret_cast<PyObject*>(self);
 }
@@ -84,7 +84,7 @@ PyObject* timeout_enter(PyObject* self, PyObject*) {
         return nullptr;
     }
     if (!read_timeout(timeout.seconds, *worker, timeout.deadline)) return nullptr;
-    timeout.scope.open(timeout.deadline, worker->scheduler().options().interrupt_after);
+    timeout.scope.open(timeout.deadline, timeout.patience);
     return Py_NewRef(self);
 }
 
@@ -137,12 +137,14 @@ PyGetSetDef timeout_attributes[] = {
 PyType_Slot timeout_slots[] = {
     {Py_tp_doc,
      const_cast<char*>(
-         "timeout(seconds)\n--\n\n`with smarm.timeout(1.0):` ends the block when it has not ended by itself: raises "
+         "timeout(seconds, *, interrupt_after=...)\n--\n\n`with smarm.timeout(1.0):` ends the block when it has not "
+         "ended by itself: raises "
          "Timeout.\n\nThe block is "
-         "left at its next park or safe point by a Cancelled, which only this `with` turns into Timeout, so\nthat "
+         "left at its next cancellation point by a Cancelled, which only this `with` turns into Timeout, so\nthat "
          "nothing "
-         "inside takes it for its own timeout.  Once: what runs in `finally` may park again.  Nests.  None: no "
-         "deadline.\nRaises ValueError for a negative number or NaN.")},
+         "inside takes it for its own timeout; a block that computes, interrupt_after seconds later (0: at once; None: "
+         "never).\nOnce: what runs in `finally` may wait again.  Nests.  None: no "
+         "deadline.  Raises ValueError for a negative number or NaN.")},
     {Py_tp_dealloc, reinterpret_cast<void*>(timeout_dealloc)},
     {Py_tp_new, reinterpret_cast<void*>(timeout_new)},
     {Py_tp_repr, reinterpret_cast<void*>(timeout_repr)},
@@ -158,6 +160,7 @@ PyType_Spec timeout_spec = {"smarm.timeout", sizeof(TimeoutObject), 0, Py_TPFLAG
 
 struct GroupObject {
     PyObject_HEAD TaskGroup* group;  // owned reference; nullptr outside of the block
+    Duration patience;               // of the block and its children
     Worker* home;                    // of the block
     PyObject* children;              // a list of JoinHandles: those alive, and those whose end was not a plain return
     Py_ssize_t prune_at;             // its length at which it is looked through
@@ -170,7 +173,7 @@ void cancel_children(GroupObject& object) {
     for (Py_ssize_t i = 0; i < PyList_GET_SIZE(object.children); ++i) {
         PyObject* child = PyList_GET_ITEM(object.children, i);
         if (join_handle_state(child).kind() == OutcomeKind::running)
-            cancel(object.home->scheduler(), join_handle_pid(child), object.group->patience());
+            cancel(object.home->scheduler(), join_handle_pid(child), object.patience);
     }
 }
 
@@ -198,9 +201,16 @@ void group_dealloc(PyObject* self) {
 }
 
 PyObject* group_new(PyTypeObject* type, PyObject* arguments, PyObject* keywords) {
-    if (!takes_nothing(type, arguments, keywords)) return nullptr;
+    static const char* names[] = {"interrupt_after", nullptr};
+    PyObject* interrupt_after = nullptr;
+    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "|$O:TaskGroup", const_cast<char**>(names), &interrupt_after))
+        return nullptr;
+    Worker* worker = require_actor("TaskGroup");
+    Duration patience{};
+    if (!worker || !read_interrupt_after(interrupt_after, *worker, patience)) return nullptr;
     auto* self = PyObject_New(GroupObject, type);
     if (!self) return nullptr;
+    self->patience = patience;
     self->group = nullptr;
     self->home = nullptr;
     self->children = nullptr;
@@ -226,7 +236,7 @@ PyObject* group_enter(PyObject* self, PyObject*) {
     object.prune_at = 64;
     object.group = group;
     object.home = worker;
-    group->open(worker->scheduler().options().interrupt_after);
+    group->open(object.patience);
     return Py_NewRef(self);
 }
 
@@ -264,7 +274,7 @@ PyObject* group_spawn(PyObject* self, PyObject* const* arguments, Py_ssize_t cou
     // Encoding the arguments can run code that ends the block; the child must not be left alone then.
     const bool in_time = object.group && !object.group->cancelled();
     if (!in_time || PyList_Append(object.children, handle) != 0) {
-        cancel(worker->scheduler(), join_handle_pid(handle), worker->scheduler().options().interrupt_after);
+        cancel(worker->scheduler(), join_handle_pid(handle), object.patience);
         Py_DECREF(handle);
         if (!PyErr_Occurred())
             PyErr_SetString(PyExc_RuntimeError, "the TaskGroup ended while it was given another child");
@@ -358,13 +368,15 @@ PyMethodDef group_methods[] = {
 };
 
 PyType_Slot group_slots[] = {
-    {Py_tp_doc, const_cast<char*>("TaskGroup()\n--\n\n`with smarm.TaskGroup() as group:` waits for every child that "
-                                  "group.spawn started: none outlives the "
-                                  "block.\n\nThe first child that fails, or is stopped by somebody else, cuts the "
-                                  "block short and ends the others (ActorExit is "
-                                  "raised in them);\nso does an exception of the block.  When all have ended, the "
-                                  "errors are raised as an ExceptionGroup.  The exit "
-                                  "of the\nowner, or of an enclosing block, ends the children first.")},
+    {Py_tp_doc,
+     const_cast<char*>(
+         "TaskGroup(*, interrupt_after=...)\n--\n\n`with smarm.TaskGroup() as group:` waits for every child that "
+         "group.spawn started: none outlives the "
+         "block.\n\nThe first child that fails, or is stopped by somebody else, cuts the "
+         "block short and ends the others (ActorExit is "
+         "raised in them);\nso does an exception of the block.  When all have ended, the "
+         "errors are raised as an ExceptionGroup.  The exit "
+         "of the\nowner, or of an enclosing block, ends the children first.")},
     {Py_tp_dealloc, reinterpret_cast<void*>(group_dealloc)},
     {Py_tp_new, reinterpret_cast<void*>(group_new)},
     {Py_tp_repr, reinterpret_cast<void*>(group_repr)},

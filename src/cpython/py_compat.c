@@ -6,6 +6,7 @@
 #include "internal/pycore_ceval.h"
 #include "internal/pycore_frame.h"
 #include "internal/pycore_interp.h"
+#include "internal/pycore_opcode_utils.h"
 #include "internal/pycore_pystate.h"
 #include "opcode_ids.h"
 
@@ -64,15 +65,33 @@ int smarm_current_code(PyThreadState* state, PyCodeObject** code, int* instructi
     return 1;
 }
 
-int smarm_enters_with(PyCodeObject* code, int instruction) {
+void smarm_visit_code(PyThreadState* state, int (*visit)(void* context, PyCodeObject* code), void* context) {
+    for (struct _PyInterpreterFrame* frame = state->current_frame; frame; frame = frame->previous) {
+        if (_PyFrame_IsIncomplete(frame)) continue;
+        PyCodeObject* code = (PyCodeObject*)PyUnstable_InterpreterFrame_GetCode(frame);
+        const int more = visit(context, code);
+        Py_DECREF(code); /* the frame keeps it alive */
+        if (!more) return;
+    }
+}
+
+int smarm_entry_depth(PyThreadState* state) {
+    int depth = 0;
+    for (struct _PyInterpreterFrame* frame = state->current_frame; frame; frame = frame->previous)
 #if PY_VERSION_HEX >= 0x030e0000
-    const size_t index = (size_t)instruction / sizeof(_Py_CODEUNIT);
-    return index > 0 &&
-           _PyCode_CODE(code)[index - 1].op.code == LOAD_SPECIAL; /* codegen_with: LOAD_SPECIAL __enter__, CALL */
+        depth += frame->owner >= FRAME_OWNED_BY_INTERPRETER;
 #else
-    (void)code, (void)instruction;
-    return 0; /* BEFORE_WITH */
+        depth += frame->owner == FRAME_OWNED_BY_CSTACK;
 #endif
+    return depth;
+}
+
+int smarm_starts_function(int resume_argument) {
+    const int location = resume_argument & RESUME_OPARG_LOCATION_MASK;
+#ifdef RESUME_AT_GEN_EXPR_START
+    if (location == RESUME_AT_GEN_EXPR_START) return 1;
+#endif
+    return location == RESUME_AT_FUNC_START;
 }
 
 _Static_assert(sizeof(struct _PyInterpreterFrame) >= SMARM_FRAME_BYTES, "a frame is shorter than what is copied of it");

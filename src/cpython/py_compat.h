@@ -30,9 +30,15 @@ static inline int smarm_has_data_stack(const PyThreadState* state) { return stat
  * object as PyThreadState_GetFrame does. Returns 0 when there is no Python frame. */
 int smarm_current_code(PyThreadState* state, PyCodeObject** code, int* instruction);
 
-/* Whether the instruction at that byte offset calls the __enter__ of a `with` statement. Since 3.14 a safe point may come at the end
- * of that call, where the block does not count as entered: what is raised there passes its __exit__ by. */
-int smarm_enters_with(PyCodeObject* code, int instruction);
+/* Calls visit(context, code) for the code of each Python frame of the attached `state`, the innermost first, until it returns 0. It
+ * must not run Python code. Without making frame objects, as PyThreadState_GetFrame does. */
+void smarm_visit_code(PyThreadState* state, int (*visit)(void* context, PyCodeObject* code), void* context);
+
+/* How many calls of Python code by C code `state` is in: the actor's own is the first. */
+int smarm_entry_depth(PyThreadState* state);
+
+/* Whether a RESUME with this argument is the first of its function; others follow a yield or an await. */
+int smarm_starts_function(int resume_argument);
 
 /* What of an interpreter frame (private struct) a traceback needs, from a copy of its first SMARM_FRAME_BYTES bytes: the frame
  * itself may be another thread's. code is borrowed and may be no code object: look before use. */

@@ -11,6 +11,7 @@
 #include "smarm/interp/interpreter_state.h"
 #include "smarm/interp/pid_type.h"
 #include "smarm/interp/py_rider.h"
+#include "smarm/interp/requested_exception.h"
 #include "smarm/interp/unjoined_failures.h"
 
 namespace smarm {
@@ -35,6 +36,8 @@ bool adopt_hooks_of_threads(const InterpreterState& state) {
     }
     return true;
 }
+
+bool is_exit(PyObject* exception) { return PyErr_GivenExceptionMatches(exception, interpreter_state()->actor_exit); }
 
 }  // namespace
 
@@ -115,8 +118,10 @@ void PyActor::finish_with_error() {
         finish(OutcomeKind::failed, Message());
         return;
     }
-    if (PyErr_GivenExceptionMatches(exception, interpreter_state()->actor_exit)) {
-        end_by_exit(exception);
+    if (PyObject* exit = find_in_groups(exception, is_exit)) {
+        Py_INCREF(exit);
+        Py_DECREF(exception);
+        end_by_exit(exit);
         return;
     }
     if (PyErr_GivenExceptionMatches(exception,

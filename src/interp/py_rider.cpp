@@ -9,9 +9,11 @@
 #include "smarm/interp/errors.h"
 #include "smarm/interp/forked_child.h"
 #include "smarm/interp/interpreter_state.h"
-#include "smarm/interp/lock_code.h"
 #include "smarm/interp/py_actor.h"
+#include "smarm/interp/requested_exception.h"
+#include "smarm/interp/safe_point.h"
 #include "smarm/sched/cancel_scope.h"
+#include "smarm/sched/scheduler.h"
 #include "smarm/sched/simulation.h"
 
 namespace smarm {
@@ -142,15 +144,38 @@ int PyRider::safe_point(void* argument) {
         return 0;
     }
     const bool may_switch = rider.may_switch(state);
-    const bool may_raise = may_switch && actor->preemptible() && !is_in_lock_code(state);
-    if (may_raise && rider.signalled_.exchange(false, memory_order_acquire) && !rider.check_signals()) return -1;
-    if (!may_raise && rider.signalled_.load(memory_order_relaxed)) rider.request_attention();
-    if (!may_switch) return 0;
-    // What is due and cannot be raised here is tried again: see InterruptTimer.
-    const Deliver deliver = may_raise ? Deliver::what_is_due : Deliver::nothing;
-    if (!rider.worker_.at_safe_point(actor->preemptible(), deliver)) return 0;
+    if (rider.signalled_.load(memory_order_relaxed)) {
+        if (!may_switch) return rider.request_attention(), 0;
+        rider.signalled_.store(false, memory_order_relaxed);
+        rider.check_signals();
+    }
+    if (!may_switch) {
+        if (actor->requests.is_due(rider.worker_.driver().now())) rider.request_attention();
+        return 0;
+    }
+    rider.worker_.at_safe_point(actor->preemptible(), Deliver::nothing);
+    return rider.deliver(state, *actor) ? 0 : -1;
+}
+
+// Raises what is requested of the running actor and due, if that may be done here. What may not is tried again: see
+// InterruptTimer. False: the exception is set.
+bool PyRider::deliver(PyThreadState* state, PyActor& actor) {
+    const Instant now = worker_.driver().now();
+    if (!actor.preemptible() || !actor.requests.is_due(now)) return true;
+    const bool overdue = now - actor.requests.due() >= worker_.scheduler().options().kill_patience;
+    switch (may_raise_here(state, actor, overdue)) {
+        case MayRaise::here: return raise_now();
+        case MayRaise::at_jump_target: return raise_at_jump_target(state, raise_now) || !overdue || raise_now();
+        case MayRaise::soon: request_attention(); return true;
+        case MayRaise::later: return true;
+    }
+    return true;
+}
+
+bool PyRider::raise_now() {
+    if (!this_actor()->requests.deliverable()) return true;
     raise_exit();
-    return -1;
+    return false;
 }
 
 bool PyRider::preempt_here() {
@@ -160,43 +185,47 @@ bool PyRider::preempt_here() {
     if (!actor->preemptible() || !may_switch(state)) {
         simulation.preempt_soon();
         // A run without end is ended wherever it is.
-        if (!simulation.too_many_steps() ||
-            !worker_.at_safe_point(false, is_in_lock_code(state) ? Deliver::nothing : Deliver::everything))
-            return true;
-        raise_exit();
-        return false;
+        return !simulation.too_many_steps() || raise_now();
     }
     simulation.preempted();
     worker_.end_turn();
-    if (!worker_.at_safe_point(true, is_in_lock_code(state) ? Deliver::nothing : Deliver::what_is_due)) return true;
-    raise_exit();
+    worker_.at_safe_point(true, Deliver::nothing);
+    return deliver(state, *actor);
+}
+
+bool PyRider::interrupt_here() {
+    auto* actor = static_cast<PyActor*>(worker_.current());
+    auto* state = static_cast<PyThreadState*>(actor->rider_state);
+    if (!actor->preemptible() || !may_switch(state) || deliver(state, *actor)) return true;
+    worker_.simulation()->note_interrupt();
     return false;
 }
 
-// Ends the block of an expired scope: the exception names the scope, which turns it into what the block's user is to see.
-static PyObject* raise_cancelled(PyActor& actor) {
-    PyObject* type = error_type("Cancelled");
-    PyObject* scope = type ? PyLong_FromUnsignedLongLong(CancelScope::take_expired(actor)) : nullptr;
-    if (scope) PyErr_SetObject(type, scope);
-    Py_XDECREF(scope);
-    Py_XDECREF(type);
-    return nullptr;
+// Cancelled ends the block of an expired scope: it names the scope, which turns it into what the block's user is to see.
+static PyObject* make_exception(PyActor& actor, Request request) {
+    if (request == Request::signal) return actor.take_exit_exception();
+    if (request == Request::scope) {
+        PyObject* type = error_type("Cancelled");
+        PyObject* exception = type ? PyObject_CallFunction(type, "K", CancelScope::take_expired(actor)) : nullptr;
+        Py_XDECREF(type);
+        return exception;
+    }
+    const Ref<ExitReason>& cause = actor.requests.cause();
+    PyObject* reason = cause ? reason_to_python(*cause) : PyUnicode_FromString("killed");
+    PyObject* exception = reason ? PyObject_CallOneArg(interpreter_state()->actor_exit, reason) : nullptr;
+    Py_XDECREF(reason);
+    return exception;
 }
 
 PyObject* raise_exit() {
     auto* actor = static_cast<PyActor*>(this_actor());
     const Request request = this_worker()->take_request();
     SMARM_ASSERT(request != Request::none, "an exception was to be raised that nobody has requested");
-    if (request == Request::scope) return raise_cancelled(*actor);
-    if (request == Request::signal) {
-        PyErr_SetRaisedException(actor->take_exit_exception());
-        return nullptr;
-    }
-    const Ref<ExitReason>& cause = actor->requests.cause();
-    PyObject* reason = cause ? reason_to_python(*cause) : PyUnicode_FromString("killed");
-    if (!reason) return nullptr;
-    PyErr_SetObject(interpreter_state()->actor_exit, reason);
-    Py_DECREF(reason);
+    watch_lost_exceptions();
+    PyObject* exception = make_exception(*actor, request);
+    if (!exception) return nullptr;
+    mark_requested(*actor, exception);
+    PyErr_SetRaisedException(exception);
     return nullptr;
 }
 

@@ -28,6 +28,14 @@ bool set_handler(PyObject* module, int number, PyObject* handler) {
 
 }  // namespace
 
+PyObject* current_handler(int number) {
+    PyObject* module = import_signal();
+    PyObject* handler = module ? PyObject_CallMethod(module, "getsignal", "i", number) : nullptr;
+    PyErr_Clear();
+    Py_XDECREF(module);
+    return handler;
+}
+
 bool has_default_handler(int number) {
     PyObject* module = import_signal();
     PyObject* standard = module ? default_handler(module, number) : nullptr;

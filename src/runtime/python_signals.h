@@ -10,6 +10,9 @@
 
 namespace smarm {
 
+// Python's handler of the signal (new reference), or nullptr.
+PyObject* current_handler(int number);
+
 // Whether Python handles the signal as it does on its own: SIGINT by KeyboardInterrupt, others as the system does (or SIGQUIT is
 // ignored).
 bool has_default_handler(int number);

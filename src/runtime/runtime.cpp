@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "cpython/py_compat.h"
+#include "runtime/main_signals.h"
 #include "runtime/python_signals.h"
 #include "smarm/codec/codec.h"
 #include "smarm/cpython/allocation_hook.h"
@@ -21,6 +22,7 @@
 #include "smarm/interp/own_code.h"
 #include "smarm/interp/py_actor.h"
 #include "smarm/interp/py_rider.h"
+#include "smarm/interp/safe_point.h"
 #include "smarm/interp/spawn_site.h"
 #include "smarm/interp/unjoined_failures.h"
 #include "smarm/msg/buffer_memory.h"
@@ -77,30 +79,6 @@ void stop_running() {
     Runtime::current()->note_main_ended();
     Runtime::current()->scheduler().stop();
 }
-
-// Python's handlers of signals that have come, on the main lane. What they raise goes to the main actor. Returns false with that
-// exception set when it is the one that runs.
-bool run_signal_handlers() {
-    SignalWatch::handled();
-    return PyErr_CheckSignals() == 0 || Runtime::current()->raise_in_main(PyErr_GetRaisedException());
-}
-
-// Python's handler of SIGINT and SIGTERM: (number, frame). Also called in the middle of a blocking call of any actor of the lane.
-PyObject* handle_signal(PyObject*, PyObject* arguments) {
-    int number = 0;
-    PyObject* frame = nullptr;
-    if (!PyArg_ParseTuple(arguments, "iO", &number, &frame)) return nullptr;
-    SignalWatch::handled();
-    PyObject* exception =
-        PyObject_CallNoArgs(number == SIGINT ? PyExc_KeyboardInterrupt : interpreter_state()->actor_exit);
-    Runtime* runtime = Runtime::current();
-    if (!exception) return nullptr;
-    if (!runtime) PyErr_SetRaisedException(exception);
-    else if (runtime->raise_in_main(exception)) Py_RETURN_NONE;
-    return nullptr;
-}
-
-PyMethodDef handle_signal_definition = {"smarm_signal_handler", handle_signal, METH_VARARGS, nullptr};
 
 void report_stall(Worker& worker, Duration lasted) {
     Runtime::current()->reporter().say(describe_stall(worker.scheduler(), worker, lasted));
@@ -204,8 +182,9 @@ bool Runtime::prepare() {
         [](void* object) noexcept { return Codec::immutable_bytes(static_cast<PyObject*>(object)); });
     install_data_stack_hook();
     install_allocation_hook();
-    if (!install_stdlib_locks() || !install_stdlib_sleep() || !install_stdlib_sockets() || !install_stdlib_threads() ||
-        !install_stdlib_fork() || !install_stdlib_import() || !install_stdlib_frames())
+    if (!prepare_safe_points() || !install_main_signals() || !install_stdlib_locks() || !install_stdlib_sleep() ||
+        !install_stdlib_sockets() || !install_stdlib_threads() || !install_stdlib_fork() || !install_stdlib_import() ||
+        !install_stdlib_frames())
         return false;
     if (config_.simulation && !install_stdlib_simulation()) return false;
     PyObject* failures = import_module("smarm._failure");  // before no file can be opened any more
@@ -219,6 +198,8 @@ bool Runtime::prepare() {
                       config_.stack_size};
     options.stop_timeout = config_.shutdown_timeout;
     options.spin_limit = config_.spin;
+    options.interrupt_after = config_.interrupt_after;
+    options.kill_patience = config_.kill_patience;
     options.monitor = {true, config_.time_slice, config_.stall_threshold, report_stall, on_deadlock};
     options.dead_letter_reports = config_.report_dead_letters;
     options.report_dead_letters = report_dead_letters;
@@ -302,9 +283,8 @@ PyObject* Runtime::run_main(PyObject* main, PyObject* arguments) {
     }
 
     open_to_visitors(*this);
-    PyObject* handler = on_process_main_thread() ? PyCFunction_New(&handle_signal_definition, nullptr) : nullptr;
     SignalWatch signals;
-    if (handler) watch_signals(signals, handler, rider);
+    if (on_process_main_thread()) watch_signals(signals, rider);
     {
         OverflowWatch overflows;
         AlternateStack alternate;
@@ -317,8 +297,7 @@ PyObject* Runtime::run_main(PyObject* main, PyObject* arguments) {
     forget_stuck_workers();
     signals.restore();
     reporter_->stop();
-    for (int number : {SIGINT, SIGTERM}) put_back_default_handler(number, handler);
-    Py_XDECREF(handler);
+    give_back_main_signals();
     stop_blocking_calls(config_.shutdown_timeout);
     forget_spawn_sites();
 
@@ -357,17 +336,15 @@ void Runtime::forget_stuck_workers() {
     }
 }
 
-void Runtime::watch_signals(SignalWatch& signals, PyObject* handler, PyRider& rider) {
+void Runtime::watch_signals(SignalWatch& signals, PyRider& rider) {
     rider.check_signals = run_signal_handlers;
-    const auto take = [handler](int number) {
-        return has_default_handler(number) && replace_default_handler(number, handler);
-    };
+    const MainSignals taken = take_main_signals();
     const auto look = [this, &rider] {
         rider.notice_signals();
         scheduler_->worker(0)->nudge();
     };
-    signals.install({.interrupt = take(SIGINT),
-                     .terminate = take(SIGTERM),
+    signals.install({.interrupt = taken.interrupt,
+                     .terminate = taken.terminate,
                      .quit = has_default_handler(SIGQUIT),
                      .look = look,
                      .on_dump = [this](int fd) { reporter_->dump(fd); },
@@ -379,20 +356,20 @@ void Runtime::note_main_ended() noexcept {
     end_watch_->main_ended(main_exception_ && PyErr_GivenExceptionMatches(main_exception_, PyExc_KeyboardInterrupt));
 }
 
-bool Runtime::raise_in_main(PyObject* exception) {
+bool Runtime::runs_main() const noexcept {
+    const Actor* actor = this_actor();
+    return actor && actor->pid == main_pid_ && !actor->requests.shielded();
+}
+
+void Runtime::request_in_main(PyObject* exception) {
     auto* main = static_cast<PyActor*>(scheduler_->table().own(main_pid_));
     if (!main) {
         PyErr_SetRaisedException(exception);
         PyErr_WriteUnraisable(nullptr);
-    } else if (main == this_actor() && !main->requests.shielded()) {
-        PyErr_SetRaisedException(exception);
-        end_watch_->told();
-        return false;
-    } else {
-        main->set_exit_exception(exception);
-        main->worker->request_signal(*main, Duration::zero());  // both are on the main lane
+        return;
     }
-    return true;
+    main->set_exit_exception(exception);
+    main->worker->request_signal(*main, Duration::zero());  // both are on the main lane
 }
 
 void Runtime::enter_worker(Worker& worker) {

@@ -48,9 +48,10 @@ struct Taken {
 atomic<bool> unhandled{false};  // a signal has come since handled()
 atomic<bool> impatient{false};
 atomic<bool> got_terminate{false};
-atomic<int> asked_to_end{0};  // the number of the last signal that our handlers took, 0: none since the watcher looked
-int wake_up[2] = {-1, -1};    // a pipe of signal numbers
-int previous_wake_up = -1;
+atomic<int> asked_to_end{0};      // the number of the last signal that our handlers took, 0: none since the watcher looked
+int wake_up[2] = {-1, -1};        // a pipe of signal numbers
+atomic<bool> listening{false};    // wake_up[1] is Python's wake-up descriptor
+atomic<int> program_wake_up{-1};  // what the program wants as such; relaxed: a number
 pid_t owner = 0;
 pthread_t main_thread;
 std::thread watcher;
@@ -70,10 +71,7 @@ void on_signal(int number) {
         return;
     }
     if (number != SIGQUIT && impatient.load(memory_order_acquire)) _exit(128 + number);
-    if (number == SIGTERM) {
-        got_terminate.store(true, memory_order_release);
-        impatient.store(true, memory_order_release);
-    }
+    if (number == SIGTERM) SignalWatch::note_termination();
     if (number != SIGQUIT) {
         asked_to_end.store(number, memory_order_release);
         PyErr_SetInterruptEx(number);
@@ -143,6 +141,12 @@ std::size_t read_numbers(unsigned char (&numbers)[64], milliseconds patience) {
     return count > 0 ? static_cast<std::size_t>(count) : 0;
 }
 
+void pass_on(unsigned char number) {
+    const int descriptor = program_wake_up.load(memory_order_relaxed);
+    if (descriptor >= 0) [[maybe_unused]]
+        const auto written = write(descriptor, &number, 1);  // non-blocking: Python insists on it
+}
+
 void watch(const SignalWatch::Wanted& wanted) {
     pthread_setname_np(pthread_self(), kThreadName);
     constexpr milliseconds kForEver{-1};
@@ -156,6 +160,7 @@ void watch(const SignalWatch::Wanted& wanted) {
         bool look = false;
         for (std::size_t i = 0; i < count; ++i) {
             if (numbers[i] == kEnd) return;
+            if (numbers[i] != kDump) pass_on(numbers[i]);
             if (numbers[i] == SIGQUIT) wanted.on_dump(Reporter::kStandardError);
             else if (numbers[i] == kDump) serve_requests(wanted.on_dump);
             else look = true;
@@ -243,7 +248,8 @@ bool SignalWatch::install(Wanted wanted) {
         return false;
     }
     installed_ = true;
-    previous_wake_up = replace_wake_up_descriptor(wake_up[1]);
+    program_wake_up.store(replace_wake_up_descriptor(wake_up[1]), memory_order_relaxed);
+    listening.store(true, memory_order_relaxed);
     // SIGINT and SIGTERM must interrupt a blocking call, so that Python looks.
     if (wants_interrupt) take(interrupt, plain_action(on_signal, 0));
     if (wants_terminate) take(terminate, plain_action(on_signal, 0));
@@ -255,7 +261,8 @@ void SignalWatch::restore() noexcept {
     if (!installed_) return;
     installed_ = false;
     for (Taken* signal : {&interrupt, &terminate, &quit}) give_back(*signal, plain_action(on_signal, 0));
-    put_back_wake_up_descriptor(wake_up[1], previous_wake_up);
+    listening.store(false, memory_order_relaxed);
+    put_back_wake_up_descriptor(wake_up[1], program_wake_up.exchange(-1, memory_order_relaxed));
     tell_watcher(kEnd);
     watcher.join();
     give_back(kick, kick_action());
@@ -276,6 +283,24 @@ int SignalWatch::request_dump(int pid, int fd) {
     info.si_uid = getuid();
     info.si_value.sival_ptr = reinterpret_cast<void*>(kDumpMark << 32 | static_cast<unsigned>(fd));
     return syscall(SYS_rt_tgsigqueueinfo, pid, watcher_of_it, SIGURG, &info) == 0 ? 0 : errno;
+}
+
+int SignalWatch::wake_up_descriptor() noexcept { return listening.load(memory_order_relaxed) ? wake_up[1] : -1; }
+
+int SignalWatch::pass_on_to(int descriptor) noexcept {
+    return program_wake_up.exchange(descriptor, memory_order_relaxed);
+}
+
+void SignalWatch::note_termination() noexcept {
+    got_terminate.store(true, memory_order_release);
+    impatient.store(true, memory_order_release);
+}
+
+void SignalWatch::retake(int number) noexcept {
+    const struct sigaction ours = plain_action(on_signal, 0);
+    for (const Taken* signal : {&interrupt, &terminate}) {
+        if (signal->number == number && signal->is_taken) sigaction(number, &ours, nullptr);
+    }
 }
 
 bool SignalWatch::terminated() noexcept { return got_terminate.load(memory_order_acquire); }

@@ -62,4 +62,15 @@ std::uint64_t CancelScope::take_expired(Actor& actor) noexcept {
     return scope->id_;
 }
 
+bool CancelScope::expire_again(Actor& actor, std::uint64_t id) noexcept {
+    for (HeldResource* it = find(actor.held, &kTag); it; it = find(it->next(), &kTag)) {
+        auto* scope = static_cast<CancelScope*>(it);
+        if (scope->id_ != id || scope->state_ != State::taken) continue;
+        scope->state_ = State::expired;
+        actor.worker->request_scope_end(actor, Duration::zero());
+        return true;
+    }
+    return false;
+}
+
 }  // namespace smarm

@@ -14,7 +14,7 @@ constexpr Duration kParkedTry = std::chrono::milliseconds(50);  // behind a shie
 
 void InterruptTimer::watch(Worker& worker, Actor& actor) noexcept {
     const Instant due = actor.requests.due();
-    if (due == kNever || actor.requests.watched()) return;
+    if (due == kNever || actor.requests.watched() || worker.simulation()) return;
     auto* timer = new (std::nothrow) InterruptTimer(worker, actor.pid);
     if (!timer) return;
     actor.requests.set_watched(true);

@@ -5,6 +5,7 @@
 #include <new>
 #include <system_error>
 
+#include "smarm/sched/delivery.h"
 #include "smarm/sched/signals.h"
 
 namespace smarm {
@@ -99,7 +100,7 @@ void Scheduler::count_dead_letters(Pid target, DeadLetter why, std::uint64_t cou
 Sent Scheduler::send(Pid pid, OwnedParcel& parcel) noexcept {
     if (!table_.reserve(pid, *parcel)) return Sent::full;
     parcel->target = pid.bits();
-    parcel->become(Worker::kLetter);
+    parcel->become(kLetter);
     const Actor* sender = this_actor();
     if (!route(pid, *parcel, sender ? sender->pid : Pid{})) return Sent::nobody;
     parcel.release();
@@ -182,7 +183,7 @@ void Scheduler::join_workers() noexcept {
                    std::max<Duration>(options_.stop_timeout + options_.stop_timeout / 4, std::chrono::seconds(1)),
                    finished_actors());
     while (!patience.over(monotonic_now(), finished_actors()) &&
-           !workers_ended_.wait_for(guard, kLook, [&] { return all_but(0); })) {}
+           !workers_ended_.wait_until(guard, deadline_after(monotonic_now(), kLook), [&] { return all_but(0); })) {}
     std::size_t left = 0;
     for (unsigned i = 1; i < options_.workers; ++i) {
         Worker* it = worker(i);

@@ -3,6 +3,7 @@
 #include <new>
 #include <utility>
 
+#include "smarm/sched/delivery.h"
 #include "smarm/sched/simulation.h"
 
 namespace smarm {
@@ -38,15 +39,39 @@ struct SignalPost final : PostOf<SignalPost> {
 };
 using Kind = SignalPost::Kind;
 
-bool send_signal(std::unique_ptr<SignalPost> signal);
+bool send_signal(std::unique_ptr<SignalPost> signal) noexcept;
+
+// Tells `target` that nobody waits for its end by this ref any more. Without memory it is not told: its Down will find nobody.
+void forget_monitor(Pid from, Pid target, MonitorRef ref) noexcept {
+    std::unique_ptr<SignalPost> signal(new (std::nothrow) SignalPost(Kind::demonitor, from, target, ref));
+    if (signal) send_signal(std::move(signal));
+}
 
 Ref<ExitReason> reason_of_kind(ExitKind kind) { return ExitReason::plain(kind); }
 
+// Repeats what needs memory until there is some. A signal that is under way has changed its sender, and a lost one breaks a promise;
+// nobody can be told, so the worker waits for what others give back. make() must change nothing when it throws.
+template <class Make>
+auto insist(Make make) noexcept {
+    for (;;) {
+        try {
+            return make();
+        } catch (const std::bad_alloc&) {
+            yield_thread();
+        }
+    }
+}
+
 void notify(Actor& receiver, Notice::Kind kind, MonitorRef ref, Pid pid, Ref<ExitReason> reason,
-            OwnedParcel payload = nullptr) {
-    ParcelBuilder builder;
-    builder.attach(make_shared_ref<Notice>(kind, ref, pid, std::move(reason), std::move(payload)));
-    if (!receiver.worker->deliver(receiver, Message(builder.finish()))) throw std::bad_alloc();
+            OwnedParcel payload = nullptr) noexcept {
+    const auto notice =
+        insist([&] { return make_shared_ref<Notice>(kind, ref, pid, std::move(reason), std::move(payload)); });
+    Message message(insist([&] {
+        ParcelBuilder builder;
+        builder.attach(Ref<Shared>::share(notice.get()));
+        return builder.finish();
+    }));
+    while (!deliver(*receiver.worker, receiver, std::move(message))) yield_thread();
 }
 
 void receive_exit(Actor& actor, Pid from, const Ref<ExitReason>& reason, Duration patience) {
@@ -105,13 +130,13 @@ void receive_reply(Actor& actor, SignalPost& signal) {
     if (found == actor.relations->watching.end()) return;  // too late
     const Pid answering = found->second;
     actor.relations->watching.erase(found);
-    // The monitor has served: the server forgets it, wherever it lives.
-    send_signal(std::make_unique<SignalPost>(Kind::demonitor, actor.pid, answering, signal.ref));
+    forget_monitor(actor.pid, answering, signal.ref);  // it has served
     notify(actor, Notice::Kind::reply, signal.ref, signal.from, nullptr, std::move(signal.payload));
 }
 
-void receive_unlink(Actor& actor, const SignalPost& signal) {
-    auto ack = std::make_unique<SignalPost>(Kind::unlink_ack, actor.pid, signal.from, signal.ref);
+void receive_unlink(Actor& actor, const SignalPost& signal) noexcept {
+    auto ack =
+        insist([&] { return std::make_unique<SignalPost>(Kind::unlink_ack, actor.pid, signal.from, signal.ref); });
     if (actor.relations) {
         const auto found = actor.relations->links.find(signal.from);
         if (found != actor.relations->links.end() && found->second == 0) actor.relations->links.erase(found);
@@ -119,19 +144,23 @@ void receive_unlink(Actor& actor, const SignalPost& signal) {
     send_signal(std::move(ack));
 }
 
-void receive_unlink_ack(Actor& actor, const SignalPost& signal) {
+void receive_unlink_ack(Actor& actor, const SignalPost& signal) noexcept {
     if (!actor.relations) return;
     const auto found = actor.relations->links.find(signal.from);
     if (found != actor.relations->links.end() && found->second == signal.ref) actor.relations->links.erase(found);
 }
 
 // Acts on a signal at an actor of this worker.
-void act(Actor& actor, SignalPost& signal) {
+void act(Actor& actor, SignalPost& signal) noexcept {
     switch (signal.kind) {
-        case Kind::link: relations_of(actor).links.emplace(signal.from, 0); break;  // not while unlinking
+        case Kind::link:
+            insist([&] { return relations_of(actor).links.emplace(signal.from, 0).second; });  // not while unlinking
+            break;
         case Kind::unlink: receive_unlink(actor, signal); break;
         case Kind::unlink_ack: receive_unlink_ack(actor, signal); break;
-        case Kind::monitor: relations_of(actor).watchers.emplace(signal.ref, signal.from); break;
+        case Kind::monitor:
+            insist([&] { return relations_of(actor).watchers.emplace(signal.ref, signal.from).second; });
+            break;
         case Kind::demonitor:
             if (actor.relations) actor.relations->watchers.erase(signal.ref);
             break;
@@ -144,21 +173,21 @@ void act(Actor& actor, SignalPost& signal) {
     }
 }
 
-// There is nobody: links and monitors learn it, everything else is dropped.
-void bounce(const SignalPost& signal) {
-    if (signal.kind == Kind::link)
-        send_signal(
-            std::make_unique<SignalPost>(Kind::link_exit, signal.to, signal.from, 0, reason_of_kind(ExitKind::noproc)));
-    else if (signal.kind == Kind::monitor)
-        send_signal(std::make_unique<SignalPost>(Kind::down, signal.to, signal.from, signal.ref,
-                                                 reason_of_kind(ExitKind::noproc)));
-    else if (signal.kind == Kind::unlink)
-        send_signal(std::make_unique<SignalPost>(Kind::unlink_ack, signal.to, signal.from, signal.ref));
+// There is nobody: links, unlinks and monitors learn it, everything else is dropped. The answer takes the way through the inbox, also
+// on its own worker: what the one that is gone has sent before its end is there already, and comes first.
+void bounce(const SignalPost& signal) noexcept {
+    Kind kind = Kind::down;
+    if (signal.kind == Kind::link) kind = Kind::link_exit;
+    else if (signal.kind == Kind::unlink) kind = Kind::unlink_ack;
+    else if (signal.kind != Kind::monitor) return;
+    auto answer = insist([&] {
+        return std::make_unique<SignalPost>(kind, signal.to, signal.from, signal.ref, reason_of_kind(ExitKind::noproc));
+    });
+    if (this_worker()->scheduler().route(answer->to, *answer, answer->from, kind == Kind::link_exit)) answer.release();
 }
 
 void SignalPost::arrived(Worker& worker) noexcept {
     std::unique_ptr<SignalPost> signal(this);
-    // Memory for a notice is not there: a lost Down would break a promise, so this is the end of the process.
     if (Actor* actor = worker.scheduler().table().own(signal->to)) act(*actor, *signal);
     else bounce(*signal);
 }
@@ -169,7 +198,7 @@ void SignalPost::lost(Scheduler&) noexcept {
 }
 
 // Returns false when nobody has the pid (bounced).
-bool send_signal(std::unique_ptr<SignalPost> signal) {
+bool send_signal(std::unique_ptr<SignalPost> signal) noexcept {
     Worker& worker = *this_worker();
     Scheduler& scheduler = worker.scheduler();
     // In a simulation signals are under way like everything else, but for those to oneself.
@@ -238,7 +267,7 @@ bool demonitor(Actor& self, MonitorRef ref) noexcept {
     if (found == self.relations->watching.end()) return false;
     const Pid target = found->second;
     self.relations->watching.erase(found);
-    send_signal(std::make_unique<SignalPost>(Kind::demonitor, self.pid, target, ref));
+    forget_monitor(self.pid, target, ref);
     return true;
 }
 
@@ -256,9 +285,14 @@ MonitorRef monitor_child(Actor& self, Actor& child) {
 
 void watch_child(Actor& self, Actor& child, Instant limit) {
     const MonitorRef ref = monitor_child(self, child);
-    auto watch = limit == kNever ? nullptr : std::make_unique<TimeLimit>(self, child.pid, ref);
-    if (watch) watch->arm(limit);
-    self.relations->children.emplace(ref, std::move(watch));
+    try {
+        auto watch = limit == kNever ? nullptr : std::make_unique<TimeLimit>(self, child.pid, ref);
+        if (watch) watch->arm(limit);
+        self.relations->children.emplace(ref, std::move(watch));
+    } catch (const std::bad_alloc&) {
+        self.relations->watching.erase(ref);
+        throw;
+    }
 }
 
 bool send_exit(Pid from, Pid to, Ref<ExitReason> reason, Duration patience) {
@@ -293,12 +327,14 @@ void announce_end(Actor& actor) noexcept {
     if (!actor.relations) return;
     const std::unique_ptr<Relations> relations = std::move(actor.relations);
     Ref<ExitReason> reason = actor.exit_reason ? actor.exit_reason : reason_of_kind(ExitKind::normal);
-    for (const auto& [partner, unlinking] : relations->links)
-        if (!unlinking) send_signal(std::make_unique<SignalPost>(Kind::link_exit, actor.pid, partner, 0, reason));
+    for (const auto& [partner, unlinking] : relations->links) {
+        if (!unlinking)
+            send_signal(
+                insist([&] { return std::make_unique<SignalPost>(Kind::link_exit, actor.pid, partner, 0, reason); }));
+    }
     for (const auto& [ref, watcher] : relations->watchers)
-        send_signal(std::make_unique<SignalPost>(Kind::down, actor.pid, watcher, ref, reason));
-    for (const auto& [ref, target] : relations->watching)
-        send_signal(std::make_unique<SignalPost>(Kind::demonitor, actor.pid, target, ref));
+        send_signal(insist([&] { return std::make_unique<SignalPost>(Kind::down, actor.pid, watcher, ref, reason); }));
+    for (const auto& [ref, target] : relations->watching) forget_monitor(actor.pid, target, ref);
 }
 
 }  // namespace smarm

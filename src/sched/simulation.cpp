@@ -28,8 +28,9 @@ struct Simulation::Delayed final : TimerNode {
     const std::pair<std::uint64_t, std::uint64_t> way;
 };
 
-Simulation::Simulation(std::uint64_t seed, bool keeps_trace, std::uint64_t max_steps) noexcept
-    : state_(seed), max_steps_(max_steps), keeps_trace_(keeps_trace) {
+Simulation::Simulation(std::uint64_t seed, bool keeps_trace, std::uint64_t max_steps,
+                       std::uint64_t interrupt_point) noexcept
+    : state_(seed), max_steps_(max_steps), interrupt_point_(interrupt_point), keeps_trace_(keeps_trace) {
     mean_gap_ = kMeanGaps[random_below(std::size(kMeanGaps))];
     points_left_ = next_gap();
 }
@@ -57,6 +58,14 @@ std::size_t Simulation::choose(std::size_t count) noexcept {
 Duration Simulation::next_delay() noexcept {
     if (random_below(2) == 0) return Duration::zero();
     return std::chrono::microseconds(random_below(std::uint64_t{1} << random_below(kLongestDelayBits + 1)));
+}
+
+// Each preemption point takes a microsecond. Of all orders of magnitude, as delays are.
+Instant Simulation::interrupt_at() noexcept {
+    const std::uint64_t points = interrupt_point_ != kSeeded
+                                     ? interrupt_point_
+                                     : random_below(std::uint64_t{1} << random_below(kLongestDelayBits + 1));
+    return now_ + std::chrono::microseconds(points);
 }
 
 void Simulation::send(Worker& home, Pid from, Pid to, Post& post) noexcept {

@@ -7,9 +7,7 @@
 
 #include <unistd.h>
 
-#include "smarm/sched/interrupt_timer.h"
 #include "smarm/sched/scheduler.h"
-#include "smarm/sched/signals.h"
 #include "smarm/sched/simulation.h"
 
 namespace smarm {
@@ -19,18 +17,10 @@ constinit thread_local Worker* this_worker __attribute__((tls_model("initial-exe
 }
 
 namespace {
-constexpr std::int32_t kSwitchBudget = 64;
 // Every so many passes of the worker's own context the driver is polled and the shared queue served even though local
 // actors are ready.
 constexpr std::uint32_t kPassesPerPoll = 16;
 constexpr int kStopTries = 3;  // within a stop timeout
-// So many rounds of its computing actors a worker leaves new ones to a worker that has fewer: then that one may be stuck.
-constexpr std::size_t kRoundsLeftToOthers = 4;
-// So many new actors wait for their first turn: whoever spawned them lets them have it. What is woken meanwhile queues
-// behind them.
-constexpr std::uint64_t kCrowd = 256;
-// Between two looks at the clock of a thread that has the CPU to itself much less passes.
-constexpr Duration kHole = std::chrono::microseconds(20);
 }  // namespace
 
 Worker::Worker(Scheduler& scheduler, unsigned index, std::unique_ptr<Driver> driver, const StackPoolOptions& stacks)
@@ -40,8 +30,8 @@ Worker::Worker(Scheduler& scheduler, unsigned index, std::unique_ptr<Driver> dri
       driver_(std::move(driver)),
       stacks_(stacks),
       timers_(driver_->now()),
-      random_(index + 1),
-      spin_limit_(scheduler.options().spin_limit) {
+      idle_(scheduler.options().spin_limit),
+      random_(index + 1) {
     note_time(driver_->now());
 }
 
@@ -64,9 +54,9 @@ void Worker::close_inbox() noexcept {
 
 void Worker::switch_away(Actor& from) noexcept {
     charge(from);
-    Actor* next = ready_.front();
+    Actor* next = order_.front();
     if (next && --switch_budget_ > 0 && inbox_.empty() && next->stack) {
-        ready_.pop();
+        order_.pop();
         next->state.store(ActorState::running, memory_order_relaxed);
         if (next == &from) return;
         set_current(next);
@@ -125,7 +115,7 @@ bool Worker::yield() noexcept {
     Actor& actor = *current();
     if (has_request(Deliver::everything)) return true;
     actor.state.store(ActorState::ready, memory_order_relaxed);
-    ready_.push(actor);
+    order_.push(actor);
     switch_away(actor);
     return has_request(Deliver::everything);
 }
@@ -141,7 +131,7 @@ void Worker::request_attention() noexcept {
 }
 
 void Worker::request_preemption(std::uint64_t turn) noexcept {
-    preempt_turn_.store(turn, memory_order_relaxed);
+    order_.end_turn(turn);
     request_attention();
 }
 
@@ -150,12 +140,10 @@ bool Worker::at_safe_point(bool may_preempt, Deliver deliver) noexcept {
     if (!inbox_.empty()) drain_inbox();
     if (stop_requested_.load(memory_order_relaxed)) stop_step();
     if (has_request(deliver)) return true;
-    // A request for an earlier turn is stale: that actor has left the worker by itself.
-    if (!may_preempt || preempt_turn_.exchange(0, memory_order_relaxed) != turn()) return false;
+    if (!may_preempt || !order_.take_end_of(turn())) return false;
     Actor& actor = *current();
     actor.state.store(ActorState::ready, memory_order_relaxed);
-    if (preempted_.empty()) begin_before_preempted_ = adopted_;
-    preempted_.push(actor);
+    order_.push_preempted(actor);
     WorkerCounters::add(counters_.preemptions);
     switch_budget_ = 0;  // through the worker's own context: timers, fds and messages get their turn
     switch_away(actor);
@@ -170,149 +158,10 @@ void Worker::look_at_slice() noexcept {
     note_time(now);
     const std::uint64_t number = turn();
     const std::optional<Instant> start = slice_start(number);
-    if (!start) begin_slice(number, now);
+    if (!start) order_.begin_slice(number, now);
     if (!timer_due(now) && (now - start.value_or(now) < slice || !has_waiting_work())) return;
-    preempt_turn_.store(number, memory_order_relaxed);
+    order_.end_turn(number);
     if (rider_) rider_->try_request_attention();
-}
-
-// ---- requests --------------------------------------------------------------------------------------------------------
-
-bool Worker::has_request(Deliver deliver) noexcept {
-    const Requests& requests = current()->requests;
-    if (__builtin_expect(!requests.any(), 1) || deliver == Deliver::nothing || !requests.deliverable()) return false;
-    return deliver == Deliver::everything || requests.is_due(driver_->now());
-}
-
-Request Worker::take_request() noexcept {
-    Actor& actor = *current();
-    const Request request = actor.requests.take(due_after(scheduler_.options().kill_patience));
-    if (request == Request::kill) InterruptTimer::watch(*this, actor);
-    return request;
-}
-
-Instant Worker::due_after(Duration patience) noexcept {
-    return patience == Duration::max() ? kNever : deadline_after(driver_->now(), patience);
-}
-
-void Worker::request_exit(Actor& actor, Ref<ExitReason> cause, Duration patience) noexcept {
-    actor.requests.note_exit(std::move(cause), due_after(patience));
-    bring_to_point(actor);
-}
-
-void Worker::request_kill(Actor& actor, Ref<ExitReason> cause, Duration patience) noexcept {
-    actor.requests.note_kill(std::move(cause), due_after(patience));
-    bring_to_point(actor);
-}
-
-void Worker::request_signal(Actor& actor, Duration patience) noexcept {
-    actor.requests.note_signal(due_after(patience));
-    bring_to_point(actor);
-}
-
-void Worker::request_scope_end(Actor& actor, Duration patience) noexcept {
-    actor.requests.note_scope(due_after(patience));
-    bring_to_point(actor);
-}
-
-// A parked actor is at a point, unless it is shielded; another will be interrupted when the request is due.
-void Worker::bring_to_point(Actor& actor) noexcept {
-    const bool at_point = actor.state.load(memory_order_relaxed) == ActorState::parked && actor.requests.deliverable();
-    wake(actor);
-    if (!at_point) InterruptTimer::watch(*this, actor);
-    if (&actor == current() && rider_ && actor.requests.is_due(driver_->now())) rider_->request_attention();
-}
-
-// ---- starting and ending actors --------------------------------------------------------------------------------------
-
-void Worker::adopt(Actor& actor) noexcept {
-    actor.worker = this;
-    // Ends it before its first turn.
-    if (stop_requested_.load(memory_order_relaxed)) actor.requests.note_exit(nullptr, kNever);
-    live_.store(live_count() + 1, memory_order_relaxed);
-    if (actor.shared_start) taken_live_.store(taken_live() + 1, memory_order_relaxed);
-    ++adopted_;
-    ready_.push(actor);
-    const bool sliced = scheduler_.options().monitor.time_slice > Duration::zero();
-    if (adopted_ - begun_ == kCrowd && current() && sliced && !simulation_) request_preemption(turn());
-}
-
-void Worker::actor_entry(void* argument) {
-    auto* actor = static_cast<Actor*>(argument);
-    actor->body();
-    Worker& worker = *actor->worker;
-    worker.charge(*actor);
-    actor->state.store(ActorState::dead, memory_order_relaxed);
-    worker.finished_ = actor;
-    worker.set_current(nullptr);
-    if (worker.rider_) worker.rider_->switch_to(nullptr);
-    leave_context(actor->context, worker.own_context_);
-}
-
-bool Worker::start_actor(Actor& actor) noexcept {
-    if (actor.requests.take_before_start()) {
-        const Ref<ExitReason>& cause = actor.requests.cause();
-        actor.exit_reason = cause ? cause : ExitReason::plain(ExitKind::killed);
-        actor.cancelled(false);
-        return false;
-    }
-    actor.stack = stacks_.take(actor.stack_bytes);
-    if (!actor.stack || !actor.attach()) {
-        actor.cancelled(true);
-        return false;
-    }
-    prepare(actor.context, actor.stack, actor_entry, &actor);
-    WorkerCounters::add(counters_.started);
-    return true;
-}
-
-void Worker::run_actor(Actor& actor) noexcept {
-    if (!actor.stack) {
-        ++begun_;
-        if (!start_actor(actor)) {
-            actor.state.store(ActorState::dead, memory_order_relaxed);
-            reap(actor);
-            return;
-        }
-    }
-    actor.state.store(ActorState::running, memory_order_relaxed);
-    switch_budget_ = simulation_ ? 0 : kSwitchBudget;       // a simulation chooses at every switch
-    detail::allocation_budget = detail::kAllocationBudget;  // what the worker itself allocated is nobody's
-    set_current(&actor);
-    WorkerCounters::add(counters_.switches);
-    if (rider_) rider_->switch_to(actor.rider_state);
-    switch_context(own_context_, actor.context);
-    if (simulation_) simulation_->note_turn(actor);
-    if (finished_) {
-        Actor& ended = *std::exchange(finished_, nullptr);
-        ended.detach();
-        reap(ended);
-    }
-}
-
-// What it was told about others is no letter.
-void Worker::drop_unread(Actor& actor) noexcept {
-    std::size_t letters = 0;
-    for (std::size_t i = 0; i < actor.mailbox.size(); ++i) letters += !find_notice(actor.mailbox.at(i));
-    actor.mailbox.clear();
-    if (letters)
-        scheduler_.count_dead_letters(actor.pid, actor.requests.cause() ? DeadLetter::discarded : DeadLetter::unread,
-                                      letters);
-}
-
-void Worker::reap(Actor& actor) noexcept {
-    if (actor.held) give_back_all(actor);
-    if (actor.stack) stacks_.give(std::exchange(actor.stack, Stack()));
-    if (!actor.mailbox.empty()) drop_unread(actor);
-    scheduler_.table().release(actor);
-    if (actor.registered.load(memory_order_acquire)) scheduler_.registry().drop_all(actor.pid);
-    announce_end(actor);
-    live_.store(live_count() - 1, memory_order_relaxed);
-    if (actor.shared_start) taken_live_.store(taken_live() - 1, memory_order_relaxed);
-    WorkerCounters::add(counters_.finished);
-    // Acquire pairs with the exchange in wake_remote: a waker may have posted the actor a moment before it ended; then
-    // the drain frees it.
-    if (!actor.wake_posted.load(memory_order_acquire)) delete &actor;
 }
 
 // ---- the inbox -------------------------------------------------------------------------------------------------------
@@ -330,8 +179,7 @@ bool Worker::wake_silently(Actor& actor) noexcept {
 }
 
 void Worker::nudge() noexcept {
-    // Seq_cst, after the seq_cst push of a post: pairs with idle(). The exchange lets one poster only pay for the wake-up.
-    if (sleeping_.load(memory_order_seq_cst) && sleeping_.exchange(false, memory_order_seq_cst)) driver_->wake();
+    if (idle_.wake_up()) driver_->wake();
 }
 
 void Worker::request_trim() noexcept {
@@ -361,49 +209,6 @@ void Worker::take_post(Actor& actor) noexcept {
     }
 }
 
-const Post::Kind Worker::kLetter{
-    [](Post& post, Worker& worker) noexcept { worker.take_letter(OwnedParcel(static_cast<Parcel*>(&post))); },
-    [](Post& post, Scheduler& scheduler) noexcept {
-        const OwnedParcel parcel(static_cast<Parcel*>(&post));
-        scheduler.count_dead_letters(Pid::from_bits(parcel->target), DeadLetter::nobody);
-    }};
-
-void Worker::take_letter(OwnedParcel parcel) noexcept {
-    WorkerCounters::add(counters_.remote_messages);
-    const Pid target = Pid::from_bits(parcel->target);
-    Actor* actor = scheduler_.table().own(target);
-    if (!actor) {
-        scheduler_.count_dead_letters(target, DeadLetter::nobody);
-        return;
-    }
-    Message message(std::move(parcel));
-    if (!actor->mailbox_limit || actor->mailbox_limit->on_full() != OnMailboxFull::error) {
-        if (deliver_sent(*actor, std::move(message)) == Delivery::done) return;
-    } else {
-        const std::size_t bytes = message.parcel().bytes();
-        const bool delivered = deliver(*actor, std::move(message));  // Scheduler::send has reserved its place
-        actor->mailbox_limit->arrived(bytes);
-        if (delivered) return;
-    }
-    scheduler_.count_dead_letters(target, DeadLetter::no_memory);
-}
-
-bool Worker::deliver_counted(Actor& actor, Message&& message) noexcept {
-    if (!actor.mailbox_limit->comes(message)) return false;
-    if (push(actor, std::move(message))) return true;
-    actor.mailbox_limit->leaves(actor.mailbox.size());  // it is the last that came
-    return false;
-}
-
-Delivery Worker::deliver_limited(Actor& actor, Message&& message) noexcept {
-    if (actor.mailbox_limit->has_room(actor.mailbox, message))
-        return deliver_counted(actor, std::move(message)) ? Delivery::done : Delivery::no_memory;
-    if (actor.mailbox_limit->on_full() == OnMailboxFull::error) return Delivery::full;
-    scheduler_.count_dead_letters(actor.pid, DeadLetter::full);
-    const Message dropped = std::move(message);
-    return Delivery::done;
-}
-
 void Worker::drain_inbox() noexcept {
     for_each_post(inbox_.take_all(), [this](Post& post) { post.arrive(*this); });
 }
@@ -430,40 +235,9 @@ void Worker::publish_next_timer() noexcept {
     next_timer_.store(next.time_since_epoch().count(), memory_order_relaxed);
 }
 
-// The next actor to run. Woken actors go first, so that a message or a timer is answered at once; but while there are
-// actors that used up a slice, the woken ones together get one slice at a time. New ones that were there before it get
-// their first turn before one that used up a slice gets its next: or a loop that spawns would build up a crowd of them,
-// behind which every woken actor waits.
 Actor* Worker::next_ready() noexcept {
-    if (simulation_) return next_simulated();
-    if (preempted_.empty()) return ready_.empty() ? nullptr : &ready_.pop();
-    const Instant now = driver_->now();
-    const Duration slice = scheduler_.options().monitor.time_slice;
-    if (!ready_.empty() && (now - ready_since_ < slice || begun_ < begin_before_preempted_)) return &ready_.pop();
-    ready_since_ = now + slice;  // counts from when this one's slice ends
-    begin_before_preempted_ = adopted_;
-    ++turns_since_take_;
-    begin_slice(turn() + 1, now);
-    return &preempted_.pop();
-}
-
-Actor* Worker::next_simulated() noexcept {
-    while (!preempted_.empty()) ready_.push(preempted_.pop());
-    return ready_.empty() ? nullptr : &ready_.take(simulation_->choose(ready_.size()));
-}
-
-// Whether to take an actor from the shared queue. Beside actors that compute, one for each of their rounds, and for a few rounds
-// it is left to a worker that has fewer of them: what has started stays where it is, so they must spread evenly now.
-bool Worker::wants_new_actor(bool look_around) noexcept {
-    const std::size_t computing = preempted_.size();
-    computing_.store(computing, memory_order_relaxed);
-    if (simulation_) return look_around || ready_.empty();
-    if (!scheduler_.has_unstarted()) return false;
-    if (computing == 0) return (look_around || ready_.empty()) && !leaves_to_others();
-    if (!look_around || turns_since_take_ < computing) return false;
-    return (turns_since_take_ >= kRoundsLeftToOthers * computing ||
-            !scheduler_.has_worker_computing_less_than(computing)) &&
-           !leaves_to_others();
+    return simulation_ ? order_.next_simulated(*simulation_)
+                       : order_.next(*driver_, scheduler_.options().monitor.time_slice, turn() + 1);
 }
 
 // Whether the shared queue is for workers that have fewer of its actors.
@@ -481,31 +255,11 @@ bool Worker::leaves_to_others() noexcept {
 bool Worker::has_new_actors() const noexcept { return scheduler_.has_unstarted() && scheduler_.unstarted() != left_; }
 
 bool Worker::has_waiting_work() const noexcept {
-    return ready_.size() || preempted_.size() || !inbox_.empty() || scheduler_.has_unstarted() ||
-           driver_->is_watching();
+    return order_.size() || !inbox_.empty() || scheduler_.has_unstarted() || driver_->is_watching();
 }
 
 bool Worker::has_outside_work() const noexcept {
     return !inbox_.empty() || has_new_actors() || (stop_requested_.load(memory_order_seq_cst) && !stop_asked_);
-}
-
-// Spins while a message from another core is likely. Returns whether something came.
-bool Worker::spin() noexcept {
-    Instant now = monotonic_now();
-    const Instant until = now + spin_limit_;
-    while (now < until) {
-        for (int i = 0; i < 32; ++i) {
-            if (has_outside_work()) return true;
-            cpu_relax();
-        }
-        const Instant before = std::exchange(now, monotonic_now());
-        // A hole in the time: somebody else needed this CPU, maybe the one who is to send the message.
-        if (now - before > kHole) {
-            spin_limit_ = Duration::zero();
-            break;
-        }
-    }
-    return false;
 }
 
 // Some thousand actors at a time, as long as there is nothing else to do.
@@ -527,19 +281,14 @@ void Worker::trim_stacks() noexcept {
     }
 }
 
-void Worker::idle() noexcept {
+// Nobody can run: until there may be work.
+void Worker::rest() noexcept {
     if (trim_requested_.load(memory_order_relaxed)) trim_stacks();
-    const Duration longest = scheduler_.options().spin_limit;
-    const auto spin_more = [&](int factor) {
-        spin_limit_ = std::min(longest, std::max(factor * spin_limit_, longest / 64));
-    };
-    if (spin()) return spin_more(2);
-    // Spun in vain: spin less next time, so that an idle worker that only serves timers costs nothing.
-    spin_limit_ /= 2;
+    const auto has_work = [this] { return has_outside_work(); };
+    if (idle_.spin(has_work)) return;
     scheduler_.note_idle(true);
-    sleeping_.store(true, memory_order_seq_cst);
     const Instant asleep = driver_->now();
-    if (!has_outside_work()) {
+    idle_.sleep(has_work, [this] {
         Instant until = timers_.next_deadline();
         if (stop_requested_.load(memory_order_relaxed)) until = std::min({until, ask_again_, stop_patience_.end()});
         if (left_ && left_until_ < until) until = left_until_;
@@ -548,12 +297,10 @@ void Worker::idle() noexcept {
         driver_->wait(until);
         if (rider_) rider_->after_wait();
         note_time(driver_->now());
-    }
-    sleeping_.store(false, memory_order_seq_cst);
+    });
     scheduler_.note_idle(false);
     scheduler_.monitor().note_busy();
-    // A post came so soon that a longer spin would have met it. By more than was taken off above: or one hole would be the end of it.
-    if (!inbox_.empty() && driver_->now() - asleep < 2 * longest) spin_more(8);
+    if (!inbox_.empty()) idle_.note_work_after(driver_->now() - asleep);
 }
 
 // Asks this worker's actors to exit.
@@ -596,7 +343,9 @@ void Worker::run() noexcept {
         const bool look_around = ++passes_ % kPassesPerPoll == 0 || switch_budget_ <= 0;
         take_outside_events(look_around);
         if (stop_requested_.load(memory_order_relaxed) && stop_step()) break;
-        if (wants_new_actor(look_around) && scheduler_.take_unstarted(*this)) turns_since_take_ = 0;
+        if (order_.wants_new_actor(scheduler_, look_around, simulation_ != nullptr) &&
+            (simulation_ || !leaves_to_others()) && scheduler_.take_unstarted(*this))
+            order_.note_taken();
         if (Actor* next = next_ready()) {
             run_actor(*next);
             if (booted_at() == kNever)
@@ -604,7 +353,7 @@ void Worker::run() noexcept {
             continue;
         }
         driver_->poll();
-        if (ready_.empty()) idle();
+        if (order_.empty()) rest();
     }
     closing_ = true;
     timers_.expire(kNever);  // nobody waits any more: what is left frees what it has
@@ -627,15 +376,14 @@ void Worker::refuse() noexcept {
     scheduler_.nudge_all();  // who left actors to this one must not
     while (!stop_requested_.load(memory_order_acquire) || !inbox_.empty()) {
         drain_inbox();
-        while (!ready_.empty()) {
-            Actor& actor = ready_.pop();
+        while (!order_.empty()) {
+            Actor& actor = order_.pop();
             actor.cancelled(true);
             actor.state.store(ActorState::dead, memory_order_relaxed);
             reap(actor);
         }
-        sleeping_.store(true, memory_order_seq_cst);
-        if (inbox_.empty() && !stop_requested_.load(memory_order_seq_cst)) driver_->wait(kNever);
-        sleeping_.store(false, memory_order_seq_cst);
+        idle_.sleep([this] { return !inbox_.empty() || stop_requested_.load(memory_order_seq_cst); },
+                    [this] { driver_->wait(kNever); });
     }
     close_inbox();
     end_run();

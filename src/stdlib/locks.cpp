@@ -1,7 +1,6 @@
 // Installing, identity, and what each interpreter keeps. How locks work: stdlib_locks_{plain,recursive}.cpp.
 #include "smarm/stdlib/locks.h"
 
-#include "smarm/interp/lock_code.h"
 #include "stdlib/locks_methods.h"
 #include "stdlib/locks_table.h"
 #include "stdlib/locks_wait.h"
@@ -10,7 +9,7 @@ namespace smarm {
 
 bool install_stdlib_locks() {
     static bool installed = false;  // guarded by the main interpreter's GIL
-    if (!installed) installed = find_library() && stdlib_locks::replace_methods();
+    if (!installed) installed = stdlib_locks::replace_methods();
     return installed;
 }
 

@@ -54,7 +54,7 @@ Taken wait_for_lock(LockTable& table, LockEntry& entry, Actor& actor, const Pati
 
 PyObject* as_result(Taken taken) {
     switch (taken) {
-        case Taken::yes: note_acquired(); Py_RETURN_TRUE;
+        case Taken::yes: Py_RETURN_TRUE;
         case Taken::timed_out: Py_RETURN_FALSE;
         case Taken::exit_requested: return raise_exit();
         case Taken::error: return nullptr;

@@ -6,7 +6,6 @@ namespace smarm {
 
 void TaskGroup::open(Duration patience) noexcept {
     home_ = this_worker();
-    patience_ = patience;
     scope_.open(kNever, patience);
 }
 

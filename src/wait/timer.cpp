@@ -5,6 +5,7 @@
 #include <mutex>
 #include <new>
 
+#include "smarm/sched/delivery.h"
 #include "smarm/sched/scheduler.h"
 
 namespace smarm {
@@ -103,7 +104,7 @@ bool MessageTimer::send(Message&& message) noexcept {
     Scheduler& scheduler = home_->scheduler();
     if (scheduler.table().find_home(target_) == static_cast<int>(home_->index())) {
         Actor* actor = scheduler.table().own(target_);
-        const Delivery delivery = actor ? home_->deliver_sent(*actor, std::move(message)) : Delivery::done;
+        const Delivery delivery = actor ? deliver_sent(*home_, *actor, std::move(message)) : Delivery::done;
         if (!actor || delivery != Delivery::done) {
             scheduler.count_dead_letters(target_, !actor                       ? DeadLetter::nobody
                                                   : delivery == Delivery::full ? DeadLetter::full

@@ -241,3 +241,104 @@ os.kill(child, signal.SIGTERM)
 print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
     assert host("-W", "ignore", "-c", text) == (0, f"{-signal.SIGTERM}\n", "")
+
+
+ASYNCIO = """
+import asyncio, sys
+async def main():
+    try:
+        print("ready", flush=True)
+        await asyncio.sleep(1e6)
+    except asyncio.CancelledError:
+        await asyncio.sleep(0)
+        print("cancelled", flush=True)
+        raise
+try:
+    asyncio.run(main())
+except BaseException as error:
+    print(repr(error), flush=True)
+    raise
+"""
+
+
+@pytest.mark.parametrize("program", [HOST, sys.executable], ids=["host", "python"])
+def test_ctrl_c_cancels_the_main_task_of_asyncio_as_under_python(start: Start, program: str) -> None:
+    child = start(ASYNCIO, program=program)
+    child.send_signal(signal.SIGINT)
+    code, out, err = finish(child)
+    assert (code, out) == (-signal.SIGINT, "cancelled\nKeyboardInterrupt()\n")
+    assert err.splitlines()[-1] == "KeyboardInterrupt"
+
+
+def test_sigterm_cancels_the_main_task_of_asyncio(start: Start) -> None:
+    child = start(ASYNCIO)
+    child.send_signal(signal.SIGTERM)
+    assert finish(child) == (-signal.SIGTERM, "cancelled\nKeyboardInterrupt()\n", "")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("program", [HOST, sys.executable], ids=["host", "python"])
+def test_an_event_loops_own_handlers_work_as_under_python(start: Start, program: str, number: signal.Signals) -> None:
+    child = start(
+        """
+import asyncio, signal
+async def main():
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    print("ready", flush=True)
+    await stop.wait()
+asyncio.run(main())
+print("served")
+""",
+        program=program,
+    )
+    child.send_signal(number)
+    assert finish(child) == (0, "served\n", "")
+
+
+# As uvicorn does: its handlers note the signal, and it is raised again when the server has ended.
+SERVER = """
+import signal, time
+caught = []
+previous = {number: signal.signal(number, lambda number, frame: caught.append(number)) for number in (2, 15)}
+print("ready", flush=True)
+while not caught:
+    time.sleep(0.01)
+print("served", flush=True)
+for number, handler in previous.items():
+    signal.signal(number, handler)
+signal.raise_signal(caught[0])
+time.sleep(1e6)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("program", [HOST, sys.executable], ids=["host", "python"])
+def test_a_signal_that_is_raised_again_ends_the_process_by_it(
+    start: Start, program: str, number: signal.Signals
+) -> None:
+    child = start(SERVER, program=program)
+    child.send_signal(number)
+    code, out, _ = finish(child)
+    assert (code, out) == (-number, "served\n")
+
+
+@pytest.mark.parametrize("program", [HOST, sys.executable], ids=["host", "python"])
+def test_the_program_has_the_wake_up_descriptor_for_itself(start: Start, program: str) -> None:
+    child = start(
+        """
+import os, signal, socket
+ours, pythons = socket.socketpair()
+pythons.setblocking(False)
+assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+assert signal.set_wakeup_fd(pythons.fileno()) == -1
+signal.signal(signal.SIGUSR1, lambda number, frame: None)
+print("ready", flush=True)
+print(ours.recv(1))
+assert signal.set_wakeup_fd(-1) == pythons.fileno()
+""",
+        program=program,
+    )
+    child.send_signal(signal.SIGUSR1)
+    assert finish(child) == (0, "b'\\n'\n", "")

@@ -1,10 +1,11 @@
-/* idle_wake.pml: a worker that goes to sleep while others post to it (Worker::idle, post, Driver::wait and wake).
+/* idle_wake.pml: a worker that goes to sleep while others bring it work (sched/idle.h, Driver::wait and wake).
  *
  * A poster pushes, then reads `sleeping`, and whoever exchanges it from true to false wakes the driver. The worker sets
  * `sleeping`, then looks at its inbox once more, then waits; a wake() before the wait makes it return at once.
  *
  * Checked: every post is taken; the worker never waits for ever while there is one. LOOK_FIRST is the planted bug: the worker
- * looks before it sets the flag. WEAK is another: poster and worker may see the other's store late (store buffers), as without
+ * looks before it sets the flag. An actor in the shared queue is work like a post: whoever put it there reads `sleeping` of each
+ * worker (Worker::is_free) before it chooses one to wake. WEAK is another: poster and worker may see the other's store late (store buffers), as without
  * seq_cst on both sides of the pair.
  */
 #define POSTERS 2

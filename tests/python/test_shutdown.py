@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import signal
 
-import re
 import pytest
 
 PARKED = """
@@ -497,20 +497,17 @@ WEDGED = """
         print("blocks", flush=True)
         os.read(os.pipe()[0], 1)
 
-    def swallow():
-        print("blocks", flush=True)
-        while True:
-            try:
-                while True:
-                    pass
-            except BaseException:
+    def refuse():
+        with smarm.shield():
+            print("blocks", flush=True)
+            while True:
                 pass
 
     def main():
         if sys.argv[1] == "lane":
             smarm.spawn(block, on="local", name="stubborn").join()
         elif sys.argv[1] == "main":
-            swallow()
+            refuse()
         else:
             smarm.spawn(block, on=1, name="stubborn").join()
 
@@ -529,13 +526,13 @@ def test_a_signal_ends_a_program_whose_main_lane_is_held_by_c_code(start, write,
     assert re.search(r"<pid 1\.1> 'stubborn': running, at .*app\.py:\d+ in block\n", result.err)
 
 
-def test_a_signal_ends_a_program_whose_main_actor_swallows_it(start, write):
+def test_a_signal_ends_a_program_whose_main_actor_does_not_let_it_in(start, write):
     program = start(write(WEDGED), "main")
     program.wait_for("blocks")
     program.send(signal.SIGTERM)
     result = program.finish()
     assert result.code == 128 + signal.SIGTERM
-    assert re.search(r"<pid 0\.1> 'main': .*, at .*app\.py:\d+ in swallow\n", result.err)
+    assert re.search(r"<pid 0\.1> 'main': .*, at .*app\.py:\d+ in refuse\n", result.err)
 
 
 def test_actors_that_are_given_up_are_named(start, write):

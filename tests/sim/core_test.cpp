@@ -5,6 +5,7 @@
 
 #include "sim/threads.h"
 #include "smarm/base/mpsc_stack.h"
+#include "smarm/sched/idle.h"
 #include "smarm/wait/mutex.h"
 #include "support/test_scheduler.h"
 
@@ -325,23 +326,60 @@ TEST_CASE("what one actor sends another arrives in order: messages, signals and 
 
 namespace {
 
-// Worker::post and Worker::idle in small: with `planted`, it looks at the inbox before it says that it sleeps.
-void post_and_idle(bool planted) {
+// A worker of nothing but its inbox: with `planted`, it looks there before it says that it sleeps.
+void post_and_sleep(bool planted) {
     MpscStack inbox;
     MpscNode node;
-    atomic<bool> sleeping{false};
+    Idle idle(Duration::zero());
     SimulatedDriver driver;
     sim::Thread poster([&] {
         inbox.push(node);
-        if (sleeping.load() && sleeping.exchange(false)) driver.wake();
+        if (idle.wake_up()) driver.wake();
     });
     while (!inbox.take_all()) {
-        const bool empty = planted && inbox.empty();
-        sleeping.store(true);
-        if (planted ? empty : inbox.empty()) driver.wait(kNever);
-        sleeping.store(false);
+        const bool had_work = planted && !inbox.empty();
+        idle.sleep([&] { return planted ? had_work : !inbox.empty(); }, [&] { driver.wait(kNever); });
     }
     poster.join();
+}
+
+// Two workers of nothing but the shared queue: whoever puts something there wakes one that is free, as Scheduler::find_runner. With
+// `planted`, it chooses before.
+void offer_and_sleep(bool planted) {
+    atomic<int> shared{0};
+    atomic<int> asleep{0};
+    atomic<int> taken{0};
+    Idle idle[2] = {Idle(Duration::zero()), Idle(Duration::zero())};
+    SimulatedDriver drivers[2];
+    const auto choose = [&]() -> int {
+        if (asleep.load() > 0)
+            for (int i = 0; i < 2; ++i)
+                if (idle[i].is_asleep()) return i;
+        return -1;
+    };
+    const auto work = [&](int i) {
+        while (taken.load() == 0) {
+            if (shared.load() > 0) {
+                if (shared.exchange(0) > 0) taken.store(1);
+                continue;
+            }
+            asleep.fetch_add(1);
+            idle[i].sleep([&] { return shared.load() > 0 || taken.load() > 0; }, [&] { drivers[i].wait(kNever); });
+            asleep.fetch_sub(1);
+        }
+        const int other = 1 - i;  // so that both end
+        if (idle[other].wake_up()) drivers[other].wake();
+    };
+    sim::Thread second([&] { work(1); });
+    sim::Thread offers([&] {
+        const int before = planted ? choose() : -1;
+        shared.fetch_add(1);
+        const int chosen = planted ? before : choose();
+        if (chosen >= 0 && idle[chosen].wake_up()) drivers[chosen].wake();
+    });
+    work(0);
+    offers.join();
+    second.join();
 }
 
 // Worker::wake_remote and deliver_actor in small: with `planted`, the flag is cleared after the actor has looked.
@@ -370,8 +408,13 @@ void wake_remote_twice(bool planted) {
 }  // namespace
 
 TEST_CASE("a worker that looks before it says that it sleeps is found; the right order is not") {
-    CHECK(finds_deadlock([] { post_and_idle(true); }));
-    explore_all(5'000, [] { post_and_idle(false); });
+    CHECK(finds_deadlock([] { post_and_sleep(true); }));
+    explore_all(5'000, [] { post_and_sleep(false); });
+}
+
+TEST_CASE("whoever looks for a free worker before there is something for it is found; the right order is not") {
+    CHECK(finds_deadlock([] { offer_and_sleep(true); }));
+    explore_all(5'000, [] { offer_and_sleep(false); });
 }
 
 TEST_CASE("a wake-up flag that is cleared too late is found; the right order is not") {

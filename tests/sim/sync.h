@@ -101,6 +101,10 @@ public:
         wait(guard, condition);
         return true;
     }
+    template <class Length, class Condition>
+    bool wait_for(std::unique_lock<mutex>& guard, Length, Condition condition) noexcept {
+        return wait_until(guard, 0, condition);
+    }
     void notify_one() noexcept {}  // conditions are looked at again whenever somebody else may run
     void notify_all() noexcept {}
 };

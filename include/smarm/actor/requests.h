@@ -11,7 +11,7 @@
 //          calls that look at requests need not look at anything else.
 // Owner:   the Actor. Threads: the actor's worker only. Blocks, allocates, throws: no. Cost: one word for who asks whether there
 //          is anything (any, pending).
-// See:     Worker::park, tests/cpp/actor/requests_test.cpp, docs/reference/signals.md
+// See:     Worker::park, tests/cpp/actor/requests_test.cpp, docs/explanation/signals.md
 #pragma once
 
 #include <algorithm>

@@ -11,6 +11,7 @@
 #include <Python.h>
 
 #include "smarm/actor/actor.h"
+#include "smarm/base/clock.h"
 #include "smarm/wait/join_state.h"
 
 namespace smarm {
@@ -39,6 +40,8 @@ public:
         if (exit_exception_ && on_main_told_) on_main_told_();
         return std::exchange(exit_exception_, nullptr);
     }
+
+    Instant raised_at{};  // when an exception was last raised in it for a request; the epoch: never
 
     // no_preempt() sections nest.
     bool preemptible() const noexcept { return no_preempt_depth_ == 0; }

@@ -5,7 +5,7 @@
 //          safe_point() at its next eval-breaker check, where an exit request becomes an exception.
 // Guards:  safe_point does nothing (and asks again) unless it runs on the worker's OS thread, for the current actor, in an
 //          outermost pending-call loop, with the import lock free and no collection under way. See DESIGN, Traps 1 and 2.
-//          It raises nothing in code that would leave a lock behind (is_in_lock_code), but switches there.
+//          Where it may raise something is for interp/safe_point.h to say; it switches anywhere else, too.
 // Threads: the worker's own; request_attention from any.
 #pragma once
 
@@ -18,6 +18,8 @@
 #include "smarm/sched/worker.h"
 
 namespace smarm {
+
+class PyActor;
 
 class PyRider final : public Rider {
 public:
@@ -36,6 +38,8 @@ public:
     // is set for it.
     bool preempt_here();
 
+    // In a simulation: a request of the running actor is due. False: its exception is set; true: it cannot be raised here.
+    bool interrupt_here();
     // An actor with this thread state has ended.
     void forget(const void* state) noexcept { tls_.forget(state); }
 
@@ -43,9 +47,9 @@ public:
     // Whether switch_to may keep the GIL (smarm_swap).
     bool keeps_gil() const noexcept { return swap_.current != nullptr; }
 
-    // Runs Python's signal handlers: after each wait, and in the running actor after notice_signals. False: it set an exception
-    // for that actor. Set on the main lane only.
-    bool (*check_signals)() = nullptr;
+    // Runs Python's signal handlers: after each wait, and in the running actor after notice_signals. What they raise it passes on
+    // as a request. Set on the main lane only.
+    void (*check_signals)() = nullptr;
     // Makes the lane call check_signals soon. Any thread.
     void notice_signals() noexcept;
 
@@ -54,6 +58,8 @@ private:
     static int safe_point(void* rider);
     bool may_switch(PyThreadState* state) noexcept;
     void note_collector() noexcept;
+    bool deliver(PyThreadState* state, PyActor& actor);
+    static bool raise_now();
     Worker& worker_;
     PyThreadState* own_;
     PyInterpreterState* interpreter_;

@@ -21,6 +21,8 @@ struct RuntimeConfig {
     std::size_t warm_stacks;
     Duration shutdown_timeout;
     Duration spin;
+    Duration interrupt_after;
+    Duration kill_patience;
     Duration time_slice;
     Duration stall_threshold;
     std::uint32_t mailbox_limit;

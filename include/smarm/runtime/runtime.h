@@ -6,7 +6,7 @@
 //   1. the main actor ends (returns, raises, or an exit was requested of it by SIGINT or SIGTERM)
 //   2. intake stops: spawn is refused
 //   3. every actor is asked to exit: ActorExit is raised in it at its next park or safe point, so that finally blocks run;
-//      up to three times within shutdown_timeout
+//      again when none has ended for a third of shutdown_timeout
 //   4. each worker ends its interpreter on its own OS thread, and the thread ends
 //   5. signal handlers are put back; run returns main's value or raises its exception
 //   An actor that will not end is given up: its worker's interpreter and thread are left behind, stderr says so.
@@ -51,9 +51,11 @@ public:
     // Changes what can change while worker 0 is the only one. False: there are others already. Main lane only.
     bool reconfigure(unsigned workers, Duration shutdown_timeout, Duration spin);
 
-    // Raises the exception of a signal handler (a new reference) in the main actor: at once when it is the one that runs (then it
-    // is set and false returned), else at its next park or safe point. On the main lane.
-    bool raise_in_main(PyObject* exception);
+    // Whether the calling actor is the main one, and not shielded.
+    bool runs_main() const noexcept;
+    // Requests the exception of a signal handler (a new reference) of the main actor: it is raised at its next point, or safe point.
+    // On the main lane.
+    void request_in_main(PyObject* exception);
 
     Scheduler& scheduler() noexcept { return *scheduler_; }
     Reporter& reporter() noexcept { return *reporter_; }
@@ -69,7 +71,7 @@ private:
     void configure_codec();
     PyObject* run_main(PyObject* main, PyObject* arguments);
     void enter_worker(Worker& worker);
-    void watch_signals(SignalWatch& signals, PyObject* handler, PyRider& rider);
+    void watch_signals(SignalWatch& signals, PyRider& rider);
     void forget_stuck_workers();
 
     RuntimeConfig config_;

@@ -1,7 +1,7 @@
 // signals.h: POSIX signals while a runtime runs.
 //
 // What:    C handlers of SIGINT, SIGTERM and SIGQUIT, and a thread that hears of them and of every other signal that the program
-//          handles in Python (through Python's wake-up descriptor). SIGINT and SIGTERM become Python signals; for SIGQUIT the
+//          handles in Python (through Python's wake-up descriptor; the program's own gets what the thread hears). SIGINT and SIGTERM become Python signals; for SIGQUIT the
 //          thread calls `on_dump`, for all others `look`, which is to make the main thread call Python's handlers.
 // Kick:    a signal may come a moment before a blocking call, which it then does not interrupt: until `look` has been followed
 //          by handled(), the thread interrupts the main thread again, with growing pauses. It uses SIGURG for that, which
@@ -47,8 +47,15 @@ public:
     // The main thread has called Python's handlers.
     static void handled() noexcept;
     static void end_is_near() noexcept;
-    // Whether SIGTERM has come since install().
+    // The descriptor that Python's C handlers write to while it is installed, else -1.
+    static int wake_up_descriptor() noexcept;
+    // Makes the thread write each signal's number to the program's own wake-up descriptor, too (-1: none). Returns the one before.
+    static int pass_on_to(int descriptor) noexcept;
+    // Whether SIGTERM has come since install(), to our C handler or (note_termination) to Python's.
     static bool terminated() noexcept;
+    static void note_termination() noexcept;
+    // Puts the C handler of SIGINT or SIGTERM back in, if install() put it in: Python has replaced it with its own.
+    static void retake(int number) noexcept;
 
     // Asks the process `pid` for a dump to the caller's descriptor `fd`. Returns 0 or an errno; ESRCH: it has no such thread, it is
     // no smarm program that runs.

@@ -1,6 +1,6 @@
 // cancel_scope.h: a block of an actor that can be cut short, by a deadline or by a call.
 //
-// States:  closed -open-> open -deadline or expire-> expired -take_expired-> taken; close() from each of them.
+// States:  closed -open-> open -deadline or expire-> expired -take_expired-> taken -expire_again-> expired; close() from each of them.
 // What:    when a scope expires, its end is requested of the actor (Requests): at the wait in progress, at the next point, or
 //          after the scope's patience at a safe point. Whoever delivers that (Request::scope) calls take_expired. Once per
 //          scope: what runs while the block is left can park again.
@@ -39,6 +39,9 @@ public:
 
     // Takes the actor's outermost expired scope and returns its id, or 0.
     static std::uint64_t take_expired(Actor& actor) noexcept;
+
+    // The exception that was raised for the scope of that id is lost: it expires once more. False: it is not open, or not taken.
+    static bool expire_again(Actor& actor, std::uint64_t id) noexcept;
 
     void owner_ended(Actor& owner) noexcept override;
 

@@ -46,10 +46,11 @@ struct SchedulerOptions {
     Duration spin_limit = std::chrono::microseconds(50);  // longest spin before a worker sleeps; 0: none
     // How long an actor may compute on when something is requested of it; Duration::max(): until its next point.
     Duration interrupt_after = std::chrono::milliseconds(100);
-    Duration kill_patience = std::chrono::seconds(5);      // the same for what a killed actor does to end
-    Simulation* simulation = nullptr;                      // borrowed; then one worker, no monitor and no spinning
-    std::function<std::unique_ptr<Driver>()> make_driver;  // required
-    std::uint64_t dead_letter_reports = 0;                 // so many; none once it stops
+    Duration kill_patience =
+        std::chrono::seconds(5);       // the same for what it does to end, and where it cannot be interrupted
+    Simulation* simulation = nullptr;  // borrowed; then one worker, no monitor and no spinning
+    std::function<std::unique_ptr<Driver>()> make_driver;              // required
+    std::uint64_t dead_letter_reports = 0;                             // so many; none once it stops
     std::function<void(const DeadLetterReport&)> report_dead_letters;  // any worker's thread; must not park
     // Runs on the new OS thread of workers 1..; must call worker.run() (or worker.refuse()) once. Default: run().
     std::function<void(Worker&)> enter_worker;

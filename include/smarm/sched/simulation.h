@@ -41,7 +41,11 @@ public:
         std::string place;
     };
 
-    Simulation(std::uint64_t seed, bool keeps_trace, std::uint64_t max_steps = UINT64_MAX) noexcept;
+    // interrupt_point: how many preemption points every actor that computes has left when something is requested of it; kSeeded: a
+    // number that the seed decides, each time.
+    static constexpr std::uint64_t kSeeded = UINT64_MAX;
+    Simulation(std::uint64_t seed, bool keeps_trace, std::uint64_t max_steps = UINT64_MAX,
+               std::uint64_t interrupt_point = kSeeded) noexcept;
     Simulation(const Simulation&) = delete;
     Simulation& operator=(const Simulation&) = delete;
 
@@ -70,6 +74,10 @@ public:
     }
     void preempt_soon() noexcept { points_left_ = 1; }
     void preempted() noexcept { points_left_ = next_gap(); }
+    // When an actor that computes is to be interrupted, for a request that is made now.
+    Instant interrupt_at() noexcept;
+    void note_interrupt() noexcept { ++interrupts_; }
+    std::uint64_t interrupts() const noexcept { return interrupts_; }
     // Gives the post, a message or a signal, to `home` when it has arrived.
     void send(Worker& home, Pid from, Pid to, Post& post) noexcept;
 
@@ -114,6 +122,8 @@ private:
     const std::uint64_t max_steps_;
     std::uint64_t steps_ = 0;
     bool too_many_steps_ = false;
+    const std::uint64_t interrupt_point_;
+    std::uint64_t interrupts_ = 0;  // actors that were interrupted while they computed
     const bool keeps_trace_;
     std::vector<Turn> trace_;
 };

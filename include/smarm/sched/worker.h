@@ -1,12 +1,10 @@
-// worker.h: one OS thread that runs actors: run queue, inbox, timers, driver, stacks.
+// worker.h: one OS thread that runs actors: the switch, park and safe points, and the loop around them.
 //
 // Life:    constructed (its inbox already takes posts) -> run() on its own OS thread until stopped and empty -> destroyed.
 // Switch:  park and yield go straight to the next started actor while the inbox is empty and the switch budget lasts;
 //          otherwise to the worker's own context, which drains the inbox, expires timers, polls the driver, starts new
 //          actors, frees ended ones and waits when there is nothing to do.
-// Idle:    spins briefly on the inbox (a message from another core usually comes soon), then sleeps in Driver::wait.
-//          sleeping_ and the inbox form a Dekker pair: a poster pushes, then reads sleeping_; the worker sets sleeping_,
-//          then reads the inbox; both with seq_cst, so that at least one sees the other and no wake-up is lost.
+// Parts:   run_order.h (who is next, and for how long), idle.h (waiting for work, and being woken), delivery.h (messages into mailboxes).
 // Owner:   of its actors, stacks, timers and driver. Borrows the Scheduler and the Rider.
 // Threads: the worker's own OS thread, except post(), request_stop(), wake_remote() and the statistics.
 // Throws:  no. Blocks: run() and what parks. Errors: see start_actor (no memory ends that actor only).
@@ -22,9 +20,10 @@
 #include "smarm/base/thread_probe.h"
 #include "smarm/fiber/stack_pool.h"
 #include "smarm/sched/driver.h"
+#include "smarm/sched/idle.h"
 #include "smarm/sched/patience.h"
 #include "smarm/sched/rider.h"
-#include "smarm/sched/run_queue.h"
+#include "smarm/sched/run_order.h"
 #include "smarm/sched/timer_queue.h"
 
 namespace smarm {
@@ -67,9 +66,6 @@ struct WorkerCounters {
         counter.store(counter.load(memory_order_relaxed) + n, memory_order_relaxed);
     }
 };
-
-// What became of a message that somebody sent.
-enum class Delivery : std::uint8_t { done, full, no_memory };
 
 class Worker {
 public:
@@ -118,31 +114,19 @@ public:
     }
 
     // Ends the running actor's turn at its next at_safe_point(), as a request of the monitor would.
-    void end_turn() noexcept { preempt_turn_.store(turn(), memory_order_relaxed); }
+    void end_turn() noexcept { order_.end_turn(turn()); }
 
     // ---- for code on this worker ---------------------------------------------------------------------------------
     // Makes one of this worker's parked actors ready; does nothing when it is not parked.
     void wake(Actor& actor) noexcept {
         if (actor.state.load(memory_order_relaxed) == ActorState::parked) {
             actor.state.store(ActorState::ready, memory_order_relaxed);
-            ready_.push(actor);
+            order_.push(actor);
             if (live_count() >= kTooManyForCaches) fetch_ahead(actor);
         }
     }
     // Takes over an actor that was settled here.
     void adopt(Actor& actor) noexcept;
-    // Gives the actor the message, whatever its mailbox's limit is; wakes it if it waits for one. False: no memory, the
-    // message stays with the caller.
-    bool deliver(Actor& actor, Message&& message) noexcept {
-        if (__builtin_expect(actor.mailbox_limit != nullptr, 0)) return deliver_counted(actor, std::move(message));
-        return push(actor, std::move(message));
-    }
-    // As deliver, for what an actor of this worker has sent: the mailbox's limit holds. full: the message stays with the
-    // caller. done: it may also have been dropped, and counted, as the limit says.
-    Delivery deliver_sent(Actor& actor, Message&& message) noexcept {
-        if (__builtin_expect(actor.mailbox_limit != nullptr, 0)) return deliver_limited(actor, std::move(message));
-        return push(actor, std::move(message)) ? Delivery::done : Delivery::no_memory;
-    }
     // Asks something of an actor of this worker: noted now, delivered at its next point, or after `patience` when it computes
     // (Duration::max(): only at a point). Without a cause an exit has that of the last one.
     void request_exit(Actor& actor, Ref<ExitReason> cause, Duration patience) noexcept;
@@ -189,11 +173,7 @@ public:
     std::uint64_t turn() const noexcept { return counters_.switches.load(memory_order_relaxed); }
     bool is_running_actor() const noexcept { return current() != nullptr; }
     // When that turn began, if it is the present one and somebody has looked at the clock.
-    std::optional<Instant> slice_start(std::uint64_t turn) const noexcept {
-        // Acquire: pairs with begin_slice, so that the start is that turn's, or a later one's.
-        if (slice_turn_.load(memory_order_acquire) != turn) return std::nullopt;
-        return Instant{Instant::duration{slice_start_.load(memory_order_relaxed)}};
-    }
+    std::optional<Instant> slice_start(std::uint64_t turn) const noexcept { return order_.slice_start(turn); }
     // Whether somebody else could run, or something else must be looked at.
     bool has_waiting_work() const noexcept;
     Instant next_timer() const noexcept { return Instant{Instant::duration{next_timer_.load(memory_order_relaxed)}}; }
@@ -219,21 +199,21 @@ public:
     const WorkerCounters& counters() const noexcept { return counters_; }
     WorkerCounters& own_counters() noexcept { return counters_; }
     // How many actors used up a slice and want another; read by any thread.
-    std::size_t computing() const noexcept { return computing_.load(memory_order_relaxed); }
-    std::size_t ready_count() const noexcept { return ready_.size() + preempted_.size(); }
+    std::size_t computing() const noexcept { return order_.computing(); }
+    std::size_t ready_count() const noexcept { return order_.size(); }
     std::size_t live_count() const noexcept { return live_.load(memory_order_relaxed); }
     // Of them, those that it took from the shared queue; read by any thread.
     std::size_t taken_live() const noexcept { return taken_live_.load(memory_order_relaxed); }
-    bool sleeping() const noexcept { return sleeping_.load(memory_order_relaxed); }
+    bool sleeping() const noexcept { return idle_.asleep(); }
     // When the first turn of an actor here ended; kNever: its interpreter is being made, or loads the program.
     Instant booted_at() const noexcept { return Instant{Instant::duration{booted_at_.load(memory_order_relaxed)}}; }
     bool refusing() const noexcept { return refusing_.load(memory_order_relaxed); }
-    // Sleeps, and will take an actor of the shared queue when it is nudged.
-    bool is_free() const noexcept { return sleeping() && !refusing(); }
+    // Sleeps, or is about to, and will take an actor of the shared queue when it is nudged. For whoever has put one there before it
+    // asks: see idle.h. refusing_ is relaxed: it is set once, before the worker sleeps, and the look at its sleep is an acquire.
+    bool is_free() const noexcept { return idle_.is_asleep() && !refusing(); }
 
-    // What an actor (that was placed, or woken from another worker) and a parcel with a target are as posts.
+    // What an actor (that was placed, or woken from another worker) is as a post.
     static const Post::Kind kActorPost;
-    static const Post::Kind kLetter;
 
 private:
     struct ParkTimer;
@@ -242,34 +222,19 @@ private:
     static void fetch_ahead(const Actor& actor) noexcept;
     void switch_away(Actor& from) noexcept;
     bool park_until(Actor& actor, Instant deadline) noexcept;
-    bool push(Actor& actor, Message&& message) noexcept {
-        if (!actor.mailbox.push(std::move(message))) return false;
-        if (waits_for_message(actor.wait_reason.load(memory_order_relaxed))) wake(actor);
-        return true;
-    }
-    // Both for actors with a limit.
-    bool deliver_counted(Actor& actor, Message&& message) noexcept;
-    Delivery deliver_limited(Actor& actor, Message&& message) noexcept;
     void run_actor(Actor& actor) noexcept;
     bool start_actor(Actor& actor) noexcept;
     void reap(Actor& actor) noexcept;
     void drop_unread(Actor& actor) noexcept;
     void drain_inbox() noexcept;
     void take_outside_events(bool look_around) noexcept;
-    void idle() noexcept;
-    bool spin() noexcept;
+    void rest() noexcept;
     bool has_outside_work() const noexcept;
     void ask_to_exit(Instant now, bool again) noexcept;
     bool stop_step() noexcept;
     Actor* next_ready() noexcept;
-    Actor* next_simulated() noexcept;
-    bool wants_new_actor(bool look_around) noexcept;
     bool leaves_to_others() noexcept;
     bool has_new_actors() const noexcept;
-    void begin_slice(std::uint64_t turn, Instant now) noexcept {
-        slice_start_.store(now.time_since_epoch().count(), memory_order_relaxed);
-        slice_turn_.store(turn, memory_order_release);
-    }
     void publish_next_timer() noexcept;
     void trim_stacks() noexcept;
     void set_current(Actor* actor) noexcept { current_.store(actor, memory_order_relaxed); }
@@ -277,13 +242,11 @@ private:
     Instant due_after(Duration patience) noexcept;
     void bring_to_point(Actor& actor) noexcept;
     void take_post(Actor& actor) noexcept;
-    void take_letter(OwnedParcel parcel) noexcept;
     void close_inbox() noexcept;
 
     // --- what every switch touches --------------------------------------------------------------------------------
     atomic<Actor*> current_{nullptr};  // relaxed: the worker's own, looked at by the monitor
-    RunQueue ready_;                   // woken and new actors
-    RunQueue preempted_;               // actors that used up a slice: served when ready_ is empty, and every slice
+    RunOrder order_;
     MpscStack inbox_;
     std::int32_t switch_budget_ = 0;  // direct switches left until the worker's own context looks around
     Rider* rider_ = nullptr;
@@ -301,27 +264,18 @@ private:
     Actor* finished_ = nullptr;          // ended on its stack, to be freed by the worker's own context
     atomic<std::size_t> live_{0};        // actors settled here that have not ended
     atomic<std::size_t> taken_live_{0};  // of live_, those of the shared queue
-    atomic<std::size_t> computing_{0};   // size of preempted_ when the worker last looked for new actors
-    atomic<bool> sleeping_{false};
+    Idle idle_;
     atomic<bool> refusing_{false};  // in refuse(): takes no actors
     atomic<Instant::rep> booted_at_{kNever.time_since_epoch().count()};
     atomic<bool> stop_requested_{false};
-    bool stop_asked_ = false;                   // its actors have been asked to exit
-    Instant ask_again_{};                       // when they are asked again
-    Patience stop_patience_;                    // with those that are left
-    Instant ready_since_{};                     // when an actor of preempted_ last had its turn
-    std::size_t turns_since_take_ = 0;          // of preempted_, since an actor was taken from the shared queue
-    std::uint64_t left_ = 0;                    // the shared queue as it was when it was left to others; 0: it was not
-    Instant left_until_{};                      // until when it is left to them, unless it changes
-    std::uint64_t adopted_ = 0;                 // actors that were ever settled here
-    std::uint64_t begun_ = 0;                   // of them, those that had their first turn
-    std::uint64_t begin_before_preempted_ = 0;  // begun_ must reach this before the first of preempted_ runs again
+    bool stop_asked_ = false;  // its actors have been asked to exit
+    Instant ask_again_{};      // when they are asked again
+    Patience stop_patience_;   // with those that are left
+    std::uint64_t left_ = 0;   // the shared queue as it was when it was left to others; 0: it was not
+    Instant left_until_{};     // until when it is left to them, unless it changes
     // Of timers_; relaxed: the monitor may see an old one for one look.
     atomic<Instant::rep> next_timer_{kNever.time_since_epoch().count()};
-    atomic<std::uint64_t> preempt_turn_{0};  // the turn that is to end; 0: none
-    atomic<bool> asked_{false};              // by request_answer
-    atomic<std::uint64_t> slice_turn_{0};    // the turn that slice_start_ is about
-    atomic<Instant::rep> slice_start_{0};
+    atomic<bool> asked_{false};  // by request_answer
     // A time not long ago: an actor that parks is stamped with it, as a look at the clock would cost more than the park.
     atomic<Instant::rep> recent_{0};
     bool closing_ = false;
@@ -338,7 +292,6 @@ private:
     std::uint32_t next_to_trim_ = 0;      // index in the actor table
     std::uint32_t passes_ = 0;
     std::uint32_t random_;  // never 0
-    Duration spin_limit_;
 };
 
 // Begins to load what the switch to a parked actor will touch: of many actors it is in no cache, and the pages of its stack and of

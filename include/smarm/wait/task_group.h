@@ -22,9 +22,8 @@ class TaskGroup final : public JoinObserver {
 public:
     TaskGroup() noexcept : failure_post_(*this) {}
 
-    // Makes the running actor the owner. `patience`: of the owner and of children that are cancelled, see Worker::request_exit.
+    // Makes the running actor the owner. `patience`: of its block, see Worker::request_exit.
     void open(Duration patience) noexcept;
-    Duration patience() const noexcept { return patience_; }
     // Ends the block's being cut short; children stay.
     void close_scope() noexcept { scope_.close(); }
     std::uint64_t scope_id() const noexcept { return scope_.id(); }
@@ -55,7 +54,6 @@ private:
     void actor_ended(OutcomeKind kind, Pid pid) noexcept override;
 
     Worker* home_ = nullptr;
-    Duration patience_{};
     CancelScope scope_;  // of the owner's worker
     FailurePost failure_post_;
     SpinLock lock_;  // guards the rest

@@ -108,7 +108,7 @@ class DynamicChildren(Children):
         child = waiting[ref]
         if not killed:
             assert child.pid is not None
-            _core.kill(child.pid)
+            _core.kill(child.pid, interrupt_after=0)
             return
         del waiting[ref]
         self.report_shutdown(child, child.pid, GIVEN_UP)

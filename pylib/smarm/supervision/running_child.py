@@ -108,7 +108,7 @@ class RunningChild:
         """Send the exit signal of a shutdown."""
         assert self.pid is not None
         if self.spec.shutdown == "brutal_kill":
-            _core.kill(self.pid)
+            _core.kill(self.pid, interrupt_after=0)
         else:
             _core.exit(self.pid, "shutdown")
 
@@ -123,7 +123,7 @@ class RunningChild:
         down = _wait_for_end(ref, starting.PATIENCE if brutal else spec.patience)
         if down is None and not brutal:
             killed_late = True
-            _core.kill(pid)
+            _core.kill(pid, interrupt_after=0)
             down = _wait_for_end(ref, starting.PATIENCE)
         self.pid = None
         if down is None:

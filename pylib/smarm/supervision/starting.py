@@ -198,7 +198,7 @@ def wait_until_started(handle: JoinHandle[Any], timeout: float | None) -> None:
 def abandon(pid: Pid, ref: Ref) -> None:
     """Kill an actor that is not ready, and forget what it has told."""
     _core.unlink(pid)
-    _core.kill(pid)
+    _core.kill(pid, interrupt_after=0)
     with suppress(Timeout):
         _core.receive(ref, timeout=PATIENCE)
     end_monitor(ref)

@@ -9,6 +9,7 @@
 
 #include "../support/reactors.h"
 #include "../support/test_scheduler.h"
+#include "smarm/sched/signals.h"
 #include "smarm/wait/fd.h"
 
 using namespace smarm;
@@ -41,6 +42,35 @@ private:
     Scheduler& scheduler_;
 };
 
+bool is_linked(const Actor& self, Pid pid) {
+    if (!self.relations) return false;
+    const auto found = self.relations->links.find(pid);
+    return found != self.relations->links.end() && found->second == 0;  // else it is being unlinked
+}
+
+// Links, monitors, unlinks: what fails has changed nothing.
+void relate(Actor& self, Pid pid) {
+    try {
+        relations_of(self).trap_exit = true;
+        link(self, pid);
+    } catch (const std::bad_alloc&) {
+        CHECK(!is_linked(self, pid));
+    }
+    const MonitorRef ref = make_monitor_ref();
+    try {
+        monitor(self, pid, ref);
+        demonitor(self, ref);
+    } catch (const std::bad_alloc&) {
+        CHECK((!self.relations || !self.relations->watching.contains(ref)));
+    }
+    const bool was_linked = is_linked(self, pid);
+    try {
+        if (pid.index % 2) unlink(self, pid);
+    } catch (const std::bad_alloc&) {
+        CHECK(is_linked(self, pid) == was_linked);
+    }
+}
+
 // What the main actor of a scenario does.
 void exchange(Tally& tally) {
     std::vector<Pid> pids;
@@ -66,6 +96,7 @@ void exchange(Tally& tally) {
             request_exit(pid);
         }
     }
+    for (const Pid pid : pids) relate(*this_actor(), pid);
     int ends[2];
     if (pipe(ends) == 0) {
         (void)!write(ends[1], "x", 1);

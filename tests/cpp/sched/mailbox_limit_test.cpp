@@ -1,4 +1,5 @@
 #include "smarm/actor/mailbox_limit.h"
+#include "smarm/sched/delivery.h"
 
 #include <doctest/doctest.h>
 
@@ -25,7 +26,7 @@ Sent send_one(Pid pid, std::uint64_t number) {
 }
 
 Delivery deliver_one(Pid pid, std::uint64_t number) {
-    return this_worker()->deliver_sent(*scheduler().table().own(pid), Message(number_parcel(number)));
+    return deliver_sent(*this_worker(), *scheduler().table().own(pid), Message(number_parcel(number)));
 }
 
 }  // namespace
@@ -129,11 +130,13 @@ TEST_CASE("what notices weigh counts, and is given back when they are taken") {
             [&] {
                 Actor& self = *this_actor();
                 monitor(self, dead, make_monitor_ref());
+                wait_until([&] { return self.mailbox.size() == 1; });  // it comes through the inbox
                 CHECK(self.mailbox.size() == 1);
                 CHECK(deliver_one(self.pid, 1) == Delivery::full);
                 self.take_message(0);
                 CHECK(deliver_one(self.pid, 1) == Delivery::done);
                 monitor(self, dead, make_monitor_ref());
+                wait_until([&] { return self.mailbox.size() == 2; });  // it comes through the inbox
                 self.take_message(1);  // from behind the other
                 CHECK(deliver_one(self.pid, 2) == Delivery::full);
                 self.take_message(0);

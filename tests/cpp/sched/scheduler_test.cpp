@@ -593,3 +593,27 @@ TEST_CASE("schedulers may come and go") {
         CHECK(three->table().alive() == 0);
     }
 }
+
+namespace {
+struct WitnessPost final : PostOf<WitnessPost> {
+    void arrived(Worker&) noexcept { ++arrivals; }
+    void lost(Scheduler&) noexcept { ++losses; }
+    int arrivals = 0;
+    int losses = 0;
+};
+}  // namespace
+
+TEST_CASE("a post arrives while its worker runs; afterwards it learns that nobody is there") {
+    TestScheduler<VirtualDriver> alone;
+    WitnessPost early;
+    alone.run([&] {
+        this_worker()->post(early);
+        pass_turn();
+    });
+    CHECK(early.arrivals == 1);
+    CHECK(early.losses == 0);
+    WitnessPost late;
+    alone->worker(0)->post(late);
+    CHECK(late.arrivals == 0);
+    CHECK(late.losses == 1);
+}

@@ -1,0 +1,99 @@
+#include "cpython/finaliser_stack.h"
+
+#include <array>
+#include <cstdint>
+
+#include <dlfcn.h>
+#include <link.h>
+#include <unwind.h>
+
+#include "cpython/py_compat.h"
+
+namespace smarm {
+namespace {
+
+struct Range {
+    std::uintptr_t first = 0;
+    std::uintptr_t size = 0;
+};
+
+constexpr const char* kFunctions[] = {"PyObject_ClearWeakRefs", "PyObject_CallFinalizerFromDealloc"};
+std::array<Range, std::size(kFunctions)> ranges;  // written before any actor runs
+bool trusted = false;                             // the test has passed
+
+bool find_range(const char* name, Range& range) {
+    void* function = dlsym(RTLD_DEFAULT, name);
+    Dl_info info;
+    void* found = nullptr;
+    if (!function || !dladdr1(function, &info, &found, RTLD_DL_SYMENT) || !found) return false;
+    range = {reinterpret_cast<std::uintptr_t>(function), static_cast<const ElfW(Sym)*>(found)->st_size};
+    return range.size != 0;
+}
+
+_Unwind_Reason_Code look_at_frame(_Unwind_Context* context, void* seen) {
+    const std::uintptr_t address = _Unwind_GetIP(context) - 1;  // in the calling instruction
+    for (const Range& range : ranges) {
+        if (address - range.first >= range.size) continue;
+        *static_cast<bool*>(seen) = true;
+        return _URC_END_OF_STACK;
+    }
+    return _URC_NO_REASON;
+}
+
+// SAFETY: an actor's stack ends in smarm_start, whose return address is undefined to an unwinder (context_x86_64.S), a thread's in
+// its own first function; the unwinder reads no further. A function without unwind information ends the walk early.
+bool stack_has_finaliser() noexcept {
+    bool seen = false;
+    _Unwind_Backtrace(look_at_frame, &seen);
+    return seen;
+}
+
+// How often each answer was given, in the test.
+int answers[2];
+
+PyObject* probe(PyObject*, PyObject*) {
+    ++answers[stack_has_finaliser()];
+    Py_RETURN_NONE;
+}
+
+PyMethodDef probe_definition = {"probe", probe, METH_VARARGS, nullptr};
+
+constexpr char kTest[] = R"(
+class Watched:
+    def __del__(self):
+        probe()
+watched = Watched()
+watcher = ref(watched, lambda _: probe())
+del watched
+sorted([1], key=probe)
+)";
+
+}  // namespace
+
+bool find_finalisers() {
+    for (std::size_t i = 0; i < ranges.size(); ++i) {
+        if (!find_range(kFunctions[i], ranges[i])) return true;
+    }
+    answers[0] = answers[1] = 0;
+    PyObject* function = PyCFunction_New(&probe_definition, nullptr);
+    PyObject* weakref = PyImport_ImportModuleLevel("_weakref", nullptr, nullptr, nullptr, 0);
+    PyObject* reference = weakref ? PyObject_GetAttrString(weakref, "ref") : nullptr;
+    PyObject* names = function && reference
+                          ? Py_BuildValue("{sOsOss}", "probe", function, "ref", reference, "__name__", "smarm")
+                          : nullptr;
+    PyObject* done = names ? PyRun_String(kTest, Py_file_input, names, names) : nullptr;
+    Py_XDECREF(names);
+    Py_XDECREF(reference);
+    Py_XDECREF(weakref);
+    Py_XDECREF(function);
+    if (!done) return false;
+    Py_DECREF(done);
+    trusted = answers[true] == 2 && answers[false] == 1;
+    return true;
+}
+
+bool in_finaliser(PyThreadState* state) noexcept {
+    return trusted ? stack_has_finaliser() : smarm_entry_depth(state) > 1;
+}
+
+}  // namespace smarm

@@ -1,0 +1,114 @@
+#include "smarm/interp/requested_exception.h"
+
+#include "smarm/actor/actor_table.h"
+#include "smarm/interp/errors.h"
+#include "smarm/interp/imports.h"
+#include "smarm/interp/interpreter_state.h"
+#include "smarm/interp/py_actor.h"
+#include "smarm/sched/cancel_scope.h"
+#include "smarm/sched/scheduler.h"
+
+namespace smarm {
+namespace {
+
+constexpr int kLongestChain = 1000;  // of contexts: a program may tie them into a ring
+constexpr const char* kMark = "_smarm_pid";
+
+bool is_exit(PyObject* exception) { return PyErr_GivenExceptionMatches(exception, interpreter_state()->actor_exit); }
+
+bool is_cancelled(PyObject* exception) {
+    PyObject* type = error_type("Cancelled");
+    const bool same = type && PyErr_GivenExceptionMatches(exception, type);
+    PyErr_Clear();
+    Py_XDECREF(type);
+    return same;
+}
+
+// The bits of the pid of the actor that it was raised in for a request; 0: it was not.
+std::uint64_t marked_pid(PyObject* exception) {
+    PyObject* mark = PyObject_GetAttrString(exception, kMark);
+    const std::uint64_t bits = mark && PyLong_CheckExact(mark) ? PyLong_AsUnsignedLongLong(mark) : 0;
+    PyErr_Clear();
+    Py_XDECREF(mark);
+    return bits;
+}
+
+// Whether a requested exception is being handled: it is the handled one, or that one was raised while it was.
+bool handles_requested(const PyActor& actor) {
+    PyObject* exception = PyErr_GetHandledException();
+    bool found = false;
+    for (int i = 0; exception && !found && i < kLongestChain; ++i) {
+        found = marked_pid(exception) == actor.pid.bits();
+        PyObject* before = PyException_GetContext(exception);
+        Py_SETREF(exception, before);
+    }
+    Py_XDECREF(exception);
+    return found;
+}
+
+}  // namespace
+
+void watch_lost_exceptions() noexcept {
+    PyObject* done = call_imported("smarm._lost", "watch", PyTuple_New(0));
+    PyErr_Clear();
+    Py_XDECREF(done);
+}
+
+void mark_requested(PyActor& actor, PyObject* exception) noexcept {
+    PyObject* mark = PyLong_FromUnsignedLongLong(actor.pid.bits());
+    if (!mark || PyObject_SetAttrString(exception, kMark, mark) != 0) PyErr_Clear();
+    Py_XDECREF(mark);
+    actor.raised_at = actor.worker->driver().now();
+}
+
+std::uint64_t cancelled_scope(PyObject* cancelled) noexcept {
+    PyObject* arguments = PyException_GetArgs(cancelled);
+    std::uint64_t id = 0;
+    if (arguments && PyTuple_GET_SIZE(arguments) == 1 && PyLong_CheckExact(PyTuple_GET_ITEM(arguments, 0)))
+        id = PyLong_AsUnsignedLongLong(PyTuple_GET_ITEM(arguments, 0));
+    PyErr_Clear();
+    Py_XDECREF(arguments);
+    return id;
+}
+
+bool arm_again(PyObject* exception) noexcept {
+    Worker* worker = this_worker();
+    const std::uint64_t bits = worker && PyExceptionInstance_Check(exception) ? marked_pid(exception) : 0;
+    if (bits == 0) return false;
+    Actor* actor = worker->scheduler().table().own(Pid::from_bits(bits));
+    if (!actor) return true;
+    if (is_cancelled(exception)) return CancelScope::expire_again(*actor, cancelled_scope(exception)), true;
+    if (!is_exit(exception)) return false;
+    worker->request_exit(*actor, nullptr, Duration::zero());
+    return true;
+}
+
+PyObject* find_in_groups(PyObject* exception, const std::function<bool(PyObject*)>& wanted) noexcept {
+    if (!PyErr_GivenExceptionMatches(exception, PyExc_BaseExceptionGroup))
+        return wanted(exception) ? exception : nullptr;
+    PyObject* members = PyObject_GetAttrString(exception, "exceptions");
+    PyObject* found = nullptr;
+    if (members && PyTuple_Check(members) && !Py_EnterRecursiveCall(" in an exception group")) {
+        for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(members); ++i) {
+            found = find_in_groups(PyTuple_GET_ITEM(members, i), wanted);
+            if (!found) break;
+        }
+        Py_LeaveRecursiveCall();
+    }
+    PyErr_Clear();
+    Py_XDECREF(members);  // the group keeps them
+    return found;
+}
+
+bool is_unwinding(const Actor& actor) noexcept {
+    const auto& unwound = static_cast<const PyActor&>(actor);
+    return unwound.raised_at != Instant{} && actor.worker->driver().now() < unwinds_until(actor) &&
+           handles_requested(unwound);
+}
+
+Instant unwinds_until(const Actor& actor) noexcept {
+    return deadline_after(static_cast<const PyActor&>(actor).raised_at,
+                          actor.worker->scheduler().options().kill_patience);
+}
+
+}  // namespace smarm

@@ -1,0 +1,53 @@
+#include "smarm/interp/safe_point.h"
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+
+#include "cpython/code_position.h"
+#include "cpython/finaliser_stack.h"
+#include "cpython/py_compat.h"
+#include "smarm/interp/code_owner.h"
+
+namespace smarm {
+namespace {
+
+constexpr std::array<std::string_view, 3> kEndings = {"__exit__", "__aexit__", "__del__"};
+
+struct Walk {
+    bool program_seen = false;
+    bool allowed = true;
+};
+
+int look_at_code(void* context, PyCodeObject* code) {
+    Walk& walk = *static_cast<Walk*>(context);
+    const CodeOwner owner = owner_of(code);
+    walk.allowed = owner != CodeOwner::imports && (walk.program_seen || owner != CodeOwner::bookkeeper) &&
+                   std::ranges::find(kEndings, text_of(code->co_name)) == kEndings.end();
+    walk.program_seen |= owner == CodeOwner::program;
+    return walk.allowed;
+}
+
+bool callers_allow(PyThreadState* state) noexcept {
+    Walk walk;
+    smarm_visit_code(state, look_at_code, &walk);
+    return walk.allowed;
+}
+
+}  // namespace
+
+bool prepare_safe_points() { return find_code_owners() && find_finalisers(); }
+
+MayRaise may_raise_here(PyThreadState* state, const PyActor& actor, bool overdue) noexcept {
+    PyCodeObject* code = nullptr;
+    int offset = -1;
+    if (!smarm_current_code(state, &code, &offset)) return MayRaise::later;
+    const CodePosition position = find_position(code, offset);
+    Py_DECREF(code);
+    if (position.place == Place::elsewhere) return MayRaise::soon;
+    if (!overdue && (actor.requests.loads_script() || !callers_allow(state) || in_finaliser(state)))
+        return MayRaise::later;
+    return position.place == Place::uncovered_jump ? MayRaise::at_jump_target : MayRaise::here;
+}
+
+}  // namespace smarm

@@ -1,0 +1,350 @@
+"""When what is requested of an actor is delivered: at points, or after its patience, and nothing is lost by it."""
+
+import math
+import queue
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+import smarm
+from smarm import testing
+from tests.soak import cancellation
+
+PATIENCE = 10.0  # seconds; longer is a hang
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_random_deadlines_and_kills_lose_and_double_nothing(workers):
+    assert smarm.run(cancellation.rounds, 1000, 0xC0FFEE + workers, workers=workers) == ""
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("part", range(20))
+def test_a_hundred_thousand_rounds(part):
+    assert smarm.run(cancellation.rounds, 5000, part, workers=1) == ""
+
+
+# ---- on entering a call that may wait, also when it would not ------------------------------------------------------------
+
+
+def full_channel():
+    sender, receiver = smarm.channel(2)
+    sender.send("value")
+    return sender, receiver
+
+
+def points():
+    sender, receiver = full_channel()
+    items = queue.SimpleQueue()
+    items.put("value")
+    waited = queue.Queue()
+    waited.put("value")
+    event = smarm.Event()
+    event.set()
+    ended = smarm.spawn(int, on="local")
+    ended.join()
+    lock, mutex, semaphore = threading.Lock(), smarm.Mutex(), threading.Semaphore()
+    smarm.send(smarm.self(), "value")
+    return {
+        "Receiver.recv": receiver.recv,
+        "Receiver.recv(timeout=0)": lambda: receiver.recv(timeout=0),
+        "next(Receiver)": lambda: next(receiver),
+        "Sender.send": lambda: sender.send("more"),
+        "select": lambda: smarm.select(receiver),
+        "receive": smarm.receive,
+        "call": lambda: smarm.call(smarm.self(), "request"),
+        "join": ended.join,
+        "join_all": lambda: smarm.join_all([ended]),
+        "sleep(0)": lambda: smarm.sleep(0),
+        "time.sleep(0)": lambda: time.sleep(0),
+        "yield_now": smarm.yield_now,
+        "check": smarm.check,
+        "block_on_io": lambda: smarm.block_on_io(int),
+        "Event.wait": lambda: event.wait(1),
+        "Mutex.acquire": lambda: mutex.acquire(1),
+        "Mutex.hold": lambda: mutex.hold(1).__enter__(),
+        "Lock.acquire": lock.acquire,
+        "Lock.acquire(timeout=0)": lambda: lock.acquire(timeout=0),
+        "with Lock": lambda: lock.__enter__(),
+        "Semaphore.acquire": semaphore.acquire,
+        "SimpleQueue.get": items.get,
+        "Queue.get": waited.get,
+        "Queue.put": lambda: waited.put("more"),
+    }
+
+
+def no_points():
+    sender, receiver = smarm.channel()
+    items = queue.SimpleQueue()
+    lock, mutex, semaphore, event = threading.Lock(), smarm.Mutex(), threading.Semaphore(), threading.Event()
+    me = smarm.self()
+    return {
+        "Sender.send, unbounded": lambda: receiver and sender.send("value"),
+        "send": lambda: smarm.send(me, "value"),
+        "SimpleQueue.put": lambda: items.put("value"),
+        "SimpleQueue.get_nowait": items.get_nowait,
+        "SimpleQueue.get(False)": lambda: items.put("value") or items.get(False),
+        "Lock.acquire(False)": lambda: lock.acquire(False),
+        "Lock.release": lambda: lock.release() if lock.locked() else None,
+        "Semaphore.release": semaphore.release,
+        "Event.set": event.set,
+        "Mutex.holder": lambda: mutex.holder,
+        "self": smarm.self,
+        "spawn": lambda: smarm.spawn(int, on="local"),
+    }
+
+
+def test_every_call_that_may_wait_begins_with_a_point(alone):
+    def main():
+        for name in points():
+            ready = points()[name]
+            with pytest.raises(smarm.Timeout), smarm.timeout(0, interrupt_after=None):  # noqa: PT012
+                with smarm.shield():
+                    smarm.sleep(0.001)  # the deadline passes, and cannot be told here
+                ready()
+                pytest.fail(f"{name} is no point")
+
+    alone(main)
+
+
+def test_calls_that_cannot_wait_are_no_points(alone):
+    def main():
+        calls = no_points()
+        with pytest.raises(smarm.Timeout), smarm.timeout(0, interrupt_after=None) as scope:  # noqa: PT012
+            with smarm.shield():
+                smarm.sleep(0.001)
+            assert scope.expired
+            for call in calls.values():
+                call()
+            smarm.sleep(0)
+            pytest.fail("sleep is a point")
+
+    alone(main)
+
+
+# ---- an actor that computes ----------------------------------------------------------------------------------------------
+
+
+def compute(seconds):
+    end = time.monotonic() + seconds
+    number = 0
+    while time.monotonic() < end:
+        number += 1
+    return number
+
+
+@pytest.mark.parametrize("ask", [smarm.kill, lambda pid, **how: smarm.exit(pid, "enough", **how)])
+def test_an_actor_that_computes_is_interrupted_after_the_patience(alone, ask):
+    def main():
+        handle = smarm.spawn(compute, PATIENCE, on="local")
+        smarm.sleep(0.01)
+        ask(handle.pid, interrupt_after=0.05)
+        with pytest.raises((smarm.ActorKilled, smarm.ActorFailed)):
+            handle.join(timeout=PATIENCE / 2)
+
+    alone(main)
+
+
+def test_without_patience_it_computes_to_its_end(alone):
+    def main():
+        handle = smarm.spawn(compute, 0.3, on="local")
+        smarm.sleep(0.01)
+        smarm.kill(handle.pid, interrupt_after=None)
+        assert handle.join(timeout=PATIENCE) > 0
+
+    alone(main)
+
+
+@pytest.mark.parametrize("options", [{"interrupt_after": None}, {"interrupt_after": "none"}])
+def test_the_run_says_what_is_not_said(alone, options):
+    def main():
+        with pytest.raises(smarm.Timeout), smarm.timeout(0.001) as scope:
+            assert compute(0.3)
+            assert scope.expired
+            smarm.sleep(0)
+
+    alone(main, **options)
+
+
+def test_a_block_is_interrupted_after_its_patience(alone):
+    def main():
+        with pytest.raises(smarm.Timeout), smarm.timeout(0.001, interrupt_after=0):
+            compute(PATIENCE)
+            pytest.fail("it was not interrupted")
+
+    alone(main)
+
+
+def test_a_group_gives_its_patience_to_its_children(alone):
+    def main():
+        with smarm.TaskGroup(interrupt_after=None) as group:
+            handle = group.spawn(compute, 0.3, on="local")
+            smarm.sleep(0.01)
+            group.cancel()
+        assert handle.join() > 0
+        with smarm.TaskGroup(interrupt_after=0) as group:
+            handle = group.spawn(compute, PATIENCE, on="local")
+            smarm.sleep(0.01)
+            group.cancel()
+        with pytest.raises(smarm.ActorKilled):
+            handle.join()
+
+    alone(main)
+
+
+@pytest.mark.parametrize("wrong", [-1, math.nan])
+def test_a_patience_that_is_none_is_refused(alone, wrong):
+    def main():
+        for call in (
+            lambda: smarm.timeout(1, interrupt_after=wrong),
+            lambda: smarm.TaskGroup(interrupt_after=wrong),
+            lambda: smarm.kill(smarm.self(), interrupt_after=wrong),
+            lambda: smarm.exit(smarm.self(), "enough", interrupt_after=wrong),
+        ):
+            with pytest.raises(ValueError, match="0 or more seconds"):
+                call()
+        with pytest.raises(TypeError, match="number of seconds"):
+            smarm.timeout(1, interrupt_after="soon")
+        with pytest.raises(TypeError, match="unexpected keyword"):
+            smarm.kill(smarm.self(), after=1)
+
+    alone(main)
+
+
+# ---- no_preempt, shield ----------------------------------------------------------------------------------------------------
+
+
+def test_computing_under_no_preempt_is_not_interrupted_and_its_waits_are_points(alone):
+    def main():
+        reached = []
+
+        def work():
+            with smarm.no_preempt():
+                compute(0.2)
+                reached.append("computed")
+                smarm.sleep(PATIENCE)
+
+        handle = smarm.spawn(lambda: work(), on="local")
+        smarm.sleep(0.01)
+        smarm.kill(handle.pid, interrupt_after=0)
+        with pytest.raises(smarm.ActorKilled):
+            handle.join(timeout=PATIENCE / 2)
+        assert reached == ["computed"]
+
+    alone(main)
+
+
+def test_nothing_is_delivered_behind_a_shield_until_its_end(alone):
+    def main():
+        reached = []
+
+        def work():
+            with smarm.shield():
+                compute(0.2)
+                smarm.sleep(0.01)
+                reached.append("shielded")
+            reached.append("after")
+
+        handle = smarm.spawn(lambda: work(), on="local")
+        smarm.sleep(0.01)
+        smarm.kill(handle.pid, interrupt_after=0)
+        with pytest.raises(smarm.ActorKilled):
+            handle.join(timeout=PATIENCE)
+        assert reached == ["shielded"]
+
+    alone(main)
+
+
+BEHIND_A_SHIELD = """
+import smarm
+
+def stubborn():
+    with smarm.shield():
+        smarm.sleep(60)
+
+def main():
+    smarm.spawn(stubborn, on="local")
+    smarm.sleep(0.01)
+
+smarm.run(main, workers=1, shutdown_timeout=0.2)
+"""
+
+
+def test_a_shield_is_bounded_by_the_end_of_the_run():
+    ended = subprocess.run(
+        [sys.executable, "-c", BEHIND_A_SHIELD], capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
+    assert "gave up 1 actor" in ended.stderr
+
+
+def test_a_killed_actor_that_computes_on_is_interrupted_again():
+    def stubborn(told):
+        for _ in range(2):
+            try:
+                compute(PATIENCE)
+            except smarm.ActorExit:
+                told.append(time.monotonic())
+
+    def main():
+        told = []
+        handle = smarm.spawn(lambda: stubborn(told), on="local")
+        smarm.sleep(0.01)
+        smarm.kill(handle.pid, interrupt_after=0)
+        handle.observe()
+        handle.join(timeout=PATIENCE)
+        assert len(told) == 2
+
+    smarm.run(main, workers=1, kill_patience=0.1)
+
+
+# ---- in a simulation -------------------------------------------------------------------------------------------------------
+
+
+def loses_a_value():
+    """A taker that notes what it got some instructions later: an interruption between the two loses it."""
+    sender, receiver = smarm.channel()
+    taken = []
+
+    def take():
+        while True:
+            value = receiver.recv()
+            for _ in range(20):
+                pass
+            taken.append(value)
+
+    taker = smarm.spawn(lambda: take(), on="local")
+    sender.send("value")
+    smarm.yield_now()
+    taker.observe()
+    smarm.kill(taker.pid)
+    with pytest.raises(smarm.ActorKilled):
+        taker.join()
+    assert len(taken) + len(receiver) == 1, "the value is lost"
+
+
+def test_every_interrupt_of_a_simulation_finds_what_one_seed_may_not():
+    with pytest.raises(testing.SeedFailed, match="interrupt_point="):
+        testing.explore(loses_a_value, seeds=range(20), every_interrupt=True)
+
+
+def test_a_simulation_that_interrupts_nobody_is_run_once():
+    runs = []
+
+    def main():
+        runs.append(None)
+        handle = smarm.spawn(smarm.sleep, 10, on="local")
+        smarm.yield_now()
+        smarm.kill(handle.pid)
+        handle.observe()
+
+    testing.explore(main, seeds=[1, 2], every_interrupt=True)
+    assert len(runs) >= 2
+
+
+@pytest.mark.parametrize("wrong", [-1, 2**64 - 1, 1.5])
+def test_an_interrupt_point_is_a_whole_number(wrong):
+    with pytest.raises(ValueError, match="interrupt_point is a whole number"):
+        testing.simulate(int, seed=1, interrupt_point=wrong)
