@@ -59,10 +59,11 @@ void spawn_reporter(Worker& worker) {
     PyObject* function = PyDict_GetItemString(interpreter_state()->names, "_report_failures");  // borrowed
     PyObject* arguments = function ? PyTuple_New(0) : nullptr;
     if (!arguments) return PyErr_Clear();
+    auto name = std::make_shared<const std::string>("reporter of failures");
     auto join = make_shared_ref<JoinState>(false);
     std::unique_ptr<Actor> actor =
         std::make_unique<PyActor>(PyActor::Start{Py_NewRef(function), arguments, nullptr, nullptr}, join);
-    actor->name = std::make_shared<const std::string>("reporter of failures");
+    actor->name = std::move(name);
     if (!worker.scheduler().spawn(actor, Scheduler::Place::local)) actor->cancelled(false);
 }
 
