@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import sys
 
@@ -185,7 +184,7 @@ def resolve(given: dict[str, Any]) -> dict[str, Any]:
         variable = "SMARM_" + option.name.upper()
         value = given.get(option.name, os.environ.get(variable))
         if option.name == "interrupt_after" and (value == "none" or (value is None and option.name in given)):
-            values[option.name] = math.inf
+            values[option.name] = float("inf")
         elif given.get(option.name) is not None:
             values[option.name] = read(option, given[option.name], option.name)
         elif os.environ.get(variable):

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from types import CodeType
     from typing import Any, NoReturn
 
-    Values = dict[str, int | float | str]
+    Values = dict[str, Any]
     MainArguments = tuple[Callable[..., Any], tuple[Any, ...], Values, bool]
 
 _HELP = """\
@@ -29,7 +29,7 @@ An option can also be set by a variable: SMARM_WORKERS for --workers.
 """
 
 
-_options: dict[str, int | float | str] = {}  # in force
+_options: dict[str, Any] = {}  # in force
 _flags: frozenset[str] = frozenset()  # the names of those that were given on the command line
 _running = False  # inside smarm.run in the top level
 
@@ -201,7 +201,7 @@ def run_in_top_level[Result](runtime: _config.Runtime, main: Callable[..., Resul
         _stop_others()
 
 
-def _reconfigure(wanted: dict[str, int | float | str]) -> None:
+def _reconfigure(wanted: dict[str, Any]) -> None:
     """Change what the program asks for in smarm.run; warn of what cannot change any more.
 
     Flags of the command line are not asked for here: they go before what the program says.
@@ -211,7 +211,7 @@ def _reconfigure(wanted: dict[str, int | float | str]) -> None:
     if late.intersection(names):
         values = [wanted.get(name, _options[name]) for name in names]
         workers, shutdown_timeout, spin = values
-        if _core._reconfigure(int(workers), float(shutdown_timeout), float(spin)):
+        if _core._reconfigure(int(workers), shutdown_timeout, spin):
             _options.update(zip(names, values, strict=True))
             late.difference_update(names)
     if late:
@@ -232,7 +232,7 @@ def _stop_others() -> None:
         others = [pid for pid in _core.processes() if pid != me]
         for pid in others:
             _core._request_exit(pid)
-        deadline = time.monotonic() + float(_options["shutdown_timeout"]) / 3
+        deadline = time.monotonic() + _options["shutdown_timeout"] / 3
         while len(_core.processes()) > 1 and time.monotonic() < deadline:
             _core.sleep(0.001)
     left = len(_core.processes()) - 1

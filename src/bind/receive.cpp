@@ -279,12 +279,12 @@ bool check_match(PyObject* match) {
     if (PyNumber_Check(match) && !PyTuple_Check(match))
         PyErr_Format(
             PyExc_TypeError,
-            "receive() matches by a type, a tuple of types, a predicate or a Ref, not by %R: a timeout is given "
-            "as timeout=%R",
+            "messages are matched by a type, a tuple of types, a predicate or a Ref, not by %R: a timeout is given as "
+            "timeout=%R",
             match, match);
     else
         PyErr_Format(PyExc_TypeError,
-                     "receive() matches by a type, a tuple of types, a predicate or a Ref, not by %R%s", match,
+                     "messages are matched by a type, a tuple of types, a predicate or a Ref, not by %R%s", match,
                      PyTuple_Check(match) ? ", which has something else in it or nothing: look at messages with a "
                                             "predicate, or with `match smarm.receive():`"
                                           : "");

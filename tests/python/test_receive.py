@@ -237,7 +237,7 @@ def test_a_match_that_could_never_match_is_refused_at_the_call(alone, match):
     def main():
         smarm.send(smarm.self(), 5)
         for look in (smarm.receive, smarm.mailbox):
-            with pytest.raises(TypeError, match="matches by a type, a tuple of types, a predicate or a Ref"):
+            with pytest.raises(TypeError, match="matched by a type, a tuple of types, a predicate or a Ref"):
                 look(match)
         return smarm.receive((int, (str,)))
 
