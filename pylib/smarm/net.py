@@ -259,7 +259,8 @@ def serve(
     ``("shutdown", error)``, which nobody reports.  ``workers`` beyond 1 makes others accept on the same TCP port, too, by actors that are
     linked to this one: ``handler`` must then be a function of a module.  ``ready`` is called with the address when
     connections are taken.
-    ``name`` is what the connections' actors are called in dumps and reports.  Raises OSError when the address cannot be had, ConfigError.
+    ``name`` is what the connections' actors are called in dumps and reports.  Raises OSError when the address cannot be
+    had, ConfigError.
     """
     most = _core._statistics()["max_workers"]
     if not isinstance(workers, int) or not 1 <= workers <= most:
