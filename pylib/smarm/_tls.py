@@ -68,6 +68,9 @@ class TlsConnection:
                 self._flush(deadline)
                 self._feed(deadline)
                 continue
+            except ssl.SSLEOFError:
+                self._connection._lose_peer()
+                raise
             except ssl.SSLError:
                 self._flush(deadline)  # the alert that tells the peer why
                 raise

@@ -11,6 +11,7 @@ import functools
 import os
 import re
 import socket
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -254,11 +255,12 @@ def serve(
     """Accept connections for ever; each gets an actor of its own that runs ``handler(connection)``.
 
     That actor is on the worker that accepted.  The connection is closed when the handler ends; an exception ends that
-    actor only and is reported.  When it is the ConnectionError of a peer that has vanished, the actor ends with reason
-    ``("shutdown", error)``, which nobody reports.  ``workers`` beyond 1 makes others accept on the same TCP port, too, by actors that are
+    actor only and is reported.  When it is the ConnectionError (with TLS also ssl.SSLEOFError) of a peer that has
+    vanished, the actor ends with reason ``("shutdown", error)``, which nobody reports.  ``workers`` beyond 1 makes others accept on the same TCP port, too, by actors that are
     linked to this one: ``handler`` must then be a function of a module.  ``ready`` is called with the address when
     connections are taken.
-    ``name`` is what the connections' actors are called in dumps and reports.  Raises OSError when the address cannot be had, ConfigError.
+    ``name`` is what the connections' actors are called in dumps and reports.  Raises OSError when the address cannot be
+    had, ConfigError.
     """
     most = _core._statistics()["max_workers"]
     if not isinstance(workers, int) or not 1 <= workers <= most:
@@ -280,6 +282,12 @@ def _serve_here(handler: Callable[[Connection], object], address: Address, backl
     _accept_all(handler, listen(address, backlog=backlog, reuse_port=True), name)
 
 
+def _is_loss(error: OSError) -> bool:
+    """Whether a peer that vanished can be the reason."""
+    ssl = sys.modules.get("ssl")
+    return isinstance(error, ConnectionError) or (ssl is not None and isinstance(error, ssl.SSLEOFError))
+
+
 def _accept_all(handler: Callable[[Connection], object], listener: Listener, name: str | None) -> None:
     with listener:
         while True:
@@ -295,8 +303,8 @@ def _accept_all(handler: Callable[[Connection], object], listener: Listener, nam
                 with connection:
                     try:
                         handler(connection)
-                    except ConnectionError as error:
-                        if not connection._peer_has_gone:
+                    except OSError as error:
+                        if not (connection._peer_has_gone and _is_loss(error)):
                             raise
                         # An end like any other for a server; those that are linked to the handler end, too.
                         raise ActorExit(("shutdown", error)) from None

@@ -379,6 +379,11 @@ PyObject* connection_shutdown(PyObject* self, PyObject* const* arguments, Py_ssi
 }
 
 PyObject* connection_has_unread(PyObject* self, void*) { return PyBool_FromLong(as_socket(self).unread != nullptr); }
+// _lose_peer(): TLS has seen the stream end where the peer had not ended it.
+PyObject* connection_lose_peer(PyObject* self, PyObject*) {
+    as_socket(self).peer_has_gone = true;
+    Py_RETURN_NONE;
+}
 PyObject* connection_peer_has_gone(PyObject* self, void*) { return PyBool_FromLong(as_socket(self).peer_has_gone); }
 
 PyMethodDef connection_methods[] = {
@@ -400,6 +405,7 @@ PyMethodDef connection_methods[] = {
      "read_exactly($self, size, /, timeout=None)\n--\n\nReturn that many bytes.\n\nRaises EndOfStream when the "
      "stream ends before (partial has what came), Timeout, Closed, OSError."},
     {"_unread", connection_unread, METH_O, nullptr},
+    {"_lose_peer", connection_lose_peer, METH_NOARGS, nullptr},
     {"sendall", SMARM_FAST_METHOD(connection_sendall),
      "sendall($self, data, timeout=None)\n--\n\nSend all of data; park whenever the peer is slower.\n\nOf several "
      "actors that send at once, "

@@ -62,7 +62,7 @@ def test_with_a_lock_names_hold(alone):
 
 
 def test_what_is_no_list_of_children_or_capacity_is_named(alone):
-    with pytest.raises(TypeError, match="list of smarm.Child objects, not <class 'int'>"):
+    with pytest.raises(TypeError, match=r"list of smarm.Child objects, not <class 'int'>"):
         smarm.Supervisor(int)
 
     def main():
@@ -75,7 +75,7 @@ def test_what_is_no_list_of_children_or_capacity_is_named(alone):
 def test_a_simulation_in_an_actor_is_told_where_it_runs(alone):
     def main():
         for simulate in (testing.simulate, testing.explore):
-            with pytest.raises(smarm.AlreadyRunning, match="a runtime of its own.*under smarm-host.*with python"):
+            with pytest.raises(smarm.AlreadyRunning, match=r"a runtime of its own.*under smarm-host.*with python"):
                 simulate(int)
 
     alone(main)
