@@ -44,10 +44,30 @@ def prepare(values: dict[str, Any]) -> None:
 
 
 def finish(_: None) -> None:
-    """Flush what this interpreter has printed."""
+    """Flush what this interpreter has printed, and let it end quietly."""
+    _bind_dummy_threads()
     for stream in (sys.stdout, sys.stderr):
         try:
             if stream is not None:
                 stream.flush()
         except (OSError, ValueError):  # closed by the program, or the other end is gone: nothing left to save
             pass
+
+
+def _bind_dummy_threads() -> None:
+    """Let go of threads that Python has not started also when the module threading is empty already (gh-130522: before 3.13.3).
+
+    The thread that ends the interpreter is one of them when an atexit handler asks for it, as that of concurrent.futures does.
+    """
+    threading: Any = sys.modules.get("threading")
+    owner = getattr(threading, "_DeleteDummyThreadOnDel", None)
+    release = getattr(owner, "__del__", None)
+    if release is not None and not release.__defaults__:
+        release.__defaults__ = (threading._active_limbo_lock, threading._active)
+        release.__code__ = _release_dummy_thread.__code__
+
+
+def _release_dummy_thread(self: Any, lock: Any, active: Any) -> None:
+    with lock:
+        if active.get(self._tident) is self._dummy_thread:
+            del active[self._tident]

@@ -1,5 +1,7 @@
 """smarm.timeout and TaskGroup in a generator or coroutine: while it is suspended nobody outside of its block is cut short."""
 
+# ruff: noqa: PT012 - what is tested is how a block of several statements ends
+
 import asyncio
 import contextlib
 import threading

@@ -8,6 +8,9 @@ import os
 import pty
 import select
 import socket
+import subprocess
+import sys
+import textwrap
 import threading
 import time
 import tty
@@ -330,5 +333,137 @@ def test_select_sees_what_several_wait_for(alone):
             waiters = [parked(lambda: len(select.select([one], [], [])[0])) for _ in range(2)]
             other.send(b"x")
             assert smarm.join_all(waiters, timeout=60) == [1, 1]
+
+    alone(main)
+
+
+# ---- another process ---------------------------------------------------------------------------------------------------
+
+# What a program without smarm does with a descriptor that it has inherited.
+NEIGHBOUR = {
+    "poll and accept": """
+        poller = select.poll()
+        poller.register(sock, select.POLLIN)
+        sock.setblocking(False)
+        while True:
+            poller.poll()
+            try:
+                connection, _ = sock.accept()
+            except BlockingIOError:
+                continue
+            connection.setblocking(True)
+            data = connection.recv(10)
+            if data == b"end":
+                break
+            note(data)
+            connection.close()
+    """,
+    "recv": """
+        while (data := sock.recv(10)) != b"end":
+            note(data)
+    """,
+    "poll and recv": """
+        poller = select.poll()
+        poller.register(sock, select.POLLIN)
+        while True:
+            poller.poll()
+            try:
+                data = sock.recv(10, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                continue
+            if data == b"end":
+                break
+            note(data)
+    """,
+}
+NEIGHBOUR_START = """
+import select, socket, sys
+sock = socket.socket(fileno=int(sys.argv[1]))
+def note(data):
+    print(data.decode(), flush=True)
+print("ready", flush=True)
+"""
+
+
+@contextlib.contextmanager
+def neighbour(sock, what):
+    """Another process that takes from the socket; yields the list of what it took, whole after the block."""
+    taken = []
+    program = NEIGHBOUR_START + textwrap.dedent(NEIGHBOUR[what])
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, str(sock.fileno())], pass_fds=[sock.fileno()], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout.readline() == "ready\n"
+        yield taken
+        taken += process.communicate(timeout=60)[0].split()
+        assert process.returncode == 0
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_acceptors_of_two_workers_and_of_another_process_share_a_listener():
+    def main(listener):
+        sink, results = smarm.channel()
+        acceptors = [smarm.spawn(accept_until_end, listener.fileno(), None, sink, on=n % 2) for n in range(4)]
+
+        def connect(data):
+            with socket.create_connection(listener.getsockname()) as client:
+                client.send(data)
+
+        for number in range(MESSAGES):
+            smarm.block_on_io(connect, b"%d" % number)
+        # Whoever has got one takes no more.
+        for _ in range(len(acceptors) + 1):
+            smarm.block_on_io(connect, END)
+        smarm.join_all(acceptors, timeout=60)
+        assert_every_worker_runs(2)
+        del sink
+        return [data.decode() for data in results]
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        with neighbour(listener, "poll and accept") as taken:
+            seen = smarm.run(main, listener, workers=2)
+        assert sorted(seen + taken, key=int) == [str(number) for number in range(MESSAGES)]
+
+
+@pytest.mark.parametrize("what", ["recv", "poll and recv"])
+@pytest.mark.parametrize("function", READ)
+def test_readers_of_two_workers_and_of_another_process_share_a_socket(function, what):
+    def main(here, there):
+        sink, results = smarm.channel()
+        readers = [smarm.spawn(read_until_end, here.fileno(), function, None, sink, on=n % 2) for n in range(4)]
+        for number in range(MESSAGES):
+            there.send(b"%d" % number)
+            smarm.yield_now()
+        for _ in range(len(readers) + 1):
+            there.send(END)
+        smarm.join_all(readers, timeout=60)
+        assert_every_worker_runs(2)
+        del sink
+        return [data.decode() for data in results]
+
+    here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    with here, there:
+        with neighbour(here, what) as taken:
+            seen = smarm.run(main, here, there, workers=2)
+        assert sorted(seen + taken, key=int) == [str(number) for number in range(MESSAGES)]
+
+
+def test_a_listener_that_actors_have_used_is_non_blocking_in_other_processes_too(alone):
+    def main():
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            with socket.create_connection(listener.getsockname()):
+                listener.accept()[0].close()
+            program = NEIGHBOUR_START + "print(sock.gettimeout()); sock.accept()"
+            ended = subprocess.run(
+                [sys.executable, "-c", program, str(listener.fileno())],
+                pass_fds=[listener.fileno()],
+                capture_output=True,
+                text=True,
+            )
+            assert ended.stdout == "ready\nNone\n"
+            assert "BlockingIOError" in ended.stderr  # see docs/reference/io.md
 
     alone(main)

@@ -464,6 +464,27 @@ def test_atexit_handlers_of_the_program_and_of_workers_run(succeed):
     assert "bye from worker" in out
 
 
+# CPython 3.13.0 to 3.13.2: what lets such a thread go finds its module empty (gh-130522).
+@pytest.mark.parametrize("index", [0, 1])
+@pytest.mark.parametrize(
+    "leave", ["concurrent.futures.ThreadPoolExecutor(1).submit(abs, 1).result()", "atexit.register(threading.current_thread)",
+              "threading._register_atexit(threading.current_thread)", "_thread.start_new_thread(threading.current_thread, ())"]
+)  # fmt: skip
+def test_threads_that_python_has_not_started_end_quietly(succeed, index, leave):
+    assert (
+        succeed(f"""
+        import _thread, atexit, concurrent.futures, threading, smarm
+        def work():
+            threading.current_thread()
+            {leave}
+        def main():
+            smarm.spawn(work, on={index}).join()
+        smarm.run(main, workers=2)
+    """)
+        == ""
+    )
+
+
 def test_daemon_threads_and_pools_that_are_left_do_not_crash_the_end(run_app):
     result = run_app("""
         import smarm, threading

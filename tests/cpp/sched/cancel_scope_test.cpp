@@ -27,6 +27,70 @@ TEST_CASE("a deadline ends the park in progress, once") {
     });
 }
 
+namespace {
+struct Suspendable final : CancelScope::Block {
+    bool on_stack = false;
+    bool is_on_stack(const Actor&) const noexcept override { return on_stack; }
+    bool is_same(const Block* other) const noexcept override { return other == this; }
+};
+}  // namespace
+
+TEST_CASE("a block that is off the stack is not left until it is on it again") {
+    Alone alone;
+    alone.run([] {
+        Actor& self = *this_actor();
+        Suspendable block;
+        CancelScope scope;
+        scope.open(from_now(1ms), 0s, &block);
+        CHECK(sleep_for(5ms) == Wake::timed_out);
+        CHECK(scope.cut_short());
+        CHECK_FALSE(is_deliverable(self));
+        CHECK(CancelScope::take_expired(self) == 0);
+        block.on_stack = true;
+        CHECK(is_deliverable(self));
+        CHECK(park() == Wake::exit_requested);
+        CHECK(CancelScope::take_expired(self) == scope.id());
+        CHECK_FALSE(self.requests.scope_expired());
+        scope.close();
+    });
+}
+
+TEST_CASE("an exit is delivered while a block is off the stack") {
+    Alone alone;
+    alone.run([] {
+        Actor& self = *this_actor();
+        Suspendable block;
+        CancelScope scope;
+        scope.open(kNever, 0s, &block);
+        scope.expire();
+        self.worker->request_exit(self, nullptr, 0s);
+        CHECK(is_deliverable(self));
+        CHECK(self.worker->take_request() == Request::exit);
+        CHECK_FALSE(is_deliverable(self));
+        scope.close();
+        CHECK_FALSE(self.requests.pending());
+    });
+}
+
+TEST_CASE("what was opened after a block that comes and goes is left by itself") {
+    Alone alone;
+    alone.run([] {
+        Actor& self = *this_actor();
+        Suspendable block;
+        CancelScope scope;
+        CancelScope later;
+        scope.open(kNever, 0s, &block);
+        later.open(kNever, 0s);
+        block.on_stack = true;
+        scope.expire();
+        later.expire();
+        CHECK(CancelScope::take_expired(self) == scope.id());
+        scope.close();
+        CHECK(CancelScope::take_expired(self) == later.id());
+        later.close();
+    });
+}
+
 TEST_CASE("an expiry that nobody took ends with the scope") {
     Alone alone;
     alone.run([] {
