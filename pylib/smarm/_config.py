@@ -230,7 +230,7 @@ class Runtime:
     def __repr__(self) -> str:
         return f"smarm.Runtime({', '.join(f'{name}={value}' for name, value in self.options.items())})"
 
-    def run[Result](self, main: Callable[..., Result], /, *args: Any) -> Result:
+    def run[*Arguments, Result](self, main: Callable[[*Arguments], Result], /, *args: *Arguments) -> Result:
         """Run ``main(*args)`` as the main actor and return its value; see ``smarm.run``."""
         if not callable(main):
             raise TypeError(f"run() needs the function that the main actor is to run, not {type(main).__name__}")
@@ -253,7 +253,9 @@ class Runtime:
         return result
 
 
-def run[Result](main: Callable[..., Result], /, *args: Any, **options: Unpack[RunOptions]) -> Result:
+def run[*Arguments, Result](
+    main: Callable[[*Arguments], Result], /, *args: *Arguments, **options: Unpack[RunOptions]
+) -> Result:
     """Run ``main(*args)`` as the main actor, on this thread, and return its value.
 
     Other actors that are alive when main ends are stopped: ActorExit is raised in them, their ``finally`` blocks run.
