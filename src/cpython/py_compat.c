@@ -85,6 +85,21 @@ int smarm_generator_ended(PyObject* generator) {
     return FRAME_STATE_FINISHED(((PyGenObject*)generator)->gi_frame_state);
 }
 
+void smarm_set_thread_ident(PyThreadState* state, unsigned long ident) {
+#if PY_VERSION_HEX >= 0x030e0000
+    state->native_thread_id = ident;
+#else
+    state->thread_id = ident;
+#endif
+}
+
+unsigned long smarm_thread_ident(PyThreadState* state) {
+#if PY_VERSION_HEX >= 0x030e0000
+    if (state->native_thread_id > INT_MAX) return state->native_thread_id; /* no pid_t */
+#endif
+    return state->thread_id;
+}
+
 int smarm_entry_depth(PyThreadState* state) {
     int depth = 0;
     for (struct _PyInterpreterFrame* frame = state->current_frame; frame; frame = frame->previous)

@@ -39,6 +39,12 @@ void smarm_visit_frames(PyThreadState* state, SmarmVisitFrame visit, void* conte
 /* Whether that generator or coroutine has come to its end. The attribute that tells (gi_frame, cr_frame, ag_frame) makes a frame object. */
 int smarm_generator_ended(PyObject* generator);
 
+/* What sys._current_frames() calls a thread state: of an actor `ident`, which is greater than any number of the kernel for a thread.
+ * faulthandler asks pthread_getname_np() about thread_id since 3.14: there it stays that of an OS thread. The state's interpreter is
+ * attached. */
+void smarm_set_thread_ident(PyThreadState* state, unsigned long ident);
+unsigned long smarm_thread_ident(PyThreadState* state);
+
 /* How many calls of Python code by C code `state` is in: the actor's own is the first. */
 int smarm_entry_depth(PyThreadState* state);
 

@@ -52,8 +52,7 @@ bool PyActor::attach() noexcept {
     PyThreadState* state = PyThreadState_New(PyThreadState_GetInterpreter(own));
     if (!state) return false;
     smarm_limit_recursion(state, stack.low(), stack.usable_bytes());
-    // PyThreadState_SetAsyncExc and sys._current_frames() know a thread by this.
-    if (!keeps_thread_ident) state->thread_id = thread_ident(pid);
+    if (!keeps_thread_ident) smarm_set_thread_ident(state, thread_ident(pid));
     rider_state = state;
     return true;
 }

@@ -21,7 +21,7 @@ template <Look look>
 int add_thread(PyThreadState* state, void* answer) {
     PyObject* seen = look(state);
     if (!seen) return PyErr_Occurred() ? -1 : 0;
-    PyObject* ident = PyLong_FromUnsignedLong(state->thread_id);
+    PyObject* ident = PyLong_FromUnsignedLong(smarm_thread_ident(state));
     const int added = ident ? PyDict_SetItem(static_cast<PyObject*>(answer), ident, seen) : -1;
     Py_XDECREF(ident);
     Py_DECREF(seen);
