@@ -98,7 +98,7 @@ OPTIONS = (
     Option("message_depth", int, 500, 1, 1_000_000, "levels of containers and objects that a message may have"),
     Option("message_size", int, 4096 * _MIB, 1024, 2**62, "bytes that a message may have, Buffers in it not counted"),
     Option("buffer_pool", int, 128 * _MIB, 0, 2**62, "bytes of freed memory that are kept for the next large Buffers"),
-    Option("max_actors", int, _core._MOST_ACTORS, 1, _core._MOST_ACTORS, "actors alive at a time, the main one included; beyond it spawn raises ActorLimit"),
+    Option("max_actors", int, _core._MOST_ACTORS, 1, _core._MOST_ACTORS, "actors alive at a time, with the main one; beyond spawn raises ActorLimit"),
     Option("max_stack_bytes", int, 0, 0, 2**47, "bytes of address space of all actors' stacks, likewise (default: any number)"),
     Option("max_buffer_bytes", int, 0, 0, 2**62, "bytes of all Buffers; beyond it making one raises BufferLimit (default: any number)"),
     Option("pickle", bool, True, 0, 1, "whether values that only pickle's protocol takes apart may be sent (off: --no-pickle)"),

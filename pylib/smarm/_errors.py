@@ -6,7 +6,6 @@ it unwinds an actor that is being stopped, as ``GeneratorExit`` unwinds a genera
 
 from __future__ import annotations
 
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from smarm._core import Pid

@@ -78,7 +78,7 @@ def _format(exception: BaseException) -> str:
 
 
 def _render(exception: BaseException) -> str:
-    """Return the traceback without smarm's own frames, which say nothing about the program."""
+    """Return the traceback without smarm's own frames, which say nothing about the program: the last, if it has no others."""
     import traceback
 
     described = traceback.TracebackException.from_exception(exception)
@@ -86,8 +86,7 @@ def _render(exception: BaseException) -> str:
     while waiting:
         one = waiting.pop()
         frames = [frame for frame in one.stack if not frame.filename.startswith(_OWN)]
-        if frames:
-            one.stack = traceback.StackSummary.from_list(frames)
+        one.stack = traceback.StackSummary.from_list(frames or one.stack[-1:])
         waiting.extend(
             other for other in (one.__cause__, one.__context__, *(one.exceptions or ())) if other is not None
         )

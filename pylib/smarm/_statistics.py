@@ -10,8 +10,6 @@ from smarm._core import Pid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from smarm._core import _HasPid
 
 

@@ -19,6 +19,8 @@ def join_all[Result](handles: Iterable[JoinHandle[Result]], timeout: float | Non
     again.  When all have ended and some failed or were stopped, raises an ExceptionGroup of what ``join``
     raises for these.
     """
+    if isinstance(handles, _core.JoinHandle):
+        raise TypeError("join_all() takes several JoinHandles, as a list; one has join()")
     waited = tuple(handles)
     _core._wait_all(waited, timeout)
     values: list[Result] = []

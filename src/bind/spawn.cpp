@@ -1,12 +1,12 @@
 #include "bind/spawn.h"
 
-#include <cstring>
 #include <new>
 #include <optional>
 #include <string>
 
 #include "bind/arguments.h"
 #include "bind/join_handle.h"
+#include "bind/placement.h"
 #include "interp/method_table.h"
 #include "smarm/codec/codec.h"
 #include "smarm/fiber/stack_pool.h"
@@ -33,11 +33,6 @@ struct Options {
     PyObject* on_full = nullptr;
 };
 
-struct Placement {
-    Scheduler::Place place = Scheduler::Place::local;
-    unsigned worker = 0;
-};
-
 bool read_options(PyObject* const* values, PyObject* names, Options& options) {
     const Py_ssize_t count = names ? PyTuple_GET_SIZE(names) : 0;
     for (Py_ssize_t i = 0; i < count; ++i) {
@@ -61,53 +56,6 @@ bool read_options(PyObject* const* values, PyObject* names, Options& options) {
         }
     }
     return true;
-}
-
-// A callable without state of its own, which another interpreter can find by its name.
-bool is_stateless(PyObject* callable) {
-    if (PyType_Check(callable) || PyCFunction_CheckExact(callable)) return true;
-    if (!PyFunction_Check(callable)) return false;
-    auto* function = reinterpret_cast<PyFunctionObject*>(callable);
-    if (function->func_closure) return false;
-    // Nested functions have "<locals>" in their qualified name, lambdas end in "<lambda>".
-    const char* name = PyUnicode_AsUTF8(function->func_qualname);
-    if (!name) PyErr_Clear();
-    return name && !std::strchr(name, '<');
-}
-
-// Of the spawner that is no actor.
-constexpr int kOutside = -1;
-
-// own: the spawner's worker. simulated: every place is the one worker of a simulation.
-bool read_placement(unsigned workers, int own, bool simulated, PyObject* callable, PyObject* on, Placement& placement) {
-    if (own == kOutside) placement.place = Scheduler::Place::on_worker;
-    if (simulated) workers = kMaxWorkers;
-    if (on == Py_None) {
-        if (workers > 1 && !simulated && is_stateless(callable)) placement.place = Scheduler::Place::shared;
-        return true;
-    }
-    if (PyUnicode_Check(on)) {
-        if (PyUnicode_EqualToUTF8(on, "local") && own != kOutside) return true;
-        if (PyUnicode_EqualToUTF8(on, "spread")) {
-            if (!simulated) placement.place = Scheduler::Place::spread;
-            return true;
-        }
-        if (PyUnicode_EqualToUTF8(on, "main")) {
-            placement = {own == 0 ? Scheduler::Place::local : Scheduler::Place::on_worker, 0};
-            return true;
-        }
-    } else if (PyLong_CheckExact(on)) {
-        const long index = PyLong_AsLong(on);
-        if (index == -1 && PyErr_Occurred()) PyErr_Clear();
-        if (index >= 0 && index < static_cast<long>(workers)) {
-            const auto chosen = static_cast<unsigned>(index);
-            placement = {simulated || index == own ? Scheduler::Place::local : Scheduler::Place::on_worker, chosen};
-            return true;
-        }
-    }
-    raise_error("ConfigError", "on= is %s\"main\", \"spread\", a worker's index from 0 to %u, or None; not %R",
-                own == kOutside ? "" : "\"local\", ", workers - 1, on);
-    return false;
 }
 
 bool read_stack_size(PyObject* wish, std::uint32_t& bytes) {
@@ -276,8 +224,7 @@ PyObject* spawn(PyObject*, PyObject* const* arguments, Py_ssize_t count, PyObjec
     Placement placement;
     Runtime* runtime = Runtime::current();
     if (!worker || !read_order(arguments, count, names, mailbox_defaults(runtime->config()), order) ||
-        !read_placement(worker->scheduler().options().workers, static_cast<int>(worker->index()),
-                        worker->simulation() != nullptr, order.callable, order.options.on, placement))
+        !read_placement(*worker, order.callable, order.options.on, placement))
         return nullptr;
     Instant limit = kNever;
     if (!read_timeout(order.options.time_limit, *worker, limit)) return nullptr;
@@ -334,7 +281,7 @@ bool spawn_from_outside(std::uint64_t run, Pid beside, PyObject* const* argument
     MailboxDefaults mailbox;
     int home = ActorTable::kNobody;
     if (const RuntimeVisit visit(run); visit) {
-        workers = visit->config().workers;
+        workers = visit->scheduler().workers();
         mailbox = mailbox_defaults(visit->config());
         home = visit->scheduler().table().find_home(beside);
     } else {
@@ -344,7 +291,7 @@ bool spawn_from_outside(std::uint64_t run, Pid beside, PyObject* const* argument
     Order order;
     Placement placement;
     if (!read_order(arguments, count, names, mailbox, order) ||
-        !read_placement(workers, kOutside, false, order.callable, order.options.on, placement))
+        !read_placement_from_outside(workers, order.callable, order.options.on, placement))
         return false;
     if (order.linked || order.monitored || order.signals) {
         PyErr_SetString(PyExc_TypeError, "a portal cannot link or monitor, nor signal: there is no actor on this side");

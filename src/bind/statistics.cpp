@@ -79,7 +79,7 @@ py::object statistics() {
     Scheduler& scheduler = running_scheduler();
     const ProcessMemory memory = process_memory();
     py::list workers;
-    for (unsigned i = 0; i < scheduler.options().workers; ++i) {
+    for (unsigned i = 0; i < scheduler.workers(); ++i) {
         Worker* worker = scheduler.worker(i);
         if (!worker) continue;
         const WorkerCounters& counters = worker->counters();
@@ -99,7 +99,7 @@ py::object statistics() {
     }
     return py::dict(py::arg("workers") = workers, py::arg("actors") = scheduler.table().alive(),
                     py::arg("dead_letters") = scheduler.dead_letters(), py::arg("undecoded") = scheduler.undecoded(),
-                    py::arg("max_workers") = scheduler.options().workers,
+                    py::arg("max_workers") = scheduler.workers(),
                     py::arg("resident_bytes") = memory.resident_bytes,
                     py::arg("page_table_bytes") = memory.page_table_bytes, py::arg("buffers") = buffers());
 }
@@ -158,7 +158,7 @@ py::object worker_index() {
 
 py::object worker_count() {
     Worker* worker = this_worker();
-    return worker ? py::object(py::int_(worker->scheduler().options().workers)) : py::none();
+    return worker ? py::object(py::int_(worker->scheduler().workers())) : py::none();
 }
 
 PyObject* report_failures(PyObject*, PyObject*) {

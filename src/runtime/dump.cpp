@@ -195,7 +195,7 @@ bool has_foreign_threads(const Scheduler& scheduler, unsigned known) {
     // Worker 0 is the thread that called run. The monitor asks. On the process's main thread another one waits for signals.
     const bool watches_signals = scheduler.worker(0)->thread().is_process_main();
     std::size_t own = scheduler.started_workers() + 1 + (watches_signals ? 1 : 0) + known;
-    for (unsigned i = 0; i < scheduler.options().workers; ++i) {
+    for (unsigned i = 0; i < scheduler.workers(); ++i) {
         const BlockingCounters& pool = blocking_counters(i);
         if (pool.running.load(memory_order_relaxed) || pool.queued.load(memory_order_relaxed)) return true;
         own += pool.threads.load(memory_order_relaxed);

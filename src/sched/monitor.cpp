@@ -53,7 +53,7 @@ void Monitor::run(Turn* turns) noexcept {
         const Instant now = monotonic_now();
         bool busy = false;
         Instant next_look = now + kSlowLook;
-        for (unsigned i = 0; i < scheduler_.options().workers; ++i) {
+        for (unsigned i = 0; i < scheduler_.workers(); ++i) {
             Worker* worker = scheduler_.worker(i);
             if (!worker) continue;
             ask_to_trim(*worker, turns[i], now);
@@ -78,7 +78,7 @@ void Monitor::sleep_until_busy() noexcept {
     const bool stay_awake = stopping_.load(memory_order_seq_cst) || any_worker_awake();
     if (!stay_awake && options_.on_deadlock && is_deadlocked()) {
         std::uint64_t turns = 0;
-        for (unsigned i = 0; i < scheduler_.options().workers; ++i) {
+        for (unsigned i = 0; i < scheduler_.workers(); ++i) {
             if (Worker* worker = scheduler_.worker(i)) turns += worker->turn();
         }
         // A worker may wake and find nothing: that is the same deadlock.
@@ -88,7 +88,7 @@ void Monitor::sleep_until_busy() noexcept {
 }
 
 bool Monitor::any_worker_awake() const noexcept {
-    for (unsigned i = 0; i < scheduler_.options().workers; ++i) {
+    for (unsigned i = 0; i < scheduler_.workers(); ++i) {
         Worker* worker = scheduler_.worker(i);
         if (worker && !worker->sleeping()) return true;
     }
@@ -98,7 +98,7 @@ bool Monitor::any_worker_awake() const noexcept {
 // Looked at while every worker slept; if one woke meanwhile, it had a reason, and this says false or is asked again later.
 bool Monitor::is_deadlocked() const noexcept {
     if (scheduler_.has_unstarted() || scheduler_.stopping()) return false;
-    for (unsigned i = 0; i < scheduler_.options().workers; ++i) {
+    for (unsigned i = 0; i < scheduler_.workers(); ++i) {
         Worker* worker = scheduler_.worker(i);
         if (worker && (worker->has_waiting_work() || worker->has_timer())) return false;
     }

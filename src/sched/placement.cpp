@@ -15,7 +15,7 @@ constexpr std::uint64_t kCame = std::uint64_t{1} << 32;  // one more came: see S
 }  // namespace
 
 unsigned Scheduler::next_in_turn() noexcept {
-    return static_cast<unsigned>(turns_.fetch_add(1, memory_order_relaxed) % options_.workers);
+    return static_cast<unsigned>(turns_.fetch_add(1, memory_order_relaxed) % workers());
 }
 
 void Scheduler::share(Actor& actor) noexcept {
@@ -34,7 +34,7 @@ void Scheduler::share(Actor& actor) noexcept {
 void Scheduler::find_runner() noexcept {
     if (idle_.load(memory_order_seq_cst) > 0) {
         Worker* best = nullptr;
-        for (unsigned i = 0; i < options_.workers; ++i) {
+        for (unsigned i = 0; i < workers(); ++i) {
             Worker* candidate = worker(i);
             if (candidate && candidate->is_free() && (!best || candidate->taken_live() < best->taken_live()))
                 best = candidate;
@@ -42,8 +42,8 @@ void Scheduler::find_runner() noexcept {
         if (best) best->nudge();
         if (best && best->taken_live() == 0) return;
     }
-    if (started_workers() == options_.workers) return;
-    for (unsigned i = 1; i < options_.workers; ++i) {
+    if (started_workers() == workers()) return;
+    for (unsigned i = 1; i < workers(); ++i) {
         if (!worker(i)) {
             ensure_worker(i);
             return;
@@ -52,13 +52,13 @@ void Scheduler::find_runner() noexcept {
 }
 
 void Scheduler::nudge_all() noexcept {
-    for (unsigned i = 0; i < options_.workers; ++i) {
+    for (unsigned i = 0; i < workers(); ++i) {
         if (Worker* it = worker(i)) it->nudge();
     }
 }
 
 bool Scheduler::has_worker_computing_less_than(std::size_t actors) const noexcept {
-    for (unsigned i = 0; i < options_.workers; ++i) {
+    for (unsigned i = 0; i < workers(); ++i) {
         const Worker* other = worker(i);
         if (other && other->computing() < actors) return true;
     }
@@ -70,7 +70,7 @@ Instant Scheduler::left_to_others_until(const Worker& taker) noexcept {
     const std::size_t own = taker.taken_live();
     std::size_t lacking = 0;
     Instant booted{};
-    for (unsigned i = 0; i < options_.workers && !stopping(); ++i) {
+    for (unsigned i = 0; i < workers() && !stopping(); ++i) {
         Worker* other = worker(i);
         if (!other || other->refusing() || other->taken_live() >= own) continue;
         lacking += own - other->taken_live();

@@ -15,6 +15,7 @@ constexpr std::chrono::milliseconds kLook{20};  // how often it is looked whethe
 
 Scheduler::Scheduler(SchedulerOptions options)
     : options_(std::move(options)),
+      worker_count_(options_.workers),
       table_(options_.limits, options_.simulation != nullptr),
       monitor_(*this, options_.monitor) {
     SMARM_ASSERT(options_.workers >= 1 && options_.workers <= kMaxWorkers, "the number of workers was not checked");
@@ -165,7 +166,7 @@ void Scheduler::run_main() noexcept {
 
 std::uint64_t Scheduler::finished_actors() const noexcept {
     std::uint64_t finished = 0;
-    for (unsigned i = 0; i < options_.workers; ++i) {
+    for (unsigned i = 0; i < workers(); ++i) {
         if (const Worker* it = worker(i)) finished += it->counters().finished.load(memory_order_relaxed);
     }
     return finished;
@@ -185,7 +186,7 @@ void Scheduler::join_workers() noexcept {
     while (!patience.over(monotonic_now(), finished_actors()) &&
            !workers_ended_.wait_until(guard, deadline_after(monotonic_now(), kLook), [&] { return all_but(0); })) {}
     std::size_t left = 0;
-    for (unsigned i = 1; i < options_.workers; ++i) {
+    for (unsigned i = 1; i < workers(); ++i) {
         Worker* it = worker(i);
         if (!it || !it->leave_behind()) continue;
         ++left;
@@ -205,7 +206,7 @@ void Scheduler::join_workers() noexcept {
 bool Scheduler::reconfigure(unsigned workers, Duration stop_timeout, Duration spin_limit) noexcept {
     std::lock_guard guard(start_mutex_);
     if (started_workers() > 1) return false;
-    options_.workers = workers;
+    worker_count_.store(workers, memory_order_relaxed);
     options_.stop_timeout = stop_timeout;
     options_.spin_limit = spin_limit;
     return true;
@@ -215,7 +216,7 @@ void Scheduler::stop() noexcept {
     // Release pairs with the acquire in stopping().
     if (stopping_.exchange(true, memory_order_acq_rel)) return;
     std::lock_guard guard(start_mutex_);
-    for (unsigned i = 0; i < options_.workers; ++i) {
+    for (unsigned i = 0; i < workers(); ++i) {
         if (Worker* it = worker(i)) it->request_stop();
     }
 }

@@ -39,7 +39,7 @@ struct AbandonPost final : PostOf<AbandonPost> {
 // Tells the workers of an opening, which `word` was, that it is no more.
 void tell_watchers(std::uint64_t word, int fd, std::uint32_t opening, Scheduler* scheduler) noexcept {
     if (!has_watchers(word) || !scheduler) return;
-    for (unsigned i = 0; i < scheduler->options().workers; ++i) {
+    for (unsigned i = 0; i < scheduler->workers(); ++i) {
         Worker* worker = has_watcher(word, i) ? scheduler->worker(i) : nullptr;
         if (!worker || worker == this_worker()) continue;
         if (auto* post = new (std::nothrow) AbandonPost(fd, opening)) worker->post(*post);

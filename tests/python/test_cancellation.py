@@ -169,7 +169,7 @@ def test_without_patience_it_computes_to_its_end(alone):
 @pytest.mark.parametrize("options", [{"interrupt_after": None}, {"interrupt_after": "none"}])
 def test_the_run_says_what_is_not_said(alone, options):
     def main():
-        with pytest.raises(smarm.Timeout), smarm.timeout(0.001) as scope:
+        with pytest.raises(smarm.Timeout), smarm.timeout(0.001) as scope:  # noqa: PT012
             assert compute(0.3)
             assert scope.expired
             smarm.sleep(0)
@@ -179,7 +179,7 @@ def test_the_run_says_what_is_not_said(alone, options):
 
 def test_a_block_is_interrupted_after_its_patience(alone):
     def main():
-        with pytest.raises(smarm.Timeout), smarm.timeout(0.001, interrupt_after=0):
+        with pytest.raises(smarm.Timeout), smarm.timeout(0.001, interrupt_after=0):  # noqa: PT012
             compute(PATIENCE)
             pytest.fail("it was not interrupted")
 

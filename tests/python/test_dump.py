@@ -138,8 +138,12 @@ def test_a_thread_that_could_wake_the_actors_means_no_deadlock(tmp_path):
     process = start(
         tmp_path,
         """
-        import threading, time
+        import pathlib, threading
         import smarm
+
+        def monitor_sleeps():  # for good: it waits in a futex without an end (the workers wait in epoll)
+            calls = [task.joinpath("syscall").read_text().split() for task in pathlib.Path("/proc/self/task").iterdir()]
+            return any(call[0] == "202" and call[4] == "0x0" for call in calls)
 
         def main():
             shared.extend([smarm.portal(), smarm.self()])
@@ -148,7 +152,8 @@ def test_a_thread_that_could_wake_the_actors_means_no_deadlock(tmp_path):
         shared = []
         runs = threading.Thread(target=lambda: print(smarm.run(main, workers=1)))
         runs.start()
-        time.sleep(0.5)  # until the actors' worker and the monitor sleep
+        while not (len(shared) == 2 and smarm.statistics().workers[0].sleeping and monitor_sleeps()):
+            pass
         portal, pid = shared
         portal.send(pid, "from outside")
         runs.join()
@@ -391,7 +396,8 @@ def test_process_info_says_for_whom_an_actor_waits_and_how_long():
         for pid in (waiter.pid, joiner.pid):
             while smarm.process_info(pid).state != "parked":
                 smarm.yield_now()
-        smarm.sleep(0.02)
+        while smarm.process_info(waiter.pid).waiting_seconds <= 0.01:
+            smarm.yield_now()
         infos = [smarm.process_info(pid) for pid in (waiter.pid, joiner.pid, smarm.self())]
         mutex.release()
         joiner.join()

@@ -79,3 +79,13 @@ def test_bad_input(alone):
     alone(main)
     with pytest.raises(smarm.NoRuntime):
         smarm.join_all([])
+
+
+def test_one_handle_is_no_list_of_handles(alone):
+    def main():
+        handle = smarm.spawn(int)
+        with pytest.raises(TypeError, match=r"several JoinHandles, as a list; one has join\(\)"):
+            smarm.join_all(handle)
+        handle.join()
+
+    alone(main)

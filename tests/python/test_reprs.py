@@ -87,6 +87,19 @@ def test_the_traceback_of_a_failure_has_no_frames_of_smarm(alone, capfd):
     capfd.readouterr()
 
 
+def test_a_failure_without_a_frame_of_the_program_shows_where_it_was_noticed(alone, capfd):
+    def main():
+        server = Idle.start()
+        ref = smarm.monitor(server)
+        server.cast("away")
+        return smarm.receive(ref).reason.remote_traceback
+
+    text = alone(main)
+    assert "Idle has no handle_cast" in text
+    assert text.count('File "') == 1
+    capfd.readouterr()
+
+
 def test_internal_frames_are_shown_on_request(run_app):
     done = run_app(
         """

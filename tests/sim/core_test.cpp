@@ -38,7 +38,7 @@ using Core = TestScheduler<SimulatedDriver>;
 
 void small(SchedulerOptions& options) {
     options.spin_limit = Duration::zero();
-    options.monitor.time_slice = Duration::zero();
+    options.monitor.enabled = false;  // a real thread
     options.stacks.stack_bytes = kMinStackBytes;
     options.stacks.slab_bytes = 8 * kMinStackBytes;
 }

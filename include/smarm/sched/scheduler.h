@@ -69,7 +69,10 @@ public:
     Scheduler(const Scheduler&) = delete;
     Scheduler& operator=(const Scheduler&) = delete;
 
+    // As the run began: reconfigure changes `workers`, stop_timeout and spin_limit, see there.
     const SchedulerOptions& options() const noexcept { return options_; }
+    // How many there may be. Relaxed: an index below it says nothing, worker() tells whether there is one.
+    unsigned workers() const noexcept { return worker_count_.load(memory_order_relaxed); }
     ActorTable& table() noexcept { return table_; }
     Monitor& monitor() noexcept { return monitor_; }
     Registry& registry() noexcept { return registry_; }
@@ -91,9 +94,11 @@ public:
     bool stopping() const noexcept { return stopping_.load(memory_order_acquire); }
 
     // Changes these options while worker 0 is the only one that has been started, on its thread. False: too late.
+    // SAFETY: others may run meanwhile, the monitor and threads with a portal: they read workers() only, which is atomic. The two
+    // durations are read by workers: by this thread, and by those whose threads are made after this, under the same lock.
     bool reconfigure(unsigned workers, Duration stop_timeout, Duration spin_limit) noexcept;
 
-    // The worker, started if need be; nullptr when the OS gives no thread. index must be below options().workers.
+    // The worker, started if need be; nullptr when the OS gives no thread. index must be below workers().
     Worker* ensure_worker(unsigned index) noexcept;
     // The worker if it has been started.
     Worker* worker(unsigned index) const noexcept { return workers_[index].load(memory_order_acquire); }
@@ -139,6 +144,7 @@ private:
     void join_workers() noexcept;
 
     SchedulerOptions options_;
+    atomic<unsigned> worker_count_;
     ActorTable table_;
     Registry registry_;
     atomic<Worker*> workers_[kMaxWorkers] = {};
