@@ -166,9 +166,9 @@ struct GroupObject {
     PyObject_HEAD TaskGroup* group;  // owned reference; nullptr outside of the block
     Duration patience;               // of the block and its children
     GeneratorBlock block;
-    Worker* home;                    // of the block
-    PyObject* children;              // a list of JoinHandles: those alive, and those whose end was not a plain return
-    Py_ssize_t prune_at;             // its length at which it is looked through
+    Worker* home;         // of the block
+    PyObject* children;   // a list of JoinHandles: those alive, and those whose end was not a plain return
+    Py_ssize_t prune_at;  // its length at which it is looked through
 };
 
 GroupObject& as_group(PyObject* self) { return *reinterpret_cast<GroupObject*>(self); }

@@ -11,7 +11,8 @@ namespace smarm {
 
 bool Worker::has_request(Deliver deliver) noexcept {
     const Actor& actor = *current();
-    if (__builtin_expect(!actor.requests.any(), 1) || deliver == Deliver::nothing || !is_deliverable(actor)) return false;
+    if (__builtin_expect(!actor.requests.any(), 1) || deliver == Deliver::nothing || !is_deliverable(actor))
+        return false;
     return deliver == Deliver::everything || actor.requests.is_due(driver_->now());
 }
 

@@ -16,15 +16,23 @@ from tests.soak import cancellation
 PATIENCE = 10.0  # seconds; longer is a hang
 
 
+# A killed event loop ends in the middle.
+UNFINISHED = pytest.mark.filterwarnings(
+    "ignore:coroutine .* was never awaited:RuntimeWarning", "ignore:unclosed :ResourceWarning"
+)
+
+
+@UNFINISHED
 @pytest.mark.parametrize("workers", [1, 2])
 def test_random_deadlines_and_kills_lose_and_double_nothing(workers):
-    assert smarm.run(cancellation.rounds, 1000, 0xC0FFEE + workers, workers=workers) == ""
+    assert smarm.run(cancellation.rounds, 1000, 0xC0FFEE + workers, True, workers=workers) == ""
 
 
+@UNFINISHED
 @pytest.mark.soak
 @pytest.mark.parametrize("part", range(20))
 def test_a_hundred_thousand_rounds(part):
-    assert smarm.run(cancellation.rounds, 5000, part, workers=1) == ""
+    assert smarm.run(cancellation.rounds, 5000, part, True, workers=1) == ""
 
 
 # ---- on entering a call that may wait, also when it would not ------------------------------------------------------------

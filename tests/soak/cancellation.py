@@ -1,4 +1,4 @@
-"""Random deadlines, exits and kills against every taking and giving call: python -m tests.soak.cancellation ROUNDS SEED WORKERS
+"""Random deadlines, exits and kills against every taking and giving call: python -m tests.soak.cancellation MINUTES SEED WORKERS TIME_SLICE
 
 What must hold: what was taken was given, once; what was given is taken or still there; locks are free and descriptors closed; and
 every actor ends.  A giver notes a value when its call has returned, a taker notes what it got: neither is far enough from the call
@@ -7,23 +7,37 @@ for the patience of a request.
 
 from __future__ import annotations
 
+import asyncio
 import collections
 import contextlib
 import functools
+import gc
+import json
+import logging
 import os
 import queue
 import random
 import select as poll
 import socket
+import sqlite3
 import sys
 import threading
+import time
+import warnings
 
 import smarm
 from smarm import io
+from tests.soak.load import INTERVAL, measure
 
 PATIENCE = 60.0  # seconds; longer is a hang
+ROUNDS = 100  # of a worker between two looks at the clock
 VALUES = 12  # that each giver gives
 LONGEST = 0.0006  # seconds that a block or an actor gets
+
+logging.getLogger("asyncio").setLevel(
+    logging.CRITICAL
+)  # a killed loop ends in the middle, and says which tasks it leaves
+warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
 
 
 class Channel:
@@ -157,6 +171,68 @@ class Waited:
         return self.values
 
 
+class Table:
+    """A table of a database, in transactions with a point in the middle: one that is cut short there has not been."""
+
+    def __init__(self):
+        self.lock = threading.Lock()
+        self.database = sqlite3.connect(":memory:", check_same_thread=False)
+        self.database.execute("create table place (value integer)")
+
+    def give(self, value):
+        with self.lock, self.database:
+            self.database.execute("insert into place values (?)", (value,))
+            smarm.yield_now()
+
+    def take(self):
+        with self.lock, self.database:
+            found = self.database.execute("select rowid, value from place limit 1").fetchone()
+            if found is not None:
+                self.database.execute("delete from place where rowid = ?", found[:1])
+            smarm.yield_now()
+        return found and found[1]
+
+    def rest(self):
+        assert not self.database.in_transaction, "a transaction was left open"
+        values = [value for (value,) in self.database.execute("select value from place")]
+        self.database.close()
+        return values
+
+
+class Tasks:
+    """An asyncio.Queue of 1 between two tasks of an event loop; the loop's actor is what is ended."""
+
+    def __init__(self):
+        self.values: collections.deque[int] = collections.deque()
+
+    def run(self, values, given, taken):
+        asyncio.run(self.main(values, given, taken))
+
+    async def main(self, values, given, taken):
+        places = asyncio.Queue(1)
+        takers = [asyncio.ensure_future(self.take_all(places, taken)) for _ in range(2)]
+        try:
+            while values:
+                await places.put(values[-1])
+                given.append(values.pop())
+                await asyncio.sleep(0.0001 * (len(values) % 2))
+            await places.join()
+        finally:
+            for taker in takers:
+                taker.cancel()
+            while not places.empty():
+                self.values.append(places.get_nowait())
+
+    async def take_all(self, places, taken):
+        while True:
+            taken.append(await places.get())
+            places.task_done()
+
+    def rest(self):
+        gc.collect()  # a killed loop leaves tasks in cycles: they give back what they have
+        return self.values
+
+
 def native(lock):
     return Locked(lambda: lock.hold(PATIENCE), lambda: lock.holder is None)
 
@@ -222,6 +298,8 @@ KINDS = {
     "Semaphore": lambda: threads(threading.Semaphore()),
     "Condition": lambda: Waited(threading.Lock()),
     "Condition of an RLock": lambda: Waited(threading.RLock()),
+    "sqlite3": Table,
+    "asyncio": Tasks,
 }
 
 
@@ -246,6 +324,13 @@ def take_all(place, taken, chance):
                     taken.append(value)
 
 
+def run_tasks(place, values, given, taken, chance):
+    """The same for both sides at once."""
+    while values:
+        with contextlib.suppress(smarm.Timeout), smarm.timeout(chance.random() * 10 * LONGEST):
+            place.run(values, given, taken)
+
+
 def beside(function):
     return smarm.spawn(lambda: function(), on="local")
 
@@ -257,8 +342,14 @@ def one_round(kind, chance):
     work = [list(range(n * VALUES, (n + 1) * VALUES)) for n in range(2)]
     while any(work):
         # Closures: they share the lists, where arguments would be copied.
-        givers = [beside(functools.partial(give_all, place, values, given, chance)) for values in work if values]
-        takers = [beside(functools.partial(take_all, place, taken, chance)) for _ in range(2)]
+        if kind == "asyncio":
+            givers = [
+                beside(functools.partial(run_tasks, place, values, given, taken, chance)) for values in work if values
+            ]
+            takers = []
+        else:
+            givers = [beside(functools.partial(give_all, place, values, given, chance)) for values in work if values]
+            takers = [beside(functools.partial(take_all, place, taken, chance)) for _ in range(2)]
         smarm.sleep(chance.random() * 0.003)
         for handle in givers + takers:
             handle.observe()
@@ -276,13 +367,16 @@ def one_round(kind, chance):
     return collections.Counter(given), collections.Counter(taken)
 
 
-def rounds(count, seed):
-    """Run so many rounds of all kinds and return what was wrong, as text: empty when all is well."""
+def rounds(count, seed, alone=False):
+    """Run so many rounds of all kinds and return what was wrong, as text: empty when all is well.
+
+    alone: nobody else in the process opens and closes descriptors.
+    """
     chance = random.Random(seed)
     wrong = []
     for kind in KINDS:  # what is made once, as modules and pools, is no leak
         one_round(kind, chance)
-    descriptors = set(os.listdir("/proc/self/fd"))
+    descriptors = len(os.listdir("/proc/self/fd"))
     for number in range(count):
         kind = chance.choice(list(KINDS))
         try:
@@ -293,19 +387,35 @@ def rounds(count, seed):
         if given != taken:
             lost, doubled = dict(given - taken), dict(taken - given)
             wrong.append(f"round {number}, {kind}: lost {lost}, more than given {doubled}")
-    left = set(os.listdir("/proc/self/fd")) - descriptors
-    if len(left) > 1:  # one is that of the listing
-        wrong.append(f"descriptors left open: {left}")
+    left = len(os.listdir("/proc/self/fd")) - descriptors
+    if left > 0 and alone:
+        wrong.append(f"{left} descriptors left open")
     return "\n".join(wrong)
 
 
-def main():
-    count, seed, workers = (int(argument) for argument in sys.argv[1:4])
-    print(f"seed {seed}: {count} rounds", flush=True)
-    wrong = smarm.run(rounds, count, seed, workers=workers)
-    print(wrong or "nothing lost, nothing doubled, nothing held, nothing open", flush=True)
-    sys.exit(bool(wrong))
+def main(seconds, seed, workers):
+    """Have every worker do rounds until the time is over, and print a line of JSON every few seconds."""
+    start = time.monotonic()
+    chance = random.Random(seed)
+    jobs = 0
+    next_report = start + INTERVAL
+    while time.monotonic() - start < seconds:
+        lanes = [smarm.spawn(rounds, ROUNDS, chance.randrange(2**32), on=index) for index in range(workers)]
+        for wrong in smarm.join_all(lanes, 2 * PATIENCE):
+            assert not wrong, wrong
+        jobs += ROUNDS * workers
+        if time.monotonic() >= next_report:
+            next_report = time.monotonic() + INTERVAL
+            print(json.dumps({"seconds": round(time.monotonic() - start, 1), "jobs": jobs} | measure()), flush=True)
+    print(json.dumps({"seconds": round(time.monotonic() - start, 1), "jobs": jobs} | measure()), flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    smarm.run(
+        main,
+        60 * float(sys.argv[1]),
+        int(sys.argv[2]),
+        int(sys.argv[3]),
+        workers=int(sys.argv[3]),
+        time_slice=float(sys.argv[4]),
+    )

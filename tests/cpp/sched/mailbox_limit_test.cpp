@@ -138,7 +138,7 @@ TEST_CASE("what notices weigh counts, and is given back when they are taken") {
                 CHECK(deliver_one(self.pid, 1) == Delivery::done);
                 monitor(self, dead, make_monitor_ref());
                 wait_until([&] { return self.mailbox.size() == 2; });  // it comes through the inbox
-                self.take_message(1);  // from behind the other
+                self.take_message(1);                                  // from behind the other
                 CHECK(deliver_one(self.pid, 2) == Delivery::full);
                 self.take_message(0);
                 CHECK(deliver_one(self.pid, 2) == Delivery::done);
