@@ -1,12 +1,13 @@
 #include "cpython/finaliser_stack.h"
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 
 #include <dlfcn.h>
 #include <link.h>
-#include <unwind.h>
 
+#include "cpython/c_stack.h"
 #include "cpython/py_compat.h"
 
 namespace smarm {
@@ -30,22 +31,10 @@ bool find_range(const char* name, Range& range) {
     return range.size != 0;
 }
 
-_Unwind_Reason_Code look_at_frame(_Unwind_Context* context, void* seen) {
-    const std::uintptr_t address = _Unwind_GetIP(context) - 1;  // in the calling instruction
-    for (const Range& range : ranges) {
-        if (address - range.first >= range.size) continue;
-        *static_cast<bool*>(seen) = true;
-        return _URC_END_OF_STACK;
-    }
-    return _URC_NO_REASON;
-}
-
-// SAFETY: an actor's stack ends in smarm_start, whose return address is undefined to an unwinder (context_x86_64.S), a thread's in
-// its own first function; the unwinder reads no further. A function without unwind information ends the walk early.
 bool stack_has_finaliser() noexcept {
-    bool seen = false;
-    _Unwind_Backtrace(look_at_frame, &seen);
-    return seen;
+    return any_caller([](std::uintptr_t address) {
+        return std::ranges::any_of(ranges, [address](const Range& range) { return address - range.first < range.size; });
+    });
 }
 
 // How often each answer was given, in the test.
