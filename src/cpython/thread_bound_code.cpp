@@ -13,8 +13,9 @@ atomic<std::size_t> thread_bound_count{0};
 
 namespace {
 
-constexpr std::array<std::string_view, 7> kHarmless = {
-    "libpython", "ld-linux", "libc.", "libc-", "libstdc++.", "libgcc_s.", "_multiarray_umath."};
+constexpr std::array<std::string_view, 9> kHarmless = {
+    "libpython",  "ld-linux",          "libc.",       "libc-",            "libstdc++.",
+    "libgcc_s.", "_multiarray_umath.", "libopenblas", "libscipy_openblas"};
 
 struct Range {
     std::uintptr_t first;
