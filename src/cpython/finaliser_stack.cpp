@@ -1,5 +1,6 @@
 #include "cpython/finaliser_stack.h"
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 
@@ -7,6 +8,7 @@
 #include <link.h>
 #include <unwind.h>
 
+#include "cpython/c_stack.h"
 #include "cpython/py_compat.h"
 
 namespace smarm {
@@ -19,7 +21,7 @@ struct Range {
 
 constexpr const char* kFunctions[] = {"PyObject_ClearWeakRefs", "PyObject_CallFinalizerFromDealloc"};
 std::array<Range, std::size(kFunctions)> ranges;  // written before any actor runs
-// Of 3.15's the compiler may have put the second function into the deallocator of generators.
+// From 3.14 on the compiler may have put the second function into the deallocator of generators.
 PyTypeObject* const kGenerators[] = {&PyGen_Type, &PyCoro_Type, &PyAsyncGen_Type};
 bool trusted = false;                             // the test has passed
 
@@ -32,28 +34,17 @@ bool find_range(const char* name, Range& range) {
     return range.size != 0;
 }
 
-bool runs_finalisers(_Unwind_Context* context) noexcept {
-    const std::uintptr_t address = _Unwind_GetIP(context) - 1;  // in the calling instruction
-    for (const Range& range : ranges)
-        if (address - range.first < range.size) return true;
-    const std::uintptr_t function = _Unwind_GetRegionStart(context);
-    for (const PyTypeObject* type : kGenerators)
-        if (function == reinterpret_cast<std::uintptr_t>(type->tp_dealloc)) return true;
-    return false;
+bool runs_finalisers(std::uintptr_t address) noexcept {  // in the calling instruction
+    if (std::ranges::any_of(ranges, [address](const Range& range) { return address - range.first < range.size; }))
+        return true;
+    const void* function = _Unwind_FindEnclosingFunction(reinterpret_cast<void*>(address));
+    return std::ranges::any_of(kGenerators, [function](const PyTypeObject* type) {
+        return function == reinterpret_cast<const void*>(type->tp_dealloc);
+    });
 }
 
-_Unwind_Reason_Code look_at_frame(_Unwind_Context* context, void* seen) {
-    if (!runs_finalisers(context)) return _URC_NO_REASON;
-    *static_cast<bool*>(seen) = true;
-    return _URC_END_OF_STACK;
-}
-
-// SAFETY: an actor's stack ends in smarm_start, whose return address is undefined to an unwinder (context_x86_64.S), a thread's in
-// its own first function; the unwinder reads no further. A function without unwind information ends the walk early.
 bool stack_has_finaliser() noexcept {
-    bool seen = false;
-    _Unwind_Backtrace(look_at_frame, &seen);
-    return seen;
+    return any_caller(runs_finalisers);
 }
 
 // How often each answer was given, in the test.

@@ -11,6 +11,7 @@
 #include <link.h>
 
 #include "cpython/loaded_objects.h"
+#include "cpython/thread_bound_code.h"
 
 // What the compiler calls for a thread_local variable of a library, public in the ABI of x86-64 (ELF Handling for Thread-Local Storage).
 extern "C" void* __tls_get_addr(void*);
@@ -34,10 +35,26 @@ struct TlsObject {
 };
 
 std::mutex objects_lock;          // of changes
+// Loader's numbers of the objects that have been looked at. Never destroyed: workers that are left behind may still import at exit.
+auto& known = *new std::vector<std::size_t>;
 TlsObject objects[kMostObjects];  // those below tls_object_count do not change
 unsigned long long loads_looked_at = 0;
 
 bool contains(std::string_view text, std::string_view part) { return text.find(part) != std::string_view::npos; }
+
+bool may_ride(const dl_phdr_info& object, const ElfW(Phdr) & storage) {
+    if (storage.p_memsz > kMostBytes) return false;
+    bool marked = false;
+    for (int i = 0; i < object.dlpi_phnum; ++i) {
+        // SAFETY: a loaded segment that is readable and not writable, as the file has it.
+        const ElfW(Phdr) & part = object.dlpi_phdr[i];
+        if (part.p_type != PT_LOAD || !(part.p_flags & PF_R) || part.p_flags & PF_W) continue;
+        const std::string_view text(reinterpret_cast<const char*>(object.dlpi_addr + part.p_vaddr), part.p_filesz);
+        if (contains(text, kDestructors)) return false;
+        marked = marked || contains(text, kMark);
+    }
+    return marked;
+}
 
 int look_at(dl_phdr_info* object, std::size_t, void*) {
     const ElfW(Phdr)* storage = nullptr;
@@ -48,20 +65,17 @@ int look_at(dl_phdr_info* object, std::size_t, void*) {
         const std::uintptr_t start = object->dlpi_addr + part.p_vaddr;
         if (part.p_type == PT_LOAD && own >= start && own - start < part.p_memsz) return 0;
     }
-    const std::size_t count = tls_object_count.load(memory_order_relaxed);
-    if (!storage || storage->p_memsz == 0 || storage->p_memsz > kMostBytes || count == kMostObjects) return 0;
-    for (std::size_t i = 0; i < count; ++i)
-        if (objects[i].module == object->dlpi_tls_modid) return 0;
-    bool marked = false;
-    for (int i = 0; i < object->dlpi_phnum; ++i) {
-        // SAFETY: a loaded segment that is readable and not writable, as the file has it.
-        const ElfW(Phdr) & part = object->dlpi_phdr[i];
-        if (part.p_type != PT_LOAD || !(part.p_flags & PF_R) || part.p_flags & PF_W) continue;
-        const std::string_view text(reinterpret_cast<const char*>(object->dlpi_addr + part.p_vaddr), part.p_filesz);
-        if (contains(text, kDestructors)) return 0;
-        marked = marked || contains(text, kMark);
+    if (!storage || storage->p_memsz == 0 || std::ranges::find(known, object->dlpi_tls_modid) != known.end()) return 0;
+    try {
+        known.push_back(object->dlpi_tls_modid);
+    } catch (const std::bad_alloc&) {
+        return 0;
     }
-    if (!marked) return 0;
+    const std::size_t count = tls_object_count.load(memory_order_relaxed);
+    if (count == kMostObjects || !may_ride(*object, *storage)) {
+        note_thread_bound(*object);
+        return 0;
+    }
     objects[count] = {object->dlpi_tls_modid, reinterpret_cast<const std::byte*>(object->dlpi_addr + storage->p_vaddr),
                       storage->p_filesz, storage->p_memsz};
     // Release pairs with the acquire in meet_objects().

@@ -71,6 +71,7 @@ PyObject* PyActor::call() {
     if (OwnedParcel parcel = std::move(start_.encoded_callable)) {
         if (!(start_.callable = codec.decode_function(*parcel))) return nullptr;
     }
+    worker->note_program();
     if (OwnedParcel parcel = std::move(start_.encoded_arguments)) {
         if (!(start_.arguments = codec.decode_arguments(*parcel))) return nullptr;
     }

@@ -5,6 +5,7 @@
 #include <sched.h>
 
 #include "cpython/py_compat.h"
+#include "cpython/thread_bound_code.h"
 #include "smarm/cpython/data_stack.h"
 #include "smarm/interp/errors.h"
 #include "smarm/interp/forked_child.h"
@@ -20,6 +21,7 @@ namespace smarm {
 namespace {
 constexpr Duration kOthersPatience = std::chrono::milliseconds(1);  // of threads that wait for a busy worker's GIL
 constexpr Duration kRepeatPause = std::chrono::milliseconds(20);    // between two signals for one queued call
+constexpr Duration kHoldPause = std::chrono::milliseconds(1);       // between two walks over a stack that holds the worker
 constexpr Duration kHandOverLimit = std::chrono::milliseconds(1);   // for such a thread to wake up
 }  // namespace
 
@@ -102,6 +104,17 @@ void PyRider::let_others_in() noexcept {
     const Instant last = now + kHandOverLimit;
     while (smarm_gil_switches(interpreter_) == before && monotonic_now() < last) sched_yield();
     PyEval_RestoreThread(own_);
+}
+
+// Objects that ctypes loads are met here. In a simulation time stands still while an actor runs.
+bool PyRider::holds_worker() noexcept {
+    find_tls_objects();
+    if (thread_bound_count.load(memory_order_relaxed) == 0) return false;
+    const Instant now = worker_.driver().now();
+    if (now < held_until_) return true;
+    if (!in_thread_bound_code()) return false;
+    if (!worker_.simulation()) held_until_ = now + kHoldPause;
+    return true;
 }
 
 void PyRider::notice_signals() noexcept {

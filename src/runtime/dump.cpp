@@ -219,7 +219,7 @@ std::string describe_stall(Scheduler& scheduler, Worker& worker, Duration lasted
         if (const std::string place = read_frames(actor.rider_state, 1, as_place); !place.empty())
             who += " at " + place;
     });
-    return text + who + ", which cannot be preempted there (C code, or no_preempt)\n";
+    return text + who + ", which cannot be preempted there (C code, a callback of it, or no_preempt)\n";
 }
 
 }  // namespace smarm

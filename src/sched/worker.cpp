@@ -141,7 +141,7 @@ bool Worker::at_safe_point(bool may_preempt, Deliver deliver) noexcept {
     if (!inbox_.empty()) drain_inbox();
     if (stop_requested_.load(memory_order_relaxed)) stop_step();
     if (has_request(deliver)) return true;
-    if (!may_preempt || !order_.take_end_of(turn())) return false;
+    if (!may_preempt || !order_.take_end_of(turn()) || (rider_ && rider_->holds_worker())) return false;
     Actor& actor = *current();
     actor.state.store(ActorState::ready, memory_order_relaxed);
     order_.push_preempted(actor);

@@ -1,4 +1,5 @@
 // The life of an actor on its worker: taken over, begun, run for a turn, ended, freed.
+#include <algorithm>
 #include <utility>
 
 #include "smarm/sched/scheduler.h"
@@ -9,6 +10,7 @@
 namespace smarm {
 namespace {
 constexpr std::int32_t kSwitchBudget = 64;
+constexpr std::size_t kLoadingBytes = 8 * 1024 * 1024;  // for what a program imports
 }  // namespace
 
 void Worker::adopt(Actor& actor) noexcept {
@@ -34,6 +36,12 @@ void Worker::actor_entry(void* argument) {
     leave_context(actor->context, worker.own_context_);
 }
 
+// The program is loaded on the stack of the first actor, or of one that waits beside it: its imports may be native code.
+std::size_t Worker::stack_bytes_for(const Actor& actor) const noexcept {
+    if (has_program_ || !rider_) return actor.stack_bytes;
+    return std::max(kLoadingBytes, scheduler_.table().stack_bytes(actor));
+}
+
 bool Worker::start_actor(Actor& actor) noexcept {
     if (actor.requests.take_before_start()) {
         const Ref<ExitReason>& cause = actor.requests.cause();
@@ -41,7 +49,7 @@ bool Worker::start_actor(Actor& actor) noexcept {
         actor.cancelled(false);
         return false;
     }
-    actor.stack = stacks_.take(actor.stack_bytes);
+    actor.stack = stacks_.take(stack_bytes_for(actor));
     if (!actor.stack || !actor.attach()) {
         actor.cancelled(true);
         return false;

@@ -74,6 +74,48 @@ def test_a_frame_that_reaches_over_the_guard_is_reported_as_well(run_app, kiloby
     check_report(run_app(frames(kilobytes, 1, stack_size=1024 * 1024, beside=0)))
 
 
+# The first actors of a worker load the script, on the stacks that they have.
+LOADING = """
+    import smarm
+    import smarm_test_frames
+
+    used = smarm_test_frames.use(700)
+
+    def work():
+        return used
+
+    def main():
+        handles = [smarm.spawn(work, on=1{per_spawn}) for _ in range(3)]
+        print(smarm.join_all(handles))
+
+    if __name__ == "__main__":
+        smarm.run(main, workers=2{per_run})
+"""
+
+
+@pytest.mark.parametrize(
+    ("per_spawn", "per_run"), [(", stack_size=256 * 1024", ""), ("", ", stack_size=256 * 1024")], ids=["spawn", "run"]
+)
+def test_a_script_is_loaded_on_a_large_stack(succeed, per_spawn, per_run):
+    assert succeed(LOADING.format(per_spawn=per_spawn, per_run=per_run)) == "[700000, 700000, 700000]\n"
+
+
+def test_stacks_are_small_again_when_the_script_is_loaded(alone):
+    def main():
+        smarm.spawn(int, on=1).join()
+        before = smarm.statistics().workers[1].stack_bytes_reserved
+        handles = [smarm.spawn(smarm.receive, on=1, stack_size=256 * 1024) for _ in range(1000)]
+        while smarm.statistics().workers[1].stacks_in_use < 1000:
+            smarm.sleep(0.001)
+        reserved = smarm.statistics().workers[1].stack_bytes_reserved - before
+        for handle in handles:
+            smarm.send(handle.pid, None)
+        smarm.join_all(handles)
+        return reserved
+
+    assert alone(main, workers=2) < 600 * 1024 * 1024
+
+
 def test_the_default_stack_has_eight_mebibytes_of_address_space(alone):
     def main():
         before = smarm.statistics().workers[0].stack_bytes_reserved

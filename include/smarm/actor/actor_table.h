@@ -89,6 +89,8 @@ public:
     bool mark_registered(Pid pid) const noexcept;
     std::size_t alive() const noexcept { return alive_.load(memory_order_relaxed); }
     const ActorLimits& limits() const noexcept { return limits_; }
+    // What the actor asked for, or the default.
+    std::size_t stack_bytes(const Actor& actor) const noexcept;
 
 private:
     struct Slot;
@@ -96,7 +98,6 @@ private:
     bool take_slot(std::uint32_t& index) noexcept;
     Allocated count(const Actor& actor) noexcept;
     void uncount(const Actor& actor) noexcept;
-    std::size_t stack_bytes(const Actor& actor) const noexcept;
 
     const ActorLimits limits_;
     const std::uint32_t first_generation_;

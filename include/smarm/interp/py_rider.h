@@ -31,6 +31,7 @@ public:
     void before_wait() noexcept override;
     void after_wait() noexcept override;
     void let_others_in() noexcept override;
+    bool holds_worker() noexcept override;
     void request_attention() noexcept override;
     void try_request_attention() noexcept override;
 
@@ -69,6 +70,7 @@ private:
     Instant others_since_ = kNever;    // since when threads wait for the GIL; kNever: none does
     const SmarmSwap swap_;
     TlsBlocks tls_;
+    Instant held_until_{};  // holds_worker() need not look again before
     PyThreadState* attached_;             // what switch_to made current last
     PyThreadState* collector_ = nullptr;  // switched away while it was collecting garbage (from a finaliser)
     atomic<bool> signalled_{false};       // check_signals is to be called

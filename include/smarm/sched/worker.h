@@ -133,6 +133,8 @@ public:
     void request_kill(Actor& actor, Ref<ExitReason> cause, Duration patience) noexcept;
     void request_signal(Actor& actor, Duration patience) noexcept;
     void request_scope_end(Actor& actor, Duration patience) noexcept;
+    // The code of an actor is here: from now on stacks have the size that their actors ask for.
+    void note_program() noexcept { has_program_ = true; }
     // Arms a timer of this worker; disarm it with timers().cancel.
     void arm_timer(TimerNode& timer, Instant deadline) noexcept;
     // Chooses among equals: the next of a row of numbers that is the same in every run, in a simulation for each seed.
@@ -224,6 +226,7 @@ private:
     bool park_until(Actor& actor, Instant deadline) noexcept;
     void run_actor(Actor& actor) noexcept;
     bool start_actor(Actor& actor) noexcept;
+    std::size_t stack_bytes_for(const Actor& actor) const noexcept;
     void reap(Actor& actor) noexcept;
     void drop_unread(Actor& actor) noexcept;
     void drain_inbox() noexcept;
@@ -279,6 +282,7 @@ private:
     // A time not long ago: an actor that parks is stamped with it, as a look at the clock would cost more than the park.
     atomic<Instant::rep> recent_{0};
     bool closing_ = false;
+    bool has_program_ = false;
     // Acq_rel: whoever ends it decides, and sees what the other did before.
     enum class Life : std::uint8_t { running, ended, left_behind };
     bool end_life(Life how) noexcept {
