@@ -15,7 +15,7 @@ CROSSING = """
         torn = 0
         for _ in range(30):
             torn += call(compute, 30)
-            for _ in range(30):
+            for _ in range(300):
                 compute()
         return torn
 
@@ -53,7 +53,7 @@ def test_a_library_that_ctypes_loads(succeed, on):
 def test_messages_encoded_inside_do_not_preempt_either(succeed):
     # The codec lets others run while it encodes something large.
     program = CROSSING.replace("sum(range(300))", "smarm.send(smarm.self(), [str(n) for n in range(300)])")
-    program = program.replace("    return torn", "        [smarm.receive() for _ in range(60)]\n        return torn")
+    program = program.replace("    return torn", "        [smarm.receive() for _ in range(330)]\n        return torn")
     assert succeed(program.format(top="", get=IMPORT, on='"main"')) == "[0, 0, 0, 0]\n"
 
 
