@@ -378,6 +378,25 @@ def test_a_finaliser_that_never_ends_is_interrupted_after_kill_patience(capfd):
     assert capfd.readouterr().err == ""
 
 
+def test_a_loop_that_hardly_leaves_its_callbacks_is_interrupted_before_kill_patience():
+    def churn(started):
+        class Subscriber:
+            pass
+
+        subscribers = weakref.WeakSet()
+        started()
+        while True:
+            subscriber = Subscriber()
+            subscribers.add(subscriber)
+            del subscriber
+
+    def main():
+        for _ in range(100):
+            assert interrupt("deadline", churn) == smarm.Timeout
+
+    run(main, kill_patience=86400, interrupt_after=0)
+
+
 # ---- imports, and the standard library's books -----------------------------------------------------------------------------
 
 
