@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import sys
 
@@ -185,7 +184,7 @@ def resolve(given: dict[str, Any]) -> dict[str, Any]:
         variable = "SMARM_" + option.name.upper()
         value = given.get(option.name, os.environ.get(variable))
         if option.name == "interrupt_after" and (value == "none" or (value is None and option.name in given)):
-            values[option.name] = math.inf
+            values[option.name] = float("inf")
         elif given.get(option.name) is not None:
             values[option.name] = read(option, given[option.name], option.name)
         elif os.environ.get(variable):
@@ -231,7 +230,7 @@ class Runtime:
     def __repr__(self) -> str:
         return f"smarm.Runtime({', '.join(f'{name}={value}' for name, value in self.options.items())})"
 
-    def run[Result](self, main: Callable[..., Result], /, *args: Any) -> Result:
+    def run[*Arguments, Result](self, main: Callable[[*Arguments], Result], /, *args: *Arguments) -> Result:
         """Run ``main(*args)`` as the main actor and return its value; see ``smarm.run``."""
         if not callable(main):
             raise TypeError(f"run() needs the function that the main actor is to run, not {type(main).__name__}")
@@ -254,7 +253,9 @@ class Runtime:
         return result
 
 
-def run[Result](main: Callable[..., Result], /, *args: Any, **options: Unpack[RunOptions]) -> Result:
+def run[*Arguments, Result](
+    main: Callable[[*Arguments], Result], /, *args: *Arguments, **options: Unpack[RunOptions]
+) -> Result:
     """Run ``main(*args)`` as the main actor, on this thread, and return its value.
 
     Other actors that are alive when main ends are stopped: ActorExit is raised in them, their ``finally`` blocks run.

@@ -6,7 +6,6 @@ it unwinds an actor that is being stopped, as ``GeneratorExit`` unwinds a genera
 
 from __future__ import annotations
 
-import errno
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -70,7 +69,7 @@ class DescriptorClosed(Closed, OSError):
     It is an OSError with errno EBADF, too, for code that knows nothing of smarm.
     """
 
-    errno = errno.EBADF
+    errno = 9  # EBADF, without importing a module for it
 
 
 class Full(SmarmError):

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from types import CodeType
     from typing import Any, NoReturn
 
-    Values = dict[str, int | float]
+    Values = dict[str, Any]
     MainArguments = tuple[Callable[..., Any], tuple[Any, ...], Values, bool]
 
 _HELP = """\
@@ -29,7 +29,7 @@ An option can also be set by a variable: SMARM_WORKERS for --workers.
 """
 
 
-_options: dict[str, int | float] = {}  # in force
+_options: dict[str, Any] = {}  # in force
 _flags: frozenset[str] = frozenset()  # the names of those that were given on the command line
 _running = False  # inside smarm.run in the top level
 
@@ -201,7 +201,7 @@ def run_in_top_level[Result](runtime: _config.Runtime, main: Callable[..., Resul
         _stop_others()
 
 
-def _reconfigure(wanted: dict[str, int | float]) -> None:
+def _reconfigure(wanted: dict[str, Any]) -> None:
     """Change what the program asks for in smarm.run; warn of what cannot change any more.
 
     Flags of the command line are not asked for here: they go before what the program says.

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     type Place = Literal["local", "main", "spread"] | int | None
 
     class _HasInit[**Init](Protocol):
-        def init(self, *args: Init.args, **named: Init.kwargs) -> None: ...
+        def init(self, *args: Init.args, **named: Init.kwargs) -> object: ...
 
     class _Options(starting.Mailbox, total=False):
         timeout: float | None

@@ -154,12 +154,7 @@ def statistics() -> Statistics:
 def process_info(pid: Pid | str | _HasPid, /) -> ProcessInfo | None:
     """Return what is known of a living actor, by its Pid, its name or what has its ``pid``; None when it has ended.
 
-    Raises NoRuntime, TypeError.
+    Raises NotRegistered for a name that nobody has, NoRuntime, TypeError.
     """
-    actor: Any = pid
-    if not isinstance(pid, Pid):
-        actor = _core.whereis(pid) if isinstance(pid, str) else getattr(pid, "pid", pid)
-    if actor is None:
-        return None
-    values = _core._process_info(actor)
+    values = _core._process_info(pid)
     return None if values is None else ProcessInfo(**values)

@@ -68,6 +68,9 @@ class TlsConnection:
                 self._flush(deadline)
                 self._feed(deadline)
                 continue
+            except ssl.SSLEOFError:
+                self._connection._lose_peer()
+                raise
             except ssl.SSLError:
                 self._flush(deadline)  # the alert that tells the peer why
                 raise
@@ -117,6 +120,10 @@ class TlsConnection:
 
     def _unread(self, data: bytes, /) -> None:
         self._given_back = data + self._given_back
+
+    @property
+    def _has_unread(self) -> bool:
+        return bool(self._given_back or self._tls.pending() or self._incoming.pending)
 
     def sendall(self, data: Any, timeout: float | None = None) -> None:
         """Send all of data.  Raises Timeout, after which the connection is closed, Closed, OSError, ssl.SSLError."""

@@ -9,7 +9,9 @@ from __future__ import annotations
 import errno
 import functools
 import os
+import re
 import socket
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -19,7 +21,7 @@ from smarm._core import Listener as Listener
 from smarm._core import block_on_io, spawn
 from smarm._core import sleep as _sleep
 from smarm._deadline import Deadline
-from smarm._errors import ConfigError, Timeout
+from smarm._errors import ActorExit, ConfigError, Timeout
 from smarm.io import wait_writable
 
 # ssl is imported where it is needed: that takes as long as all the rest.
@@ -61,6 +63,12 @@ def _checked_path(path: str | bytes) -> bytes:
         name = os.fsencode(path)
     except UnicodeEncodeError as error:
         raise ValueError(f"{path!r} is no path of a file: {error.reason}") from None
+    if re.fullmatch(rb"[\w.-]*:\d{1,5}", name) or re.fullmatch(rb"\[[\da-fA-F:.]+\]:\d{1,5}", name):
+        host, _, port = os.fsdecode(name).rpartition(":")
+        raise ValueError(
+            f"{path!r} would be the path of a Unix socket: a TCP address is a tuple, ({host.strip('[]')!r}, {port}); "
+            f"such a path is {'./' + os.fsdecode(name)!r}"
+        )
     if not name:
         raise ValueError(
             "the path of a Unix socket must not be empty: it would name nothing that others can connect to"
@@ -247,10 +255,12 @@ def serve(
     """Accept connections for ever; each gets an actor of its own that runs ``handler(connection)``.
 
     That actor is on the worker that accepted.  The connection is closed when the handler ends; an exception ends that
-    actor only and is reported.  ``workers`` beyond 1 makes others accept on the same TCP port, too, by actors that are
+    actor only and is reported.  When it is the ConnectionError (with TLS also ssl.SSLEOFError) of a peer that has
+    vanished, the actor ends with reason ``("shutdown", error)``, which nobody reports.  ``workers`` beyond 1 makes others accept on the same TCP port, too, by actors that are
     linked to this one: ``handler`` must then be a function of a module.  ``ready`` is called with the address when
     connections are taken.
-    ``name`` is what the connections' actors are called in dumps and reports.  Raises OSError when the address cannot be had, ConfigError.
+    ``name`` is what the connections' actors are called in dumps and reports.  Raises OSError when the address cannot be
+    had, ConfigError.
     """
     most = _core._statistics()["max_workers"]
     if not isinstance(workers, int) or not 1 <= workers <= most:
@@ -272,6 +282,12 @@ def _serve_here(handler: Callable[[Connection], object], address: Address, backl
     _accept_all(handler, listen(address, backlog=backlog, reuse_port=True), name)
 
 
+def _is_loss(error: OSError) -> bool:
+    """Whether a peer that vanished can be the reason."""
+    ssl = sys.modules.get("ssl")
+    return isinstance(error, ConnectionError) or (ssl is not None and isinstance(error, ssl.SSLEOFError))
+
+
 def _accept_all(handler: Callable[[Connection], object], listener: Listener, name: str | None) -> None:
     with listener:
         while True:
@@ -285,6 +301,12 @@ def _accept_all(handler: Callable[[Connection], object], listener: Listener, nam
 
             def handle(connection: Connection = connection) -> None:
                 with connection:
-                    handler(connection)
+                    try:
+                        handler(connection)
+                    except OSError as error:
+                        if not (connection._peer_has_gone and _is_loss(error)):
+                            raise
+                        # An end like any other for a server; those that are linked to the handler end, too.
+                        raise ActorExit(("shutdown", error)) from None
 
             spawn(handle, on="local", name=name)

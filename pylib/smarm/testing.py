@@ -104,6 +104,11 @@ def _check(main: object) -> None:
         raise TypeError(f"a simulation needs the function that the main actor is to run, not {type(main).__name__}")
     if _core._loading():
         raise EndOfLoad
+    if _core.worker_index() is not None:
+        raise AlreadyRunning(
+            "a simulation is a runtime of its own, which cannot run in an actor; under smarm-host all code is in one: "
+            "start the program that simulates with python"
+        )
 
 
 def _run[Result](

@@ -5,8 +5,8 @@
 #include "bind/arguments.h"
 #include "bind/message_values.h"
 #include "bind/raising.h"
-#include "interp/method_table.h"
 #include "interp/copied_as_itself.h"
+#include "interp/method_table.h"
 #include "smarm/codec/codec.h"
 #include "smarm/interp/errors.h"
 #include "smarm/interp/point.h"
@@ -94,7 +94,7 @@ PyObject* wrap_receiver(Ref<Shared> native) {
     return wrap_shared<ReceiverEnd>(interpreter_state()->receiver_type, std::move(native));
 }
 
-// ---- closing -----------------------------------------------------------------------------------------------------------
+// ---- closing --------------------------------------------------------------------------------------------------------
 
 // Reads (cause=None). Empty with an exception set when `failed`, empty without when there is none.
 Ref<ExitReason> read_cause(PyObject* const* arguments, Py_ssize_t count, PyObject* names, bool& failed) {
@@ -126,7 +126,7 @@ PyObject* raise_closed(Channel& channel, const char* text) {
     return nullptr;
 }
 
-// ---- attributes of both ends -------------------------------------------------------------------------------------------
+// ---- attributes of both ends ----------------------------------------------------------------------------------------
 
 template <class End>
 PyObject* end_capacity(PyObject* self, void*) {
@@ -152,7 +152,7 @@ PyGetSetDef end_attributes[] = {
     {nullptr, nullptr, nullptr, nullptr, nullptr},
 };
 
-// ---- Sender ----------------------------------------------------------------------------------------------------------
+// ---- Sender ---------------------------------------------------------------------------------------------------------
 
 PyObject* sender_send(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* names) {
     Worker* worker = require_actor("Sender.send");
@@ -227,7 +227,7 @@ PyType_Spec sender_spec = {"smarm.Sender", sizeof(SenderObject), 0,
                            Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE,
                            sender_slots};
 
-// ---- Receiver --------------------------------------------------------------------------------------------------------
+// ---- Receiver -------------------------------------------------------------------------------------------------------
 
 PyObject* receive_from(Channel& channel, Instant deadline) {
     Message message;
@@ -300,7 +300,7 @@ PyType_Spec receiver_spec = {"smarm.Receiver", sizeof(ReceiverObject), 0,
                              Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE,
                              receiver_slots};
 
-// ---- channel() -------------------------------------------------------------------------------------------------------
+// ---- channel() ------------------------------------------------------------------------------------------------------
 
 bool read_on_full(const char* wish, std::size_t capacity, OnFull& on_full) {
     static constexpr struct {
@@ -332,6 +332,9 @@ PyObject* make_channel(PyObject*, PyObject* arguments, PyObject* keywords) {
     if (!require_actor("channel")) return nullptr;
     std::size_t capacity = Channel::kUnbounded;
     if (wish != Py_None) {
+        if (!PyIndex_Check(wish))
+            return PyErr_Format(PyExc_TypeError, "a channel's capacity is how many values may wait, or None, not %R",
+                                wish);
         const Py_ssize_t number = PyNumber_AsSsize_t(wish, nullptr);
         if (number == -1 && PyErr_Occurred()) return nullptr;
         if (number < 0)

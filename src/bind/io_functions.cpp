@@ -32,7 +32,9 @@ PyObject* wait_ready(const char* function, Interest interest, PyObject* const* a
     int fd = -1;
     Instant deadline = kNever;
     if (!worker || !read_arguments(function, *worker, arguments, count, names, 1, fd, deadline)) return nullptr;
-    const FdEnd end = wait_fd(fd, interest, deadline);
+    const int is_ready = interest == Interest::read ? has_unread(arguments[0]) : 0;
+    if (is_ready < 0) return nullptr;
+    const FdEnd end = is_ready ? FdEnd{} : wait_fd(fd, interest, deadline);
     if (end.status == FdStatus::ready) Py_RETURN_NONE;
     return raise_fd_end(end,
                         interest == Interest::read ? "nothing to read came before the timeout"
@@ -128,6 +130,15 @@ PyMethodDef io_functions[] = {
 };
 
 }  // namespace
+
+int has_unread(PyObject* file) {
+    if (PyLong_CheckExact(file)) return 0;
+    PyObject* answer = nullptr;
+    if (PyObject_GetOptionalAttrString(file, "_has_unread", &answer) <= 0) return PyErr_Occurred() ? -1 : 0;
+    const int truth = PyObject_IsTrue(answer);
+    Py_DECREF(answer);
+    return truth;
+}
 
 Scheduler* scheduler_or_null() noexcept {
     Runtime* runtime = Runtime::current();

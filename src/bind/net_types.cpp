@@ -24,10 +24,12 @@ namespace {
 // Connection and Listener.
 struct SocketObject {
     PyObject_HEAD OwnedFd fd;
-    // TCP gives a reader less than it asked for only when there is no more: another try is not worth its system call until the
-    // kernel reports something. Unix sockets also stop between messages that carry descriptors.
+    // TCP gives a reader less than it asked for only when there is no more: another try is not worth its system call
+    // until the kernel reports something. Unix sockets also stop between messages that carry descriptors.
     bool short_read_means_dry;
     PyObject* unread;  // bytes that were received and given back (owned), or nullptr: the next to be received
+    bool ended_writing;
+    bool peer_has_gone;  // an operation has failed because of it
 };
 
 SocketObject& as_socket(PyObject* self) { return *reinterpret_cast<SocketObject*>(self); }
@@ -37,7 +39,9 @@ PyObject* raise_errno(int error) {
     return PyErr_SetFromErrno(PyExc_OSError);
 }
 
-PyObject* raise_socket_end(const FdEnd& end, const char* timed_out) {
+PyObject* raise_socket_end(SocketObject& socket, const FdEnd& end, const char* timed_out) {
+    if (end.status == FdStatus::failed && (end.error == ECONNRESET || (end.error == EPIPE && !socket.ended_writing)))
+        socket.peer_has_gone = true;
     return raise_fd_end(end, timed_out, "the socket was closed");
 }
 
@@ -63,6 +67,7 @@ PyObject* make_socket(PyTypeObject* type, int fd, bool short_read_means_dry) {
     new (&as_socket(self).fd) OwnedFd(fd);
     as_socket(self).short_read_means_dry = short_read_means_dry;
     as_socket(self).unread = nullptr;
+    as_socket(self).ended_writing = as_socket(self).peer_has_gone = false;
     return self;
 }
 
@@ -99,7 +104,7 @@ void socket_dealloc(PyObject* self) {
     Py_DECREF(type);
 }
 
-// ---- addresses -------------------------------------------------------------------------------------------------------------
+// ---- addresses ------------------------------------------------------------------------------------------------------
 
 PyObject* unix_address(const sockaddr_un& address, socklen_t size) {
     const std::size_t most = size - offsetof(sockaddr_un, sun_path);
@@ -137,7 +142,7 @@ PyObject* get_address(PyObject* self, int (*get)(int, sockaddr*, socklen_t*)) {
 PyObject* local_address(PyObject* self, void*) { return get_address(self, getsockname); }
 PyObject* peer_address(PyObject* self, void*) { return get_address(self, getpeername); }
 
-// ---- what both can -----------------------------------------------------------------------------------------------------------
+// ---- what both can --------------------------------------------------------------------------------------------------
 
 PyObject* socket_close(PyObject* self, PyObject*) {
     const int fd = as_socket(self).fd.release();
@@ -173,7 +178,7 @@ PyObject* socket_reduce(PyObject* self, PyObject*) {
                        Py_TYPE(self)->tp_name);
 }
 
-// ---- Connection --------------------------------------------------------------------------------------------------------------
+// ---- Connection -----------------------------------------------------------------------------------------------------
 
 // Reads (..., timeout=None) after `required` arguments. nullptr with an exception set.
 Worker* enter(const char* name, const char* function, PyObject* const* arguments, Py_ssize_t count, PyObject* names,
@@ -210,8 +215,8 @@ FdEnd receive(SocketObject& socket, Worker& worker, char* data, std::size_t size
 
 constexpr std::size_t kScratchBytes = 256 * 1024;
 
-// Of this OS thread: what is received goes here first, so that a parked actor holds no memory for what may come, and a short
-// answer to a long wish is allocated in its own size. Valid until the next switch.
+// Of this OS thread: what is received goes here first, so that a parked actor holds no memory for what may come, and a
+// short answer to a long wish is allocated in its own size. Valid until the next switch.
 char* scratch() {
     static thread_local const auto memory = std::make_unique_for_overwrite<char[]>(kScratchBytes);
     return memory.get();
@@ -219,7 +224,7 @@ char* scratch() {
 
 constexpr const char* kNothingCame = "nothing came before the timeout";
 
-// ---- reading ahead: see smarm/_reading.py ------------------------------------------------------------------------------
+// ---- reading ahead: see smarm/_reading.py ---------------------------------------------------------------------------
 
 // At most `size` of the bytes that were given back, which there must be.
 PyObject* take_unread(SocketObject& socket, Py_ssize_t size) {
@@ -287,7 +292,7 @@ PyObject* connection_recv(PyObject* self, PyObject* const* arguments, Py_ssize_t
     char* data = scratch();
     const FdEnd end =
         receive(as_socket(self), *worker, data, std::min(static_cast<std::size_t>(size), kScratchBytes), deadline, got);
-    if (end.status != FdStatus::ready) return raise_socket_end(end, kNothingCame);
+    if (end.status != FdStatus::ready) return raise_socket_end(as_socket(self), end, kNothingCame);
     return PyBytes_FromStringAndSize(data, static_cast<Py_ssize_t>(got));
 }
 
@@ -312,7 +317,7 @@ PyObject* connection_recv_into(PyObject* self, PyObject* const* arguments, Py_ss
         end = receive(as_socket(self), *worker, static_cast<char*>(buffer.buf), static_cast<std::size_t>(buffer.len),
                       deadline, got);
     PyBuffer_Release(&buffer);
-    if (end.status != FdStatus::ready) return raise_socket_end(end, kNothingCame);
+    if (end.status != FdStatus::ready) return raise_socket_end(as_socket(self), end, kNothingCame);
     return PyLong_FromSize_t(got);
 }
 
@@ -351,7 +356,7 @@ PyObject* connection_sendall(PyObject* self, PyObject* const* arguments, Py_ssiz
     if (end.status == FdStatus::ready) Py_RETURN_NONE;
     if (end.status == FdStatus::timed_out)
         return raise_error("Timeout", "%zu of %zu bytes were sent before the timeout", sent, size);
-    return raise_socket_end(end, "");
+    return raise_socket_end(as_socket(self), end, "");
 }
 
 PyObject* connection_shutdown(PyObject* self, PyObject* const* arguments, Py_ssize_t count) {
@@ -369,8 +374,17 @@ PyObject* connection_shutdown(PyObject* self, PyObject* const* arguments, Py_ssi
     const int fd = as_socket(self).fd.fd();
     if (fd < 0) return raise_error("Closed", "the socket is closed");
     if (shutdown(fd, how) != 0) return raise_errno(errno);
+    if (how != SHUT_RD) as_socket(self).ended_writing = true;
     Py_RETURN_NONE;
 }
+
+PyObject* connection_has_unread(PyObject* self, void*) { return PyBool_FromLong(as_socket(self).unread != nullptr); }
+// _lose_peer(): TLS has seen the stream end where the peer had not ended it.
+PyObject* connection_lose_peer(PyObject* self, PyObject*) {
+    as_socket(self).peer_has_gone = true;
+    Py_RETURN_NONE;
+}
+PyObject* connection_peer_has_gone(PyObject* self, void*) { return PyBool_FromLong(as_socket(self).peer_has_gone); }
 
 PyMethodDef connection_methods[] = {
     {"recv", SMARM_FAST_METHOD(connection_recv),
@@ -391,6 +405,7 @@ PyMethodDef connection_methods[] = {
      "read_exactly($self, size, /, timeout=None)\n--\n\nReturn that many bytes.\n\nRaises EndOfStream when the "
      "stream ends before (partial has what came), Timeout, Closed, OSError."},
     {"_unread", connection_unread, METH_O, nullptr},
+    {"_lose_peer", connection_lose_peer, METH_NOARGS, nullptr},
     {"sendall", SMARM_FAST_METHOD(connection_sendall),
      "sendall($self, data, timeout=None)\n--\n\nSend all of data; park whenever the peer is slower.\n\nOf several "
      "actors that send at once, "
@@ -410,6 +425,8 @@ PyMethodDef connection_methods[] = {
 };
 
 PyGetSetDef connection_attributes[] = {
+    {"_has_unread", connection_has_unread, nullptr, nullptr, nullptr},
+    {"_peer_has_gone", connection_peer_has_gone, nullptr, nullptr, nullptr},
     {"local_address", local_address, nullptr,
      "This end's address: (host, port), for IPv6 with flow and scope; a path for Unix sockets.", nullptr},
     {"peer_address", peer_address, nullptr, "The other end's address.", nullptr},
@@ -431,7 +448,7 @@ PyType_Slot connection_slots[] = {
 PyType_Spec connection_spec = {"smarm.net.Connection", sizeof(SocketObject), 0,
                                Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE, connection_slots};
 
-// ---- Listener ------------------------------------------------------------------------------------------------------------------
+// ---- Listener -------------------------------------------------------------------------------------------------------
 
 // What accept(2) reports of a connection that has failed already: that one is over, the listener is not.
 bool concerns_one_connection(int error) {
@@ -467,7 +484,7 @@ PyObject* listener_accept(PyObject* self, PyObject* const* arguments, Py_ssize_t
             reactor.note_dry(socket.fd);
         }
         const FdEnd end = wait_fd(socket.fd, Interest::read, deadline);
-        if (end.status != FdStatus::ready) return raise_socket_end(end, "nobody connected before the timeout");
+        if (end.status != FdStatus::ready) return raise_socket_end(socket, end, "nobody connected before the timeout");
     }
 }
 

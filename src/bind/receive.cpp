@@ -17,10 +17,10 @@
 namespace smarm::bind {
 namespace {
 
-// ---- receive -----------------------------------------------------------------------------------------------------------
+// ---- receive --------------------------------------------------------------------------------------------------------
 
-// The message at `position` as an object (new reference), decoded on first sight. nullptr: it cannot be decoded; it has been taken
-// out, and the exception says why. A notice stays one in the mailbox: it is also looked for by its ref.
+// The message at `position` as an object (new reference), decoded on first sight. nullptr: it cannot be decoded; it has
+// been taken out, and the exception says why. A notice stays one in the mailbox: it is also looked for by its ref.
 PyObject* look_at(Actor& self, std::size_t position) {
     Mailbox& mailbox = self.mailbox;
     Message& message = mailbox.at(position);
@@ -44,7 +44,9 @@ PyObject* look_at(Actor& self, std::size_t position) {
 
 // 1: matches, 0: does not, -1: an exception is set.
 int matches(PyObject* object, PyObject* match) {
-    if (PyType_Check(match) || PyTuple_CheckExact(match)) return PyObject_IsInstance(object, match);
+    // A union (int | str) is what cannot be called.
+    if (PyType_Check(match) || PyTuple_CheckExact(match) || !PyCallable_Check(match))
+        return PyObject_IsInstance(object, match);
     PyObject* answer = PyObject_CallOneArg(match, object);
     const int truth = answer ? PyObject_IsTrue(answer) : -1;
     Py_XDECREF(answer);
@@ -54,6 +56,12 @@ int matches(PyObject* object, PyObject* match) {
 bool is_ref(PyObject* object) {
     // smarm.Ref is the only subclass of int that is looked for; the name is enough to tell it from a predicate or type.
     return PyLong_Check(object) && std::strcmp(Py_TYPE(object)->tp_name, "Ref") == 0;
+}
+
+// int | str: types.UnionType, from Python 3.14 on typing.Union.
+bool is_union(PyObject* object) {
+    const char* type = Py_TYPE(object)->tp_name;
+    return std::strcmp(type, "types.UnionType") == 0 || std::strcmp(type, "typing.Union") == 0;
 }
 
 // As isinstance takes it: types, and tuples of such.
@@ -118,6 +126,28 @@ bool receive_ref(Worker& worker, MonitorRef ref, std::size_t from, Instant deadl
     }
 }
 
+// receive(match=None, timeout=None)
+bool read_receive(PyObject* const* arguments, Py_ssize_t count, PyObject* names, PyObject** match, PyObject** timeout) {
+    if (count > 2) {
+        PyErr_Format(PyExc_TypeError, "receive() takes a match and a timeout, %zd arguments were given", count);
+        return false;
+    }
+    if (count > 0) *match = arguments[0];
+    if (count > 1) *timeout = arguments[1];
+    for (Py_ssize_t i = 0; i < (names ? PyTuple_GET_SIZE(names) : 0); ++i) {
+        PyObject* name = PyTuple_GET_ITEM(names, i);
+        if (PyUnicode_EqualToUTF8(name, "timeout") && count < 2) {
+            *timeout = arguments[count + i];
+        } else if (PyUnicode_EqualToUTF8(name, "match") && count < 1) {
+            *match = arguments[count + i];
+        } else {
+            PyErr_Format(PyExc_TypeError, "receive() takes match= and timeout=, each once, not %U=", name);
+            return false;
+        }
+    }
+    return true;
+}
+
 PyObject* receive(PyObject*, PyObject* const* arguments, Py_ssize_t count, PyObject* names) {
     Worker* worker = enter_wait("receive");
     if (!worker) return nullptr;
@@ -125,10 +155,7 @@ PyObject* receive(PyObject*, PyObject* const* arguments, Py_ssize_t count, PyObj
     PyObject* timeout = Py_None;
     Instant deadline = kNever;
     if (count != 0 || names) {
-        // receive(match=None, /, timeout=None): both optional.
-        const Py_ssize_t positional = count < 1 ? 0 : 1;
-        if (positional) match = arguments[0];
-        if (!read_timeout_keyword("receive", arguments, count, names, positional, &timeout)) return nullptr;
+        if (!read_receive(arguments, count, names, &match, &timeout)) return nullptr;
         if (timeout != Py_None && !read_timeout(timeout, *worker, deadline)) return nullptr;
     }
     if (!may_take_messages(*worker->current())) return nullptr;
@@ -146,7 +173,7 @@ PyObject* receive(PyObject*, PyObject* const* arguments, Py_ssize_t count, PyObj
     }
 }
 
-// ---- call and reply ----------------------------------------------------------------------------------------------------
+// ---- call and reply -------------------------------------------------------------------------------------------------
 
 // Returns the message that a server gets: smarm.Call(ref, caller, request).
 OwnedParcel encode_call(InterpreterState& state, Pid caller, MonitorRef ref, PyObject* request) {
@@ -246,17 +273,18 @@ PyObject* reply(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
 bool check_match(PyObject* match) {
     if (is_ref(match)) return PyLong_AsUnsignedLongLong(match) != static_cast<MonitorRef>(-1) || !PyErr_Occurred();
     if (match == Py_None || is_tuple_of_types(match)) return true;
-    const bool is_alias = Py_IS_TYPE(match, &Py_GenericAliasType);  // list[int]: calling it makes a list
+    if (is_union(match)) return PyObject_IsInstance(Py_None, match) >= 0;  // TypeError: list[int] | str
+    const bool is_alias = Py_IS_TYPE(match, &Py_GenericAliasType);         // list[int]: calling it makes a list
     if (PyCallable_Check(match) && !is_alias) return true;
     if (PyNumber_Check(match) && !PyTuple_Check(match))
         PyErr_Format(
             PyExc_TypeError,
-            "receive() matches by a type, a tuple of types, a predicate or a Ref, not by %R: a timeout is given "
-            "as timeout=%R",
+            "messages are matched by a type, a tuple of types, a predicate or a Ref, not by %R: a timeout is given as "
+            "timeout=%R",
             match, match);
     else
         PyErr_Format(PyExc_TypeError,
-                     "receive() matches by a type, a tuple of types, a predicate or a Ref, not by %R%s", match,
+                     "messages are matched by a type, a tuple of types, a predicate or a Ref, not by %R%s", match,
                      PyTuple_Check(match) ? ", which has something else in it or nothing: look at messages with a "
                                             "predicate, or with `match smarm.receive():`"
                                           : "");
@@ -283,7 +311,7 @@ int find_message(Actor& self, PyObject* match, std::size_t& position) {
 
 PyMethodDef receive_functions[] = {
     {"receive", SMARM_FAST_METHOD(receive),
-     "receive(match=None, /, timeout=None)\n--\n\nTake a message out of the running actor's mailbox; park until there "
+     "receive(match=None, timeout=None)\n--\n\nTake a message out of the running actor's mailbox; park until there "
      "is one.\n\nThe oldest "
      "message that matches: an instance of a type (or of one of a tuple of types), one for which a predicate is true, "
      "the\nDown of a "

@@ -19,7 +19,7 @@
 namespace smarm::bind {
 namespace {
 
-// ---- Source ------------------------------------------------------------------------------------------------------------
+// ---- Source ---------------------------------------------------------------------------------------------------------
 
 enum class Kind : std::uint8_t { mailbox, after, readable, writable };
 
@@ -102,7 +102,7 @@ PyObject* fd_source(Kind kind, PyObject* object) {
 PyObject* readable(PyObject*, PyObject* object) { return fd_source(Kind::readable, object); }
 PyObject* writable(PyObject*, PyObject* object) { return fd_source(Kind::writable, object); }
 
-// ---- select ------------------------------------------------------------------------------------------------------------
+// ---- select ---------------------------------------------------------------------------------------------------------
 
 // The actor's mailbox, with what its messages must match.
 class MatchSource final : public MailboxSource {
@@ -124,6 +124,9 @@ using Slot = std::variant<std::monostate, ChannelSource, MatchSource, TimeSource
 
 SelectSource* fd_slot(PyObject* object, Interest interest, Slot& slot) {
     const int fd = PyObject_AsFileDescriptor(object);
+    const int is_ready = fd >= 0 && interest == Interest::read ? has_unread(object) : 0;
+    if (is_ready < 0) return nullptr;
+    if (is_ready) return &slot.emplace<TimeSource>(Instant{});  // due since long ago
     return fd < 0 ? nullptr : &slot.emplace<FdSource>(fd, interest);
 }
 
@@ -158,9 +161,8 @@ PyObject* value_of(Slot& slot, PyObject* object) {
     if (auto* fd = std::get_if<FdSource>(&slot)) {
         if (fd->end.status != FdStatus::ready)
             return raise_fd_end(fd->end, "", "the file descriptor was closed while select waited for it");
-        return Py_NewRef(as_source(object).object);
     }
-    return Py_NewRef(Py_None);
+    return Py_NewRef(as_source(object).kind == Kind::after ? Py_None : as_source(object).object);
 }
 
 // Says in the error that is set which source it came from.

@@ -192,7 +192,7 @@ struct Order {
     PyObject* callable = nullptr;
     Options options;
     std::uint32_t stack_bytes = 0;
-    std::unique_ptr<std::string> name;
+    std::shared_ptr<std::string> name;
     std::unique_ptr<MailboxLimit> mailbox_limit;
     bool linked = false;
     bool monitored = false;
@@ -231,7 +231,7 @@ bool read_order(PyObject* const* arguments, Py_ssize_t count, PyObject* names, M
         return false;
     try {
         if (PyObject* name = order.options.name; name != Py_None) {
-            order.name = std::make_unique<std::string>();
+            order.name = std::make_shared<std::string>();
             if (!read_text(name, "an actor's name", *order.name)) return false;
         }
         if (!read_flag(order.options.link, order.linked) || !read_flag(order.options.monitor, order.monitored) ||

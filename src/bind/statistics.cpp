@@ -4,6 +4,7 @@
 
 #include <pybind11/pybind11.h>
 
+#include "bind/signal_functions.h"
 #include "smarm/base/process_memory.h"
 #include "smarm/interp/blocking_pool.h"
 #include "smarm/interp/errors.h"
@@ -115,21 +116,19 @@ double seconds_since(Instant then) {
     return std::max(0.0, std::chrono::duration<double>(monotonic_now() - then).count());
 }
 
-py::object describe_actor(py::handle pid) {
-    if (!is_pid(*interpreter_state(), pid.ptr())) {
-        PyErr_SetString(PyExc_TypeError, "process_info() needs a Pid");
-        throw ErrorIsSet();
-    }
-    if (Actor* self = this_actor()) self->worker->charge(*self);
+py::object describe_actor(py::handle address) {
     Scheduler& scheduler = running_scheduler();
+    Pid pid;
+    if (!read_address(*interpreter_state(), scheduler, address.ptr(), pid)) throw ErrorIsSet();
+    if (Actor* self = this_actor()) self->worker->charge(*self);
     ActorSnapshot seen;
-    if (!scheduler.table().look(pid_value(pid.ptr()), seen)) return py::none();
+    if (!scheduler.table().look(pid, seen)) return py::none();
     py::list registered;
     if (seen.registered)
         for (const std::string& name : scheduler.registry().names_of(seen.pid)) registered.append(name);
     const bool parked = seen.state == ActorState::parked;
     return py::dict(
-        py::arg("pid") = pid, py::arg("name") = seen.name ? py::object(py::str(*seen.name)) : py::none(),
+        py::arg("pid") = pid_object(pid), py::arg("name") = seen.name ? py::object(py::str(*seen.name)) : py::none(),
         py::arg("parent") = pid_object(seen.parent), py::arg("state") = state_name(seen.state),
         py::arg("waiting_for") = parked ? py::object(py::str(wait_reason_name(seen.wait_reason))) : py::none(),
         py::arg("waiting_for_pid") = pid_object(awaited_by(seen)),
@@ -148,8 +147,8 @@ py::object describe_actor(py::handle pid) {
                             : py::none());
 }
 
-PyObject* process_info(PyObject*, PyObject* pid) {
-    return without_exceptions<PyObject*>(nullptr, [pid] { return describe_actor(pid).release().ptr(); });
+PyObject* process_info(PyObject*, PyObject* address) {
+    return without_exceptions<PyObject*>(nullptr, [address] { return describe_actor(address).release().ptr(); });
 }
 
 py::object worker_index() {

@@ -9,6 +9,7 @@
 #include "bind/spawn.h"
 #include "smarm/actor/shield.h"
 #include "smarm/interp/errors.h"
+#include "smarm/interp/generator_block.h"
 #include "smarm/interp/imports.h"
 #include "smarm/interp/pid_type.h"
 #include "smarm/interp/py_rider.h"
@@ -39,6 +40,7 @@ struct TimeoutObject {
     PyObject_HEAD PyObject* seconds;
     Instant deadline;
     Duration patience;
+    GeneratorBlock block;
     CancelScope scope;
 };
 
@@ -62,6 +64,7 @@ PyObject* timeout_new(PyTypeObject* type, PyObject* arguments, PyObject* keyword
     self->seconds = Py_NewRef(seconds);
     self->deadline = kNever;
     self->patience = patience;
+    new (&self->block) GeneratorBlock;
     new (&self->scope) CancelScope;
     return reinterpret_cast<PyObject*>(self);
 }
@@ -71,6 +74,7 @@ void timeout_dealloc(PyObject* self) {
     Py_DECREF(as_timeout(self).seconds);
     as_timeout(self).scope.close();  // entered by hand, and nobody is left who could leave it
     as_timeout(self).scope.~CancelScope();
+    as_timeout(self).block.~GeneratorBlock();
     type->tp_free(self);
     Py_DECREF(type);
 }
@@ -83,8 +87,8 @@ PyObject* timeout_enter(PyObject* self, PyObject*) {
         PyErr_SetString(PyExc_RuntimeError, "this timeout is in use: make another for a block inside the block");
         return nullptr;
     }
-    if (!read_timeout(timeout.seconds, *worker, timeout.deadline)) return nullptr;
-    timeout.scope.open(timeout.deadline, timeout.patience);
+    if (!read_timeout(timeout.seconds, *worker, timeout.deadline) || !timeout.block.enter()) return nullptr;
+    timeout.scope.open(timeout.deadline, timeout.patience, timeout.block.if_any());
     return Py_NewRef(self);
 }
 
@@ -161,6 +165,7 @@ PyType_Spec timeout_spec = {"smarm.timeout", sizeof(TimeoutObject), 0, Py_TPFLAG
 struct GroupObject {
     PyObject_HEAD TaskGroup* group;  // owned reference; nullptr outside of the block
     Duration patience;               // of the block and its children
+    GeneratorBlock block;
     Worker* home;                    // of the block
     PyObject* children;              // a list of JoinHandles: those alive, and those whose end was not a plain return
     Py_ssize_t prune_at;             // its length at which it is looked through
@@ -196,6 +201,7 @@ void group_dealloc(PyObject* self) {
     PyTypeObject* type = Py_TYPE(self);
     if (as_group(self).group) abandon(as_group(self));
     Py_XDECREF(as_group(self).children);
+    as_group(self).block.~GeneratorBlock();
     type->tp_free(self);
     Py_DECREF(type);
 }
@@ -211,6 +217,7 @@ PyObject* group_new(PyTypeObject* type, PyObject* arguments, PyObject* keywords)
     auto* self = PyObject_New(GroupObject, type);
     if (!self) return nullptr;
     self->patience = patience;
+    new (&self->block) GeneratorBlock;
     self->group = nullptr;
     self->home = nullptr;
     self->children = nullptr;
@@ -226,6 +233,7 @@ PyObject* group_enter(PyObject* self, PyObject*) {
         PyErr_SetString(PyExc_RuntimeError, "this TaskGroup is in use: make another for a block inside the block");
         return nullptr;
     }
+    if (!object.block.enter()) return nullptr;
     PyObject* children = PyList_New(0);
     auto* group = children ? new (std::nothrow) TaskGroup : nullptr;
     if (!group) {
@@ -236,7 +244,7 @@ PyObject* group_enter(PyObject* self, PyObject*) {
     object.prune_at = 64;
     object.group = group;
     object.home = worker;
-    group->open(object.patience);
+    group->open(object.patience, object.block.if_any());
     return Py_NewRef(self);
 }
 
@@ -301,7 +309,7 @@ void wait_for_children(GroupObject& object, Actor& owner) {
     while (group.running()) {
         const std::uint32_t noted = owner.requests.noted();
         // Again at each new one: children that swallowed the first get another.
-        const bool asked = owner.requests.pending() && noted != passed_on;
+        const bool asked = is_asked(owner) && noted != passed_on;
         if (asked || (group.first_failure() && !group.cancelled())) cancel_children(object);
         passed_on = noted;
         group.wait_for_change();

@@ -1,7 +1,9 @@
 #include "cpython/method_patch.h"
 
+#include <algorithm>
 #include <atomic>
-#include <vector>
+#include <memory>
+#include <new>
 
 // Weak: exported by builds of 3.14 and 3.15 that contain the JIT, absent from others.
 extern "C" void _Py_Executors_InvalidateAll(PyInterpreterState* interpreter, int is_invalidation) __attribute__((weak));
@@ -106,7 +108,10 @@ PyObject* from_tuple(Handler handler, const Original& original, PyObject* self, 
     PyObject* const* items = reinterpret_cast<PyTupleObject*>(tuple)->ob_item;
     if (!dict || PyDict_GET_SIZE(dict) == 0) return handler(original, self, items, count, nullptr);
     // The caller's tuple and dict keep the values alive.
-    std::vector<PyObject*> values(items, items + count);
+    const auto all = static_cast<std::size_t>(count + PyDict_GET_SIZE(dict));
+    const std::unique_ptr<PyObject*[]> values(new (std::nothrow) PyObject*[all]);
+    if (!values) return PyErr_NoMemory();
+    std::copy(items, items + count, values.get());
     PyObject* names = PyTuple_New(PyDict_GET_SIZE(dict));
     if (!names) return nullptr;
     PyObject* name = nullptr;
@@ -114,9 +119,9 @@ PyObject* from_tuple(Handler handler, const Original& original, PyObject* self, 
     Py_ssize_t position = 0;
     for (Py_ssize_t i = 0; PyDict_Next(dict, &position, &name, &value); ++i) {
         PyTuple_SET_ITEM(names, i, Py_NewRef(name));
-        values.push_back(value);
+        values[static_cast<std::size_t>(count + i)] = value;
     }
-    PyObject* result = handler(original, self, values.data(), count, names);
+    PyObject* result = handler(original, self, values.get(), count, names);
     Py_DECREF(names);
     return result;
 }
@@ -128,9 +133,11 @@ bool replace_all(PyObject* module, std::span<const Replacement> replacements) {
         Original original;
         PyCFunction replacement;
     };
-    std::vector<Found> all;
-    for (const Replacement& one : replacements) {
-        Found& found = all.emplace_back();
+    const std::unique_ptr<Found[]> all(new (std::nothrow) Found[replacements.size()]());
+    if (!all) return PyErr_NoMemory(), false;
+    for (std::size_t i = 0; i < replacements.size(); ++i) {
+        const Replacement& one = replacements[i];
+        Found& found = all[i];
         if (one.original->function) continue;
         if (!find(module, one.type, one.name, found.original)) return false;
         found.replacement = one.choose(found.original.flags);
@@ -140,7 +147,7 @@ bool replace_all(PyObject* module, std::span<const Replacement> replacements) {
                      one.name, module, found.original.flags);
         return false;
     }
-    for (std::size_t i = 0; i < all.size(); ++i) {
+    for (std::size_t i = 0; i < replacements.size(); ++i) {
         if (!all[i].replacement) continue;
         *replacements[i].original = all[i].original;
         // Release: a thread that reads the new pointer finds the original. It reads through CPython's plain load, which on

@@ -65,14 +65,24 @@ int smarm_current_code(PyThreadState* state, PyCodeObject** code, int* instructi
     return 1;
 }
 
-void smarm_visit_code(PyThreadState* state, int (*visit)(void* context, PyCodeObject* code), void* context) {
+/* SAFETY: a frame of that owner is the last field of its generator; coroutines and asynchronous generators have the same fields. */
+static PyObject* generator_of(struct _PyInterpreterFrame* frame) {
+    if (frame->owner != FRAME_OWNED_BY_GENERATOR) return NULL;
+    return (PyObject*)((char*)frame - offsetof(PyGenObject, gi_iframe));
+}
+
+void smarm_visit_frames(PyThreadState* state, SmarmVisitFrame visit, void* context) {
     for (struct _PyInterpreterFrame* frame = state->current_frame; frame; frame = frame->previous) {
         if (_PyFrame_IsIncomplete(frame)) continue;
         PyCodeObject* code = (PyCodeObject*)PyUnstable_InterpreterFrame_GetCode(frame);
-        const int more = visit(context, code);
+        const int more = visit(context, code, generator_of(frame));
         Py_DECREF(code); /* the frame keeps it alive */
         if (!more) return;
     }
+}
+
+int smarm_generator_ended(PyObject* generator) {
+    return FRAME_STATE_FINISHED(((PyGenObject*)generator)->gi_frame_state);
 }
 
 int smarm_entry_depth(PyThreadState* state) {

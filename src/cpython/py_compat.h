@@ -30,9 +30,14 @@ static inline int smarm_has_data_stack(const PyThreadState* state) { return stat
  * object as PyThreadState_GetFrame does. Returns 0 when there is no Python frame. */
 int smarm_current_code(PyThreadState* state, PyCodeObject** code, int* instruction);
 
-/* Calls visit(context, code) for the code of each Python frame of the attached `state`, the innermost first, until it returns 0. It
- * must not run Python code. Without making frame objects, as PyThreadState_GetFrame does. */
-void smarm_visit_code(PyThreadState* state, int (*visit)(void* context, PyCodeObject* code), void* context);
+/* Calls visit(context, code, generator) for each Python frame of `state`, which is attached or parked, the innermost first, until it returns
+ * 0. generator: the generator or coroutine whose frame it is (borrowed), or NULL. It must not run Python code. Without making
+ * frame objects, as PyThreadState_GetFrame does; no API tells whose frame it is. */
+typedef int (*SmarmVisitFrame)(void* context, PyCodeObject* code, PyObject* generator);
+void smarm_visit_frames(PyThreadState* state, SmarmVisitFrame visit, void* context);
+
+/* Whether that generator or coroutine has come to its end. The attribute that tells (gi_frame, cr_frame, ag_frame) makes a frame object. */
+int smarm_generator_ended(PyObject* generator);
 
 /* How many calls of Python code by C code `state` is in: the actor's own is the first. */
 int smarm_entry_depth(PyThreadState* state);

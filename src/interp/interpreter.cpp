@@ -15,7 +15,7 @@ PyObject* call_worker_helper(const char* name, PyObject* argument) {
 
 }  // namespace
 
-PyThreadState* create_interpreter(std::string& error) {
+PyThreadState* create_interpreter(const char*& error) {
     PyInterpreterConfig config = {};
     config.use_main_obmalloc = 0;
     config.allow_fork = 0;

@@ -165,7 +165,7 @@ int PyRider::safe_point(void* argument) {
 // InterruptTimer. False: the exception is set.
 bool PyRider::deliver(PyThreadState* state, PyActor& actor) {
     const Instant now = worker_.driver().now();
-    if (!actor.preemptible() || !actor.requests.is_due(now)) return true;
+    if (!actor.preemptible() || !actor.requests.is_due(now) || !is_deliverable(actor)) return true;
     const bool overdue = now - actor.requests.due() >= worker_.scheduler().options().kill_patience;
     switch (may_raise_here(state, actor, overdue)) {
         case MayRaise::here: return raise_now();
@@ -179,7 +179,7 @@ bool PyRider::deliver(PyThreadState* state, PyActor& actor) {
 }
 
 bool PyRider::raise_now() {
-    if (!this_actor()->requests.deliverable()) return true;
+    if (!is_deliverable(*this_actor())) return true;
     raise_exit();
     return false;
 }

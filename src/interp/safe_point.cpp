@@ -19,7 +19,7 @@ struct Walk {
     bool allowed = true;
 };
 
-int look_at_code(void* context, PyCodeObject* code) {
+int look_at_code(void* context, PyCodeObject* code, PyObject*) {
     Walk& walk = *static_cast<Walk*>(context);
     const CodeOwner owner = owner_of(code);
     walk.allowed = owner != CodeOwner::imports && (walk.program_seen || owner != CodeOwner::bookkeeper) &&
@@ -30,7 +30,7 @@ int look_at_code(void* context, PyCodeObject* code) {
 
 bool callers_allow(PyThreadState* state) noexcept {
     Walk walk;
-    smarm_visit_code(state, look_at_code, &walk);
+    smarm_visit_frames(state, look_at_code, &walk);
     return walk.allowed;
 }
 

@@ -260,7 +260,7 @@ PyObject* Runtime::run_main(PyObject* main, PyObject* arguments) {
         Worker& worker;
     } riding(worker, rider);
 
-    auto name = std::make_unique<std::string>("main");
+    auto name = std::make_shared<const std::string>("main");
     std::unique_ptr<MailboxLimit> mailbox_limit;
     if (config_.mailbox_limit || config_.mailbox_byte_limit)
         mailbox_limit =
@@ -373,7 +373,7 @@ void Runtime::request_in_main(PyObject* exception) {
 }
 
 void Runtime::enter_worker(Worker& worker) {
-    std::string error;
+    const char* error = nullptr;
     PyThreadState* own = create_interpreter(error);
     bool ready = own != nullptr;
     if (own && !prepare_interpreter(snapshot_, worker.index())) {
@@ -382,8 +382,7 @@ void Runtime::enter_worker(Worker& worker) {
         ready = false;
     }
     if (!ready) {
-        std::fprintf(stderr, "smarm: worker %u has no interpreter: %s; its actors fail\n", worker.index(),
-                     error.c_str());
+        std::fprintf(stderr, "smarm: worker %u has no interpreter: %s; its actors fail\n", worker.index(), error);
         if (own) Py_EndInterpreter(own);
         worker.refuse();
         return;

@@ -12,12 +12,13 @@ std::uint64_t next_id() noexcept {
 
 const char CancelScope::kTag = 0;
 
-void CancelScope::open(Instant deadline, Duration patience) noexcept {
+void CancelScope::open(Instant deadline, Duration patience, const Block* block) noexcept {
     SMARM_ASSERT(!actor_, "a scope was opened twice");
     actor_ = this_actor();
     id_ = next_id();
     state_ = State::quiet;
     patience_ = patience;
+    block_ = block;
     enter(actor_->held);
     if (deadline != kNever) actor_->worker->arm_timer(timer_, deadline);
 }
@@ -37,28 +38,36 @@ void CancelScope::close() noexcept {
 void CancelScope::owner_ended(Actor& owner) noexcept {
     owner.worker->timers().cancel(timer_);
     actor_ = nullptr;
-    if (state_ == State::expired && !outermost_expired(owner)) owner.requests.withdraw_scope();
+    if (state_ == State::expired && !any_expired(owner)) owner.requests.withdraw_scope();
 }
 
-CancelScope* CancelScope::outermost_expired(Actor& actor) noexcept {
+CancelScope* CancelScope::outermost_expired(const Actor& actor) noexcept {
     CancelScope* outermost = nullptr;
     for (HeldResource* it = find(actor.held, &kTag); it; it = find(it->next(), &kTag)) {
         auto* scope = static_cast<CancelScope*>(it);
-        if (scope->state_ == State::expired) outermost = scope;
+        if (scope->expired_on_stack(actor)) outermost = scope;
     }
     return outermost;
+}
+
+bool CancelScope::any_expired(const Actor& actor) noexcept {
+    for (HeldResource* it = find(actor.held, &kTag); it; it = find(it->next(), &kTag)) {
+        if (static_cast<CancelScope*>(it)->state_ == State::expired) return true;
+    }
+    return false;
 }
 
 std::uint64_t CancelScope::take_expired(Actor& actor) noexcept {
     CancelScope* scope = outermost_expired(actor);
     if (!scope) return 0;
     scope->state_ = State::taken;
-    actor.requests.withdraw_scope();
-    // What it encloses is being left already.
+    // What it encloses is being left already. What was opened later than a generator's block may also be around it.
     for (HeldResource* it = find(actor.held, &kTag); it != scope; it = find(it->next(), &kTag)) {
-        auto* inner = static_cast<CancelScope*>(it);
-        if (inner->state_ == State::expired) inner->state_ = State::taken;
+        auto* later = static_cast<CancelScope*>(it);
+        const bool is_inside = !scope->block_ || scope->block_->is_same(later->block_);
+        if (is_inside && later->expired_on_stack(actor)) later->state_ = State::taken;
     }
+    if (!any_expired(actor)) actor.requests.withdraw_scope();
     return scope->id_;
 }
 

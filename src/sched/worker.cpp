@@ -7,6 +7,7 @@
 
 #include <unistd.h>
 
+#include "smarm/sched/cancel_scope.h"
 #include "smarm/sched/scheduler.h"
 #include "smarm/sched/simulation.h"
 
@@ -72,7 +73,7 @@ void Worker::switch_away(Actor& from) noexcept {
 
 Parked Worker::park(WaitReason reason, Instant deadline) noexcept {
     Actor& actor = *current();
-    if (__builtin_expect(actor.requests.any(), 0) && actor.requests.deliverable()) return {.requested = true};
+    if (__builtin_expect(actor.requests.any(), 0) && is_deliverable(actor)) return {.requested = true};
     actor.wait_reason.store(reason, memory_order_relaxed);
     actor.parked_since.store(recent_.load(memory_order_relaxed), memory_order_relaxed);
     actor.state.store(ActorState::parked, memory_order_relaxed);
@@ -80,7 +81,7 @@ Parked Worker::park(WaitReason reason, Instant deadline) noexcept {
     if (deadline == kNever) switch_away(actor);
     else parked.timed_out = park_until(actor, deadline);
     actor.wait_reason.store(WaitReason::none, memory_order_relaxed);
-    parked.requested = __builtin_expect(actor.requests.any(), 0) && actor.requests.deliverable();
+    parked.requested = __builtin_expect(actor.requests.any(), 0) && is_deliverable(actor);
     return parked;
 }
 
@@ -327,10 +328,7 @@ bool Worker::stop_step() noexcept {
         ask_to_exit(now, false);
         return false;
     }
-    if (stop_patience_.over(now, live_count())) {
-        scheduler_.count_abandoned(live_count());
-        return true;
-    }
+    if (stop_patience_.over(now, live_count())) return true;
     ask_again_ = std::max(ask_again_, deadline_after(stop_patience_.last_progress(), timeout / kStopTries));
     if (now >= ask_again_) ask_to_exit(now, true);
     return false;
@@ -365,7 +363,10 @@ void Worker::run() noexcept {
 // else belongs to the worker (an interpreter) may be going away.
 void Worker::end_run() noexcept {
     detail::this_worker = nullptr;
-    if (end_life(Life::ended)) return;
+    if (end_life(Life::ended)) {
+        scheduler_.count_abandoned(live_count());
+        return;
+    }
     if (rider_) rider_->before_wait();
     for (;;) pause();
 }

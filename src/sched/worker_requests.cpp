@@ -1,6 +1,7 @@
 // What is asked of an actor of this worker, and when it is delivered: see Requests in actor/requests.h.
 #include <utility>
 
+#include "smarm/sched/cancel_scope.h"
 #include "smarm/sched/interrupt_timer.h"
 #include "smarm/sched/scheduler.h"
 #include "smarm/sched/simulation.h"
@@ -9,9 +10,9 @@
 namespace smarm {
 
 bool Worker::has_request(Deliver deliver) noexcept {
-    const Requests& requests = current()->requests;
-    if (__builtin_expect(!requests.any(), 1) || deliver == Deliver::nothing || !requests.deliverable()) return false;
-    return deliver == Deliver::everything || requests.is_due(driver_->now());
+    const Actor& actor = *current();
+    if (__builtin_expect(!actor.requests.any(), 1) || deliver == Deliver::nothing || !is_deliverable(actor)) return false;
+    return deliver == Deliver::everything || actor.requests.is_due(driver_->now());
 }
 
 Request Worker::take_request() noexcept {
@@ -49,7 +50,7 @@ void Worker::request_scope_end(Actor& actor, Duration patience) noexcept {
 
 // A parked actor is at a point, unless it is shielded; another will be interrupted when the request is due.
 void Worker::bring_to_point(Actor& actor) noexcept {
-    const bool at_point = actor.state.load(memory_order_relaxed) == ActorState::parked && actor.requests.deliverable();
+    const bool at_point = actor.state.load(memory_order_relaxed) == ActorState::parked && is_deliverable(actor);
     wake(actor);
     if (!at_point) InterruptTimer::watch(*this, actor);
     if (&actor == current() && rider_ && actor.requests.is_due(driver_->now())) rider_->request_attention();

@@ -9,6 +9,7 @@
 #include "smarm/interp/lock_code.h"
 #include "smarm/interp/py_rider.h"
 #include "smarm/interp/requested_exception.h"
+#include "smarm/sched/cancel_scope.h"
 #include "smarm/sched/scheduler.h"
 
 namespace smarm::stdlib_locks {
@@ -27,7 +28,7 @@ Taken wait_for_lock(LockTable& table, LockEntry& entry, Actor& actor, const Pati
         deadline = std::min(deadline, last);
     };
     if (patience.ignores_exit) shield.emplace(actor);
-    else if (actor.requests.deliverable() && !may_cut_lock(actor)) hold_out();
+    else if (is_deliverable(actor) && !may_cut_lock(actor)) hold_out();
     LockWaiter waiter(actor);
     entry.waiters.push_back(waiter);
     Awaits awaits(actor, entry.owner);

@@ -4,9 +4,9 @@
 
 namespace smarm {
 
-void TaskGroup::open(Duration patience) noexcept {
+void TaskGroup::open(Duration patience, const CancelScope::Block* block) noexcept {
     home_ = this_worker();
-    scope_.open(kNever, patience);
+    scope_.open(kNever, patience, block);
 }
 
 void TaskGroup::add(Pid pid, JoinState& child) noexcept {

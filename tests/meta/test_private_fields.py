@@ -15,7 +15,7 @@ OURS = {
     *("alloc", "args", "at_end", "calloc", "choose", "code", "compact", "count", "ctx", "current", "data", "definition"),
     *("emplace_back", "first", "flags", "free", "function", "gilstate", "instruction", "malloc", "name", "next", "next_varint"),
     *("begin", "bytes", "end", "erase", "find", "initial", "initial_bytes", "load", "module", "resize", "second", "variables"),
-    *("connects_slowly", "deadline", "driver", "get", "has_timeout", "now", "parks", "socket", "stream"),
+    *("connects_slowly", "deadline", "driver", "get", "has_timeout", "now", "parks", "place", "socket", "stream", "target"),
     *("tp_alloc", "tp_name"),  # public slots
     *("original", "out_of_memory", "paths", "peek", "previous", "push_back", "realloc", "replacement", "size", "store", "type"),
 }  # fmt: skip

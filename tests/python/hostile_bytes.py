@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import enum
+import gc
 import pathlib
 import re
 import sys
@@ -120,10 +121,13 @@ def what_runs() -> Iterator[list[str]]:
     sys.monitoring.register_callback(tool, sys.monitoring.events.PY_START, _start)
     sys.monitoring.set_events(tool, sys.monitoring.events.PY_START)
     seen: list[str] = []
+    callbacks = gc.callbacks[:]
+    gc.callbacks.clear()  # a collection is no message's doing: other libraries' functions that are told of each
     _watching = seen
     try:
         yield seen
     finally:
         _watching = None
+        gc.callbacks[:] = callbacks
         sys.monitoring.set_events(tool, 0)
         sys.monitoring.free_tool_id(tool)

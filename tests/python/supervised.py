@@ -266,6 +266,16 @@ class Reluctant(smarm.Server):
         assert self.runs, "a server that was not started has nothing to clean up"
 
 
+class Idle(smarm.Server):
+    """Never runs, and takes its time to go."""
+
+    def init(self):
+        return self.IGNORE
+
+    def __del__(self):
+        smarm.sleep(1)
+
+
 class Mute(smarm.Server):
     """Has no callbacks."""
 

@@ -9,13 +9,16 @@ import sys
 import textwrap
 import threading
 
+import pytest
+
 import smarm
 
 
-def start(tmp_path, program):
+def start(tmp_path, program, **variables):
     script = tmp_path / "program.py"
     script.write_text(textwrap.dedent(program))
     environment = {name: value for name, value in os.environ.items() if not name.startswith("SMARM_")}
+    environment |= variables
     return subprocess.Popen(
         [sys.executable, "-u", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
     )
@@ -256,6 +259,41 @@ def test_smarm_dump_prints_every_actor_also_of_a_wedged_worker(tmp_path):
     finally:
         process.kill()
         assert process.communicate()[1] == ""  # what was asked for by the command went to the command
+
+
+BUSY_SERVER = """
+    import smarm
+
+    class Busy(smarm.Server):
+        def handle_cast(self, message):
+            print("busy", flush=True)
+            smarm.sleep(100)
+
+    def main():
+        Busy.start(on="local", name="idle")
+        Busy.start(on=1).cast("go")
+        smarm.sleep(100)
+
+    smarm.run(main, workers=2)
+"""
+
+
+@pytest.mark.parametrize("wish", [{}, {"SMARM_INTERNAL_FRAMES": "1"}], ids=["hidden", "shown on request"])
+def test_a_dump_hides_the_frames_of_smarm_where_the_program_has_some(tmp_path, wish):
+    process = start(tmp_path, BUSY_SERVER, **wish)
+    try:
+        assert process.stdout.readline() == "busy\n"
+        done = smarm_dump(process.pid)
+        assert done.returncode == 0, done.stderr
+        actors = re.split(r"^(?=<pid )", done.stdout, flags=re.MULTILINE)[1:]
+        (busy,) = [actor for actor in actors if "in Busy.handle_cast" in actor]
+        assert 'File "' in busy
+        assert ("/smarm/_server.py" in busy) == bool(wish), done.stdout
+        (idle,) = [actor for actor in actors if "for a message" in actor and "worker 0" in actor]
+        assert "/smarm/_server.py" in idle  # it has no other frames
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def test_a_large_dump_arrives_whole(tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 import smarm
+from smarm import testing
 
 
 async def coroutine():
@@ -56,6 +57,26 @@ def test_with_a_lock_names_hold(alone):
         for lock in (smarm.Mutex(), smarm.Semaphore(1)):
             with pytest.raises(TypeError, match=r"hold\(timeout="), lock:
                 pass
+
+    alone(main)
+
+
+def test_what_is_no_list_of_children_or_capacity_is_named(alone):
+    with pytest.raises(TypeError, match=r"list of smarm.Child objects, not <class 'int'>"):
+        smarm.Supervisor(int)
+
+    def main():
+        with pytest.raises(TypeError, match="how many values may wait, or None, not 'a'"):
+            smarm.channel("a")
+
+    alone(main)
+
+
+def test_a_simulation_in_an_actor_is_told_where_it_runs(alone):
+    def main():
+        for simulate in (testing.simulate, testing.explore):
+            with pytest.raises(smarm.AlreadyRunning, match=r"a runtime of its own.*under smarm-host.*with python"):
+                simulate(int)
 
     alone(main)
 

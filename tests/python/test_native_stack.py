@@ -123,7 +123,8 @@ def test_what_a_parked_actor_costs_is_told_with_its_page_tables(alone):
         for handle in handles:
             smarm.send(handle.pid, None)
         smarm.join_all(handles)
-        assert after.resident_bytes - before.resident_bytes > 4096 * count
+        # Its stack's page at least; for the rest a run before may have left memory.
+        assert after.resident_bytes - before.resident_bytes >= 4096 * count
         return (after.page_table_bytes - before.page_table_bytes) / count
 
     assert 4096 <= alone(main, None) < 4800

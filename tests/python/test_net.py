@@ -8,7 +8,6 @@ import os
 import pickle
 import socket
 import ssl
-import subprocess
 
 import pytest
 
@@ -404,22 +403,6 @@ def test_serve_closes_what_a_handler_leaves(alone, capfd):
 
 
 # ---- TLS -------------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory):
-    directory = tmp_path_factory.mktemp("certificate")
-    files = directory / "cert.pem", directory / "key.pem"
-    made = subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30", "-subj", "/CN=localhost",
-         "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-out", files[0], "-keyout", files[1]],
-        capture_output=True, text=True,
-    )  # fmt: skip
-    assert made.returncode == 0, made.stderr
-    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    server.load_cert_chain(*files)
-    client = ssl.create_default_context(cafile=files[0])
-    return server, client
 
 
 def tls_pair(contexts):

@@ -237,7 +237,7 @@ def test_a_match_that_could_never_match_is_refused_at_the_call(alone, match):
     def main():
         smarm.send(smarm.self(), 5)
         for look in (smarm.receive, smarm.mailbox):
-            with pytest.raises(TypeError, match="matches by a type, a tuple of types, a predicate or a Ref"):
+            with pytest.raises(TypeError, match="matched by a type, a tuple of types, a predicate or a Ref"):
                 look(match)
         return smarm.receive((int, (str,)))
 
@@ -248,5 +248,35 @@ def test_a_timeout_given_as_match_is_called_one(alone):
     def main():
         with pytest.raises(TypeError, match="a timeout is given as timeout=5"):
             smarm.receive(5)
+
+    alone(main)
+
+
+def test_a_union_matches_as_isinstance_does(alone):
+    def main():
+        post(b"bytes", "text", 2.5, 7)
+        assert [smarm.receive(int | str), smarm.receive(int | str), smarm.receive(None | float)] == ["text", 7, 2.5]
+        with pytest.raises(TypeError):
+            smarm.receive(list[int] | str)
+
+    alone(main)
+
+
+def test_match_and_timeout_can_be_given_by_name(alone):
+    def main():
+        post(1, "text")
+        assert smarm.receive(match=str, timeout=0) == "text"
+        assert smarm.receive(timeout=0, match=int) == 1
+        with pytest.raises(smarm.Timeout):
+            smarm.receive(match=None, timeout=0)
+        for arguments, named in (
+            ((int,), {"match": int}),
+            ((int, 0), {"timeout": 0}),
+            ((), {"wait": 0}),
+        ):
+            with pytest.raises(TypeError, match="takes match= and timeout=, each once"):
+                smarm.receive(*arguments, **named)
+        with pytest.raises(TypeError, match="3 arguments were given"):
+            smarm.receive(int, 0, 0)
 
     alone(main)

@@ -45,6 +45,18 @@ def test_objects_show_their_state(alone):
     alone(main)
 
 
+def test_supervisors_show_what_they_supervise():
+    def work():
+        pass
+
+    children = [smarm.Child("one", work), smarm.Child(2, work)]
+    assert repr(smarm.Supervisor(children)) == "<smarm.Supervisor, one_for_one, children: 'one', 2>"
+    named = smarm.Supervisor(strategy="rest_for_one", name="top")
+    assert repr(named) == "<smarm.Supervisor 'top', rest_for_one, children: none>"
+    assert repr(smarm.DynamicSupervisor()) == "<smarm.DynamicSupervisor>"
+    assert repr(smarm.DynamicSupervisor(max_children=5)) == "<smarm.DynamicSupervisor, at most 5 children>"
+
+
 class Idle(smarm.Server):
     pass
 

@@ -281,7 +281,7 @@ def test_a_timeout_block_ends_a_select(alone):
         (lambda rx: smarm.select(rx, None), TypeError, "not for NoneType"),
         (lambda rx: smarm.select(rx, wait=1), TypeError, "unexpected keyword argument 'wait'"),
         (lambda rx: smarm.select(rx, timeout=-1), ValueError, "0 or more"),
-        (lambda rx: smarm.mailbox("text"), TypeError, "a type, a predicate or a Ref"),
+        (lambda rx: smarm.mailbox("text"), TypeError, "a type, a tuple of types, a predicate or a Ref, not by 'text'"),
         (lambda rx: smarm.mailbox(int, 1), TypeError, "2 arguments"),
         (lambda rx: smarm.after(-1), ValueError, "0 or more"),
         (lambda rx: smarm.after("1"), TypeError, "number of seconds"),

@@ -8,6 +8,7 @@ from supervised import Counter, Crash
 from supervisor_helpers import PATIENCE, drop_messages, expect
 
 import smarm
+from smarm.testing import simulate
 
 
 @pytest.fixture
@@ -405,6 +406,30 @@ def test_a_server_whose_init_says_ignore_is_not_started_and_that_is_no_failure(r
         handle.join()
 
     run(main)
+
+
+def test_a_server_that_ignored_its_start_is_gone_when_start_raises():
+    """Another start by the same name would find it taken."""
+
+    def main():
+        for _ in range(3):
+            with pytest.raises(smarm.StartIgnored):
+                supervised.Idle.start(name="idle")
+            assert smarm.whereis("idle") is None
+            assert smarm.processes() == [smarm.self()]
+
+    simulate(main, seed=1)
+
+
+def test_a_child_that_ignored_its_start_is_gone_when_its_supervisor_goes_on():
+    def main():
+        idle = smarm.Child("idle", supervised.Idle, name="idle")
+        with smarm.Supervisor([idle]).start() as supervisor:
+            for _ in range(3):
+                assert smarm.whereis("idle") is None
+                assert supervisor.restart_child("idle") is None
+
+    simulate(main, seed=1)
 
 
 @pytest.mark.parametrize("where", ["init", "handle_continue", "handle_cast"])

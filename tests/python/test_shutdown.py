@@ -394,6 +394,25 @@ def test_a_refusing_actor_is_given_up_and_run_returns(run_app):
     assert "gave up 2 actors that did not end" in result.err
 
 
+def test_those_given_up_are_counted_once_however_often_they_were_asked(run_app):
+    result = run_app("""
+        import smarm
+        def stubborn():
+            while True:
+                try:
+                    while True:
+                        pass
+                except smarm.ActorExit:
+                    pass
+        def main():
+            for index in (0, 0, 1):
+                smarm.spawn(stubborn, on=index)
+            smarm.sleep(0.05)
+        smarm.run(main, workers=2, shutdown_timeout=0.3, time_slice=0.001)
+    """)
+    assert "gave up 3 actors that did not end" in result.err
+
+
 @pytest.mark.parametrize("workers", [1, 3])
 def test_no_time_to_shut_down_is_no_crash(run_app, workers):
     result = run_app(f"""

@@ -93,7 +93,7 @@ def test_a_name_is_a_str(alone, name):
 
 def test_a_name_that_is_not_text_is_refused(alone):
     def main():
-        with pytest.raises(UnicodeEncodeError):
+        with pytest.raises(ValueError, match=r"name must be text that UTF-8 can hold, not '\\udc80'"):
             smarm.spawn(print, name="\udc80")
 
     alone(main)

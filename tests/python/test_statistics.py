@@ -153,13 +153,27 @@ def test_actors_of_all_workers_are_seen_from_any(succeed):
     assert out == "([0, 1, 2], 5)\n"
 
 
-@pytest.mark.parametrize("pid", [None, 1, "main", (0, 1)])
-def test_process_info_needs_a_pid(alone, pid):
+@pytest.mark.parametrize("what", [None, 1, b"main", (0, 1)])
+def test_process_info_of_what_is_no_actor_is_refused(alone, what):
     def main():
-        with pytest.raises((TypeError, smarm.SmarmError)):
-            smarm.process_info(pid)
+        with pytest.raises(TypeError, match=f"its registered name or what has a .pid, not by {type(what).__name__}"):
+            smarm.process_info(what)
 
     alone(main)
+
+
+def test_process_info_takes_a_name_and_what_has_a_pid(alone):
+    def main():
+        handle = smarm.spawn(smarm.receive)
+        smarm.register("named", handle.pid)
+        with pytest.raises(smarm.NotRegistered, match="no actor has the name 'nobody'"):
+            smarm.process_info("nobody")
+        infos = [smarm.process_info(by) for by in ("named", handle, handle.pid)]
+        smarm.send(handle, "end")
+        handle.join()
+        return {info.pid == handle.pid for info in infos}, smarm.process_info(handle)
+
+    assert alone(main) == ({True}, None)
 
 
 def test_looking_at_actors_that_come_and_go_is_safe(succeed):

@@ -36,7 +36,7 @@ public:
     bool any() const noexcept { return word_ != 0; }
     // Whether something is to be delivered, now or after the shield.
     bool pending() const noexcept { return word_ & kPending; }
-    // Whether something is to be delivered at a point that is reached now.
+    // Whether something is to be delivered at a point that is reached now; a scope only if its block can be left: see is_deliverable.
     bool deliverable() const noexcept { return pending() && shield_depth_ == 0; }
     // Whether something is to be delivered to an actor that computes.
     bool is_due(Instant now) const noexcept { return deliverable() && now >= due(); }

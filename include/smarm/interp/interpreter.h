@@ -14,7 +14,7 @@
 
 namespace smarm {
 
-PyThreadState* create_interpreter(std::string& error);
+PyThreadState* create_interpreter(const char*& error);
 
 // What a new interpreter copies from the main one; taken by snapshot_main while the main interpreter is attached.
 struct MainSnapshot {

@@ -10,19 +10,20 @@
 
 #include "smarm/interp/lock_code.h"
 #include "smarm/interp/py_rider.h"
+#include "smarm/sched/cancel_scope.h"
 
 namespace smarm {
 
 // False: an exception is set, and the call returns.
 inline bool pass_point(const Actor& actor) {
-    if (__builtin_expect(!actor.requests.any(), 1) || !actor.requests.deliverable()) return true;
+    if (__builtin_expect(!actor.requests.any(), 1) || !is_deliverable(actor)) return true;
     raise_exit();
     return false;
 }
 
 // The same for a call that takes a lock.
 inline bool pass_lock_point(const Actor& actor) {
-    return __builtin_expect(!actor.requests.any(), 1) || !actor.requests.deliverable() || !may_cut_lock(actor) ||
+    return __builtin_expect(!actor.requests.any(), 1) || !is_deliverable(actor) || !may_cut_lock(actor) ||
            pass_point(actor);
 }
 

@@ -7,7 +7,7 @@
 // Crowd:   more than 64 jobs that wait are left out, and counted in a line.
 // Life:    the thread is started by the first job and ends with stop(), which does what is left. Without memory or threads a job is
 //          left out.
-// Threads: any, with or without a thread state; stop: once, while nobody makes jobs. Blocks: stop, see Patience. Throws: no.
+// Threads: any, with or without a thread state; stop: once, while nobody makes jobs. Blocks: stop, see Patience. Throws: the constructor.
 #pragma once
 
 #include <condition_variable>
@@ -22,8 +22,8 @@ namespace smarm {
 
 class Reporter {
 public:
-    // Borrows the scheduler.
-    explicit Reporter(Scheduler& scheduler) noexcept : scheduler_(scheduler) {}
+    // Borrows the scheduler. Throws bad_alloc.
+    explicit Reporter(Scheduler& scheduler) : scheduler_(scheduler) {}
     ~Reporter() { stop(); }
     Reporter(const Reporter&) = delete;
     Reporter& operator=(const Reporter&) = delete;

@@ -22,8 +22,8 @@ class TaskGroup final : public JoinObserver {
 public:
     TaskGroup() noexcept : failure_post_(*this) {}
 
-    // Makes the running actor the owner. `patience`: of its block, see Worker::request_exit.
-    void open(Duration patience) noexcept;
+    // Makes the running actor the owner. `patience`, `block`: see CancelScope::open.
+    void open(Duration patience, const CancelScope::Block* block = nullptr) noexcept;
     // Ends the block's being cut short; children stay.
     void close_scope() noexcept { scope_.close(); }
     std::uint64_t scope_id() const noexcept { return scope_.id(); }

@@ -44,6 +44,9 @@ class DynamicSupervisor(BaseSupervisor):
             raise ValueError(f"max_children must not be negative, it is {max_children!r}")
         self.max_children = max_children
 
+    def _describe(self) -> str:
+        return "" if self.max_children == math.inf else f", at most {self.max_children} children"
+
     def _make_children(self, reports: Reports) -> Children:
         return DynamicChildren(self.max_children, reports)
 

@@ -82,9 +82,12 @@ class RunningChild:
         while True:
             message = _core.receive(concerns)
             kind = type(message)
-            if kind in answers:
+            if kind is starting.Started:
                 starting.end_monitor(ref)
-                return kind is starting.Started
+                return True
+            if kind is starting.Ignored:
+                starting.wait_until_gone(ref)
+                return False
             if kind is Exit:
                 starting.end_monitor(ref)
                 self.pid = pid

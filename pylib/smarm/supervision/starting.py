@@ -167,6 +167,13 @@ def end_monitor(ref: Ref) -> None:
     _core.demonitor(ref, flush=True)
 
 
+def wait_until_gone(ref: Ref) -> None:
+    """Wait for the end of an actor that will not run: its name and what it holds are free then."""
+    with suppress(Timeout):
+        _core.receive(ref, timeout=PATIENCE)
+    end_monitor(ref)
+
+
 def wait_until_started(handle: JoinHandle[Any], timeout: float | None) -> None:
     """Wait for an actor that was spawned with a monitor.
 
@@ -185,10 +192,11 @@ def wait_until_started(handle: JoinHandle[Any], timeout: float | None) -> None:
     except Timeout:
         abandon(pid, ref)
         raise Timeout(f"the actor {pid} was not ready after {timeout:g} s; it has been killed") from None
-    if type(message) is not Down:
+    if type(message) is Ignored:
+        wait_until_gone(ref)
+        raise StartIgnored(f"the actor {pid} was not started: its init returned IGNORE")
+    if type(message) is Started:
         end_monitor(ref)
-        if type(message) is Ignored:
-            raise StartIgnored(f"the actor {pid} was not started: its init returned IGNORE")
         return
     discard_exit(pid)
     handle.join()
@@ -199,9 +207,7 @@ def abandon(pid: Pid, ref: Ref) -> None:
     """Kill an actor that is not ready, and forget what it has told."""
     _core.unlink(pid)
     _core.kill(pid, interrupt_after=0)
-    with suppress(Timeout):
-        _core.receive(ref, timeout=PATIENCE)
-    end_monitor(ref)
+    wait_until_gone(ref)
     discard_exit(pid)
     with suppress(Timeout):
         _core.receive(lambda message: type(message) in (Started, Ignored) and message.pid == pid, timeout=0)

@@ -44,7 +44,10 @@ class Supervisor(BaseSupervisor):
         name: str | None = None,
     ) -> None:
         super().__init__(max_restarts=max_restarts, max_seconds=max_seconds, name=name)
-        self.children = tuple(children)
+        try:
+            self.children = tuple(children)
+        except TypeError:
+            raise TypeError(f"a supervisor takes a list of smarm.Child objects, not {children!r}") from None
         self.strategy = strategy
         self.auto_shutdown = auto_shutdown
         ids = set()
@@ -58,6 +61,9 @@ class Supervisor(BaseSupervisor):
             raise ValueError(f'strategy is "one_for_one", "one_for_all" or "rest_for_one", not {strategy!r}')
         if auto_shutdown not in ("never", "any_significant", "all_significant"):
             raise ValueError(f'auto_shutdown is "never", "any_significant" or "all_significant", not {auto_shutdown!r}')
+
+    def _describe(self) -> str:
+        return f", {self.strategy}, children: {', '.join(repr(child.id) for child in self.children) or 'none'}"
 
     def _make_children(self, reports: Reports) -> Children:
         return StaticChildren(self, reports)

@@ -35,6 +35,10 @@ class BaseSupervisor(ABC):
         self.max_seconds = max_seconds
         self.name = name
 
+    def __repr__(self) -> str:
+        name = f" {self.name!r}" if self.name else ""
+        return f"<smarm.{type(self).__qualname__}{name}{self._describe()}>"
+
     def start(self, *, link: bool = True, on: str | int | None = None, timeout: float | None = None) -> SupervisorRef:
         """Start the supervisor in an actor of its own and wait until all children have started.
 
@@ -58,6 +62,9 @@ class BaseSupervisor(ABC):
         reports = Reports(self.name)
         children = self._make_children(reports)
         SupervisorProcess(children, reports, self.max_restarts, self.max_seconds).run(self.name)
+
+    @abstractmethod
+    def _describe(self) -> str: ...
 
     @abstractmethod
     def _make_children(self, reports: Reports) -> Children: ...
