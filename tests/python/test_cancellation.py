@@ -165,8 +165,23 @@ def closed_after(method, listener):
 def tls_pair(folder):
     """A connected pair of ssl sockets, with something to read for each."""
     key = str(folder / "key.pem")
-    subprocess.run(  # noqa: S603
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", key + "2", "-days", "2", "-subj", "/CN=x"],  # noqa: S607
+    subprocess.run(
+        [
+            "openssl",
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-keyout",
+            key,
+            "-out",
+            key + "2",
+            "-days",
+            "2",
+            "-subj",
+            "/CN=x",
+        ],
         check=True,
         capture_output=True,
     )
