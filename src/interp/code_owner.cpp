@@ -17,6 +17,7 @@ constexpr std::array<std::string_view, 9> kBookkeepers = {
 };
 constexpr std::string_view kImportSystem = "<frozen importlib._bootstrap";  // and _bootstrap_external
 constexpr std::array<std::string_view, 2> kForeignFolders = {"site-packages/", "dist-packages/"};
+constexpr std::array<std::string_view, 2> kForeignBookkeepers = {"/trio/_core/", "/anyio/_backends/"};
 
 // With a slash at the end; written by find_code_owners, before any actor runs.
 std::string library_directory;
@@ -56,6 +57,8 @@ CodeOwner owner_of(const PyCodeObject* code) noexcept {
     if (file.starts_with(kImportSystem)) return CodeOwner::imports;
     if (file.starts_with("<frozen ") || is_generated(file, text_of(code->co_name))) return CodeOwner::library;
     if (!own_directory.empty() && file.starts_with(own_directory)) return CodeOwner::bookkeeper;
+    const auto is_below = [file](std::string_view folder) { return file.find(folder) != file.npos; };
+    if (std::ranges::any_of(kForeignBookkeepers, is_below)) return CodeOwner::bookkeeper;
     if (library_directory.empty() || !file.starts_with(library_directory)) return CodeOwner::program;
     file.remove_prefix(library_directory.size());
     const auto is_in = [file](std::string_view name) { return file.starts_with(name); };

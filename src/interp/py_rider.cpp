@@ -22,6 +22,9 @@ namespace {
 constexpr Duration kOthersPatience = std::chrono::milliseconds(1);  // of threads that wait for a busy worker's GIL
 constexpr Duration kRepeatPause = std::chrono::milliseconds(20);    // between two signals for one queued call
 constexpr Duration kHoldPause = std::chrono::milliseconds(1);       // between two walks over a stack that holds the worker
+// Of points that are reached one after the other, to raise at. What asks for one may always do so at the same place of a loop
+// (an allocation), and the next point after that may be one where nothing is raised.
+constexpr unsigned kTriesInARow = 8;
 constexpr Duration kHandOverLimit = std::chrono::milliseconds(1);   // for such a thread to wake up
 }  // namespace
 
@@ -163,7 +166,8 @@ int PyRider::safe_point(void* argument) {
         rider.check_signals();
     }
     if (!may_switch) {
-        if (actor->requests.is_due(rider.worker_.driver().now())) rider.request_attention();
+        // An actor that does nothing but collect would be asked in its collections only.
+        if (*rider.collecting_ || actor->requests.is_due(rider.worker_.driver().now())) rider.request_attention();
         return 0;
     }
     rider.worker_.at_safe_point(actor->preemptible(), Deliver::nothing);
@@ -180,7 +184,9 @@ bool PyRider::deliver(PyThreadState* state, PyActor& actor) {
         case MayRaise::here: return raise_now();
         case MayRaise::at_jump_target: return raise_at_jump_target(state, raise_now) || !overdue || raise_now();
         case MayRaise::soon: request_attention(); return true;
-        case MayRaise::later: return true;
+        case MayRaise::later:
+            if (!worker_.simulation() && ++tries_ % kTriesInARow != 0) request_attention();
+            return true;
     }
     return true;
 }

@@ -1,13 +1,12 @@
 #include "runtime/main_signals.h"
 
-#include <algorithm>
-#include <array>
 #include <csignal>
 #include <string_view>
 #include <utility>
 
 #include "cpython/method_patch.h"
 #include "runtime/python_signals.h"
+#include "smarm/interp/code_owner.h"
 #include "smarm/interp/imports.h"
 #include "smarm/interp/interpreter_state.h"
 #include "smarm/runtime/runtime.h"
@@ -16,11 +15,13 @@
 namespace smarm {
 namespace {
 
-// Where the handlers are defined that cancel what an event loop runs.
-constexpr std::array<std::string_view, 2> kLoopModules = {"asyncio.runners", "trio._core._ki"};
+// Whose handlers of SIGINT cancel what an event loop runs.
+constexpr std::string_view kAsyncio = "asyncio.runners";
+constexpr std::string_view kTrio = "trio._core._ki";
 
 PyObject* terminate_handler = nullptr;  // immortal: the program may keep it
 bool loop_told = false;                 // to end, by an earlier SIGTERM
+bool runner_told = false;               // asyncio's, and it has not put the handler of SIGINT back yet
 
 // Raises the exception (stolen) in the main actor: here, if it is the one that runs, else as a request.
 PyObject* raise_in_main(PyObject* exception) {
@@ -56,7 +57,11 @@ PyObject* on_set_handler(const stdlib::Original& original, PyObject* self, PyObj
     const long number = PyLong_AsLong(values[0]);
     if (PyErr_Occurred()) PyErr_Clear();
     if (number == SIGTERM && values[1] == terminate_handler) SignalWatch::retake(SIGTERM);
-    if (number == SIGINT && has_default_handler(SIGINT)) SignalWatch::retake(SIGINT);
+    if (number != SIGINT || !has_default_handler(SIGINT)) return result;
+    SignalWatch::retake(SIGINT);
+    // asyncio.Runner is about to return, or to raise what means Ctrl-C: programs go on after both.
+    if (std::exchange(runner_told, false))
+        Py_SETREF(result, raise_in_main(PyObject_CallNoArgs(interpreter_state()->actor_exit)));
     return result;
 }
 
@@ -78,20 +83,19 @@ PyObject* on_set_wake_up(const stdlib::Original& original, PyObject* self, PyObj
     return PyLong_FromLong(SignalWatch::pass_on_to(static_cast<int>(PyLong_AsLong(values[0]))));
 }
 
-// Whether Python's handler of SIGINT is an event loop's: a function of its module, perhaps in a functools.partial.
-bool is_of_event_loop(PyObject* handler) {
+// Whether Python's handler of SIGINT is defined in the module, perhaps in a functools.partial.
+bool is_defined_in(PyObject* handler, std::string_view module_name) {
     PyObject* function = PyObject_GetAttrString(handler, "func");
     if (!function) {
         PyErr_Clear();
         function = Py_NewRef(handler);
     }
     PyObject* module = PyObject_GetAttrString(function, "__module__");
-    const char* name = module && PyUnicode_Check(module) ? PyUnicode_AsUTF8(module) : nullptr;
-    const bool known = name && std::ranges::find(kLoopModules, std::string_view(name)) != kLoopModules.end();
+    const bool same = module && PyUnicode_Check(module) && text_of(module) == module_name;
     PyErr_Clear();
     Py_XDECREF(module);
     Py_DECREF(function);
-    return known;
+    return same;
 }
 
 // Python's handler of SIGTERM: (number, frame).
@@ -101,9 +105,13 @@ PyObject* on_terminate(PyObject*, PyObject* arguments) {
     SignalWatch::note_termination();
     PyObject* interrupt = std::exchange(loop_told, true) ? nullptr : current_handler(SIGINT);
     PyObject* result = nullptr;
-    if (interrupt && is_of_event_loop(interrupt)) {
+    if (interrupt && is_defined_in(interrupt, kAsyncio)) {
+        runner_told = true;
         Runtime::current()->end_watch().told();
         result = PyObject_CallFunction(interrupt, "iO", SIGINT, PyTuple_GET_ITEM(arguments, 1));
+    } else if (interrupt && is_defined_in(interrupt, kTrio)) {  // which gives it to its main task: see stdlib/event_loop.h
+        Runtime::current()->request_in_main(PyObject_CallNoArgs(interpreter_state()->actor_exit));
+        result = Py_NewRef(Py_None);
     } else {
         result = raise_in_main(PyObject_CallNoArgs(interpreter_state()->actor_exit));
     }
@@ -126,7 +134,7 @@ bool install_main_signals() {
 }
 
 MainSignals take_main_signals() {
-    loop_told = false;
+    loop_told = runner_told = false;
     return {.interrupt = has_default_handler(SIGINT),
             .terminate = has_default_handler(SIGTERM) && replace_default_handler(SIGTERM, terminate_handler)};
 }

@@ -8,6 +8,7 @@
 #include "smarm/actor/shield.h"
 #include "smarm/interp/lock_code.h"
 #include "smarm/interp/py_rider.h"
+#include "smarm/interp/requested_exception.h"
 #include "smarm/sched/cancel_scope.h"
 #include "smarm/sched/scheduler.h"
 
@@ -20,7 +21,9 @@ Taken wait_for_lock(LockTable& table, LockEntry& entry, Actor& actor, const Pati
     // What cannot be cut here waits on, but not for ever.
     const auto hold_out = [&] {
         shield.emplace(actor);
-        const Instant last = deadline_after(worker.driver().now(), worker.scheduler().options().kill_patience);
+        const Instant last = is_unwinding(actor)
+                                 ? unwinds_until(actor)
+                                 : deadline_after(worker.driver().now(), worker.scheduler().options().kill_patience);
         exits_at_deadline = last < deadline;
         deadline = std::min(deadline, last);
     };

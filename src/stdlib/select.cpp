@@ -1,9 +1,11 @@
 // select.select, and the poll methods of poll and epoll objects: asked without waiting first, then the actor parks until one of
 // their descriptors is ready, and they are asked again.
+#include <algorithm>
 #include <cerrno>
 #include <cmath>
 #include <vector>
 
+#include "stdlib/event_loop.h"
 #include "stdlib/socket_wait.h"
 
 namespace smarm::stdlib {
@@ -136,7 +138,8 @@ Original epoll_fileno;
 PyObject* epoll_poll(const Original& original, PyObject* self, PyObject* const* values, Py_ssize_t count,
                      PyObject* names) {
     if (!calling_actor() || count > 2) return original.call(self, values, count, names);
-    if (!pass_point(*this_actor())) return nullptr;
+    EventLoopWait loop(*this_actor());
+    if (!loop.pass_point()) return nullptr;
     PyObject* timeout = count > 0 ? values[0] : nullptr;
     PyObject* most = count > 1 ? values[1] : nullptr;
     for (Py_ssize_t i = 0; i < (names ? PyTuple_GET_SIZE(names) : 0); ++i) {
@@ -157,7 +160,15 @@ PyObject* epoll_poll(const Original& original, PyObject* self, PyObject* const* 
     if (!number) return nullptr;
     std::vector<pollfd> fds = {{static_cast<int>(PyLong_AsLong(number)), POLLIN, 0}};
     Py_DECREF(number);
-    return ask_and_park(ask, fds, deadline);
+    for (;;) {
+        const FdEnd end = wait_for(fds, std::min(deadline, loop.again_at()));
+        if (end.status == FdStatus::failed) return raise_end(end);
+        const bool again = end.status == FdStatus::timed_out && loop.again_at() < deadline;
+        if ((again || end.status == FdStatus::exit_requested) && !loop.pass_point()) return nullptr;
+        result = ask();
+        if (!result || (end.status == FdStatus::timed_out && !again) || !is_empty_result(result)) return result;
+        Py_DECREF(result);
+    }
 }
 
 }  // namespace

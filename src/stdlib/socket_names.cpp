@@ -19,20 +19,6 @@ PyObject* tuple_of(PyObject* const* values, Py_ssize_t count) {
     return tuple;
 }
 
-PyObject* look_up(const char* name, const Original& original, PyObject* self, PyObject* const* values, Py_ssize_t count,
-                  PyObject* names) {
-    bool simple = names || count < 1 || (!PyTuple_Check(values[0]) && !needs_lookup(values[0]));
-    // getaddrinfo's flags: the caller says that there is nothing to look up.
-    int overflow = 0;
-    if (count == 6 && PyLong_Check(values[5]) && (PyLong_AsLongAndOverflow(values[5], &overflow) & AI_NUMERICHOST))
-        simple = true;
-    if (simple || !calling_actor()) return original.call(self, values, count, names);
-    PyObject* arguments = tuple_of(values, count);
-    PyObject* result = arguments ? look_up_parking(self, name, arguments) : nullptr;
-    Py_XDECREF(arguments);
-    return result;
-}
-
 struct Getaddrinfo {
     static constexpr const char* kName = "getaddrinfo";
 };
@@ -48,6 +34,21 @@ struct GethostbynameEx {
 struct Gethostbyaddr {
     static constexpr const char* kName = "gethostbyaddr";
 };
+
+PyObject* look_up(const char* name, const Original& original, PyObject* self, PyObject* const* values, Py_ssize_t count,
+                  PyObject* names) {
+    const bool of_address = std::strcmp(name, Gethostbyaddr::kName) == 0;  // which looks a number up, too
+    bool simple = names || count < 1 || (!PyTuple_Check(values[0]) && !of_address && !needs_lookup(values[0]));
+    // getaddrinfo's flags: the caller says that there is nothing to look up.
+    int overflow = 0;
+    if (count == 6 && PyLong_Check(values[5]) && (PyLong_AsLongAndOverflow(values[5], &overflow) & AI_NUMERICHOST))
+        simple = true;
+    if (simple || !calling_actor()) return original.call(self, values, count, names);
+    PyObject* arguments = tuple_of(values, count);
+    PyObject* result = arguments ? look_up_parking(self, name, arguments) : nullptr;
+    Py_XDECREF(arguments);
+    return result;
+}
 
 template <class Function>
 PyObject* look_up(const Original& original, PyObject* self, PyObject* const* values, Py_ssize_t count,

@@ -103,9 +103,9 @@ PyObject* join_thread(const Original& original, PyObject* self, PyObject* const*
     Actor* actor = calling_actor();
     stdlib_locks::LockTable* table = stdlib_locks::lock_table();
     stdlib_locks::Patience patience;
-    if (!actor || !table || names || count > 1 || !read_timeout(count ? values[0] : nullptr, patience))
-        return original.call(self, values, count, names);
+    if (!actor || !table || names || count > 1) return original.call(self, values, count, names);
     if (!pass_point(*actor)) return nullptr;
+    if (!read_timeout(count ? values[0] : nullptr, patience)) return original.call(self, values, count, names);
     Driver& driver = this_worker()->driver();
     const Instant deadline = patience.forever ? kNever : deadline_after(driver.now(), patience.timeout);
     Duration pause = kFirstPause;

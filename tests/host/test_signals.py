@@ -273,7 +273,7 @@ def test_ctrl_c_cancels_the_main_task_of_asyncio_as_under_python(start: Start, p
 def test_sigterm_cancels_the_main_task_of_asyncio(start: Start) -> None:
     child = start(ASYNCIO)
     child.send_signal(signal.SIGTERM)
-    assert finish(child) == (-signal.SIGTERM, "cancelled\nKeyboardInterrupt()\n", "")
+    assert finish(child) == (-signal.SIGTERM, "cancelled\nActorExit('killed')\n", "")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -1,7 +1,13 @@
 """When what is requested of an actor is delivered: at points, or after its patience, and nothing is lost by it."""
 
+import asyncio
 import math
+import os
 import queue
+import select
+import selectors
+import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -10,7 +16,7 @@ import time
 import pytest
 
 import smarm
-from smarm import testing
+from smarm import io, testing
 from tests.soak import cancellation
 
 PATIENCE = 10.0  # seconds; longer is a hang
@@ -84,6 +90,122 @@ def points():
     }
 
 
+def library_points(folder):
+    """What of the standard library and of smarm.io waits for descriptors, threads, other processes and names; each need not wait."""
+    ends = socket.socketpair()
+    for end in ends:
+        end.sendall(b"value" * 100)
+    listener = socket.create_server(("127.0.0.1", 0))
+    client = socket.create_connection(listener.getsockname())
+    datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    datagrams.bind(("127.0.0.1", 0))
+    datagrams.sendto(b"value", datagrams.getsockname())
+    poll, epoll, selector = select.poll(), select.epoll(), selectors.DefaultSelector()
+    poll.register(ends[0], select.POLLIN)
+    epoll.register(ends[0], select.EPOLLIN)
+    selector.register(ends[0], selectors.EVENT_READ)
+    thread = threading.Thread(target=int)
+    thread.start()
+    thread.join()
+    ended = threading.Event()
+    ended.set()
+    condition, barrier = threading.Condition(), threading.Barrier(1)
+    condition.acquire()
+    tls = tls_pair(folder)
+    space = bytearray(10)
+    (folder / "file").write_bytes(b"value")
+    file = open(folder / "file", "rb")  # noqa: SIM115
+    calls = {
+        "socket.recv": lambda: ends[0].recv(1),
+        "socket.recv_into": lambda: ends[0].recv_into(space),
+        "socket.recvfrom": lambda: datagrams.recvfrom(1),
+        "socket.recvfrom_into": lambda: datagrams.recvfrom_into(space),
+        "socket.recvmsg": lambda: ends[0].recvmsg(1),
+        "socket.recvmsg_into": lambda: ends[0].recvmsg_into([space]),
+        "socket.recv(MSG_WAITALL)": lambda: ends[0].recv(2, socket.MSG_WAITALL),
+        "socket.send": lambda: ends[0].send(b"more"),
+        "socket.sendall": lambda: ends[0].sendall(b"more"),
+        "socket.sendto": lambda: datagrams.sendto(b"more", datagrams.getsockname()),
+        "socket.sendmsg": lambda: ends[0].sendmsg([b"more"]),
+        "socket.sendfile": lambda: ends[0].sendfile(file),
+        "os.sendfile": lambda: os.sendfile(ends[0].fileno(), file.fileno(), 0, 1),
+        "socket.accept": listener.accept,
+        "socket.connect": lambda: closed_after("connect", listener),
+        "socket.connect_ex": lambda: closed_after("connect_ex", listener),
+        "getaddrinfo": lambda: socket.getaddrinfo("localhost", 1),
+        "gethostbyname": lambda: socket.gethostbyname("localhost"),
+        "gethostbyaddr": lambda: socket.gethostbyaddr("127.0.0.1"),
+        "getnameinfo": lambda: socket.getnameinfo(("127.0.0.1", 1), 0),
+        "select": lambda: select.select(ends, (), ()),
+        "select(timeout=0)": lambda: select.select((), (), (), 0),
+        "poll": poll.poll,
+        "poll(0)": lambda: poll.poll(0),
+        "epoll": epoll.poll,
+        "epoll(0)": lambda: epoll.poll(0),
+        "selectors": selector.select,
+        "selectors(0)": lambda: selector.select(0),
+        "SSLSocket.recv": lambda: tls[0].recv(1),
+        "SSLSocket.read": lambda: tls[0].read(1),
+        "SSLSocket.recv_into": lambda: tls[0].recv_into(space),
+        "SSLSocket.send": lambda: tls[0].send(b"more"),
+        "SSLSocket.write": lambda: tls[0].write(b"more"),
+        "SSLSocket.sendall": lambda: tls[0].sendall(b"more"),
+        "SSLSocket.do_handshake": lambda: tls[0].do_handshake(),
+        "Thread.join": thread.join,
+        "Thread.join(0)": lambda: thread.join(0),
+        "threading.Event.wait": lambda: ended.wait(1),
+        "Condition.wait(0)": lambda: condition.wait(0),
+        "Barrier.wait": barrier.wait,
+        "RLock.acquire": lambda: threading.RLock().acquire(),
+        "subprocess.run": lambda: subprocess.run(["true"], check=True),
+        "asyncio.run": lambda: asyncio.run(asyncio.sleep(0)),
+        "io.wait_readable": lambda: io.wait_readable(ends[0]),
+        "io.wait_writable": lambda: io.wait_writable(ends[0]),
+    }
+    return calls, [*ends, *tls, listener, client, datagrams, epoll, selector, file]
+
+
+def closed_after(method, listener):
+    with socket.socket() as client:
+        getattr(client, method)(listener.getsockname())
+
+
+def tls_pair(folder):
+    """A connected pair of ssl sockets, with something to read for each."""
+    key = str(folder / "key.pem")
+    subprocess.run(
+        [
+            "openssl",
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-keyout",
+            key,
+            "-out",
+            key + "2",
+            "-days",
+            "2",
+            "-subj",
+            "/CN=x",
+        ],
+        check=True,
+        capture_output=True,
+    )
+    server, client = (ssl.SSLContext(kind) for kind in (ssl.PROTOCOL_TLS_SERVER, ssl.PROTOCOL_TLS_CLIENT))
+    client.check_hostname, client.verify_mode = False, ssl.CERT_NONE
+    server.load_cert_chain(key + "2", key)
+    ends = socket.socketpair()
+    pair = []
+    accepted = smarm.spawn(lambda: pair.append(server.wrap_socket(ends[0], server_side=True)), on="local")
+    pair.append(client.wrap_socket(ends[1]))
+    accepted.join()
+    for end in pair:
+        end.sendall(b"value" * 100)
+    return pair
+
+
 def no_points():
     sender, receiver = smarm.channel()
     items = queue.SimpleQueue()
@@ -114,6 +236,26 @@ def test_every_call_that_may_wait_begins_with_a_point(alone):
                     smarm.sleep(0.001)  # the deadline passes, and cannot be told here
                 ready()
                 pytest.fail(f"{name} is no point")
+
+    alone(main)
+
+
+def test_every_call_of_the_library_that_may_wait_begins_with_a_point(alone, tmp_path):
+    def main():
+        missing = []
+        calls, opened = library_points(tmp_path)
+        for name, ready in calls.items():
+            try:
+                with smarm.timeout(0, interrupt_after=None):
+                    with smarm.shield():
+                        smarm.sleep(0.001)
+                    ready()
+                    missing.append(name)
+            except smarm.Timeout:
+                pass
+        for each in opened:
+            each.close()
+        assert " ".join(missing) == ""
 
     alone(main)
 

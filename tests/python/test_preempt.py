@@ -432,3 +432,27 @@ def test_an_idle_program_is_not_preempted_and_asks_for_nothing():
     preemptions, switches = run(main)
     assert preemptions == 0
     assert switches <= 2
+
+
+COLLECTS = """
+import gc, smarm
+def collect():
+    while True:
+        gc.collect()
+def main():
+    handle = smarm.spawn(collect, on="local")
+    handle.observe()
+    for _ in range(5):
+        smarm.sleep(0)
+    smarm.kill(handle.pid, interrupt_after=0)
+    try:
+        handle.join()
+    except smarm.ActorKilled:
+        print("killed")
+gc.callbacks.append(lambda *_: None)
+smarm.run(main, workers=1, stall_threshold=0)
+"""
+
+
+def test_an_actor_that_does_nothing_but_collect_gives_its_worker_up(succeed):
+    assert succeed(COLLECTS) == "killed\n"

@@ -14,12 +14,8 @@ import weakref
 import pytest
 
 import smarm
-from smarm._config import OPTIONS
 
 PATIENCE = 60.0
-needs_kill_patience = pytest.mark.skipif(
-    all(option.name != "kill_patience" for option in OPTIONS), reason="run() has no such option yet"
-)
 
 
 def run(main, *args, **options):
@@ -181,7 +177,6 @@ def test_a_loop_is_left_through_its_handlers(loop, how):
     assert run(main) == [None] * 6
 
 
-@needs_kill_patience
 def test_a_loop_is_left_when_every_monitoring_tool_is_taken():
     def main():
         for number in range(6):
@@ -258,7 +253,6 @@ def test_the_end_of_a_block_is_finished(how):
     run(main)
 
 
-@needs_kill_patience
 def test_an_end_of_a_block_that_never_ends_is_interrupted_after_kill_patience():
     class Endless(Cleanup):
         def __exit__(self, *_):
@@ -368,7 +362,6 @@ def test_a_finaliser_is_finished_and_nothing_is_lost(finaliser, how, capfd):
     assert capfd.readouterr().err == ""
 
 
-@needs_kill_patience
 def test_a_finaliser_that_never_ends_is_interrupted_after_kill_patience(capfd):
     class Endless:
         def __del__(self):
@@ -383,6 +376,25 @@ def test_a_finaliser_that_never_ends_is_interrupted_after_kill_patience(capfd):
 
     assert run(lambda: interrupt("kill", endless), kill_patience=0.2) == "killed"
     assert capfd.readouterr().err == ""
+
+
+def test_a_loop_that_hardly_leaves_its_callbacks_is_interrupted_before_kill_patience():
+    def churn(started):
+        class Subscriber:
+            pass
+
+        subscribers = weakref.WeakSet()
+        started()
+        while True:
+            subscriber = Subscriber()
+            subscribers.add(subscriber)
+            del subscriber
+
+    def main():
+        for _ in range(100):
+            assert interrupt("deadline", churn) == smarm.Timeout
+
+    run(main, kill_patience=86400, interrupt_after=0)
 
 
 # ---- imports, and the standard library's books -----------------------------------------------------------------------------
