@@ -1,6 +1,7 @@
 // ending.h: how the process ends, as `python` ends.
 //
-// Exit codes: 0; sys.exit's; 1 after an uncaught exception; 2 for wrong arguments; 120 when the output could not be flushed.
+// Exit codes: 0; sys.exit's; 1 after an uncaught exception; 2 for wrong arguments; 120 when the output could not be
+// flushed.
 //          After an uncaught KeyboardInterrupt the process ends by SIGINT, so that its caller sees why.
 // Threads: the process's main thread, attached to the main interpreter, outside of the runtime.
 #pragma once

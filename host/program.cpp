@@ -88,7 +88,8 @@ void show_as_error_of_command() {
     PyErr_SetRaisedException(exception);
 }
 
-// Returns the configuration that _run takes, or nullptr with an exception set (SystemExit after --help or a wrong option).
+// Returns the configuration that _run takes, or nullptr with an exception set (SystemExit after --help or a wrong
+// option).
 PyObject* read_options(PyObject* module, const std::vector<std::string>& options) {
     Handle flags(PyTuple_New(static_cast<Py_ssize_t>(options.size())));
     for (std::size_t i = 0; flags && i < options.size(); ++i) {

@@ -1,7 +1,8 @@
 // program.h: what the command line asks for, run as the main actor.
 //
-// What:    find_program() reads it from the configuration that Python made of its arguments; run_program() sets up __main__
-//          and sys.path as `python` does (pylib/smarm/_host.py) and runs the program's top level as the main actor.
+// What:    find_program() reads it from the configuration that Python made of its arguments; run_program() sets up
+//          __main__ and sys.path as `python` does (pylib/smarm/_host.py) and runs the program's top level as the main
+//          actor.
 // Errors:  an uncaught exception has been printed, without a frame of the launcher, when run_program returns.
 // Threads: the process's main thread, attached to the main interpreter.
 #pragma once

@@ -1,5 +1,5 @@
-// Two flows switch to and fro with switch_context: ns for there and back. deep=1: both from one place, three calls deep, as
-// actors do; deep=0: from two places, in the loop itself.
+// Two flows switch to and fro with switch_context: ns for there and back. deep=1: both from one place, three calls
+// deep, as actors do; deep=0: from two places, in the loop itself.
 #include "smarm/fiber/context.h"
 #include "smarm/fiber/stack_pool.h"
 

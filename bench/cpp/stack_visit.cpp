@@ -1,5 +1,6 @@
-// Reads a word of each of n stacks in random order, each read after the last, us per read: what the caches and page tables alone
-// take of a visit to a parked actor. The address of the next read lies in the word, so that no read overlaps another.
+// Reads a word of each of n stacks in random order, each read after the last, us per read: what the caches and page
+// tables alone take of a visit to a parked actor. The address of the next read lies in the word, so that no read
+// overlaps another.
 #include <algorithm>
 #include <random>
 #include <vector>

@@ -256,7 +256,8 @@ def serve(
 
     That actor is on the worker that accepted.  The connection is closed when the handler ends; an exception ends that
     actor only and is reported.  When it is the ConnectionError (with TLS also ssl.SSLEOFError) of a peer that has
-    vanished, the actor ends with reason ``("shutdown", error)``, which nobody reports.  ``workers`` beyond 1 makes others accept on the same TCP port, too, by actors that are
+    vanished, the actor ends with reason ``("shutdown", error)``, which nobody reports.  ``workers`` beyond 1 makes others accept
+    on the same TCP port, too, by actors that are
     linked to this one: ``handler`` must then be a function of a module.  ``ready`` is called with the address when
     connections are taken.
     ``name`` is what the connections' actors are called in dumps and reports.  Raises OSError when the address cannot be

@@ -21,7 +21,8 @@ inline Worker* require_actor(const char* function) {
     return refuse_caller(worker, function);
 }
 
-// What begins with the call: something that can be cut short there; or the taking of a lock, which cannot be everywhere.
+// What begins with the call: something that can be cut short there; or the taking of a lock, which cannot be
+// everywhere.
 enum class Point : std::uint8_t { wait, lock };
 
 // The rare half of the next one.
@@ -40,7 +41,8 @@ bool read_seconds(PyObject* number, Duration& duration);
 // Reads a timeout in seconds: None means never. False with TypeError or ValueError (negative, NaN) set.
 bool read_timeout(PyObject* timeout, Worker& worker, Instant& deadline);
 
-// Reads interrupt_after=: seconds, None (Duration::max(): only at points), or nullptr: what the run says. False as read_timeout.
+// Reads interrupt_after=: seconds, None (Duration::max(): only at points), or nullptr: what the run says. False as
+// read_timeout.
 bool read_interrupt_after(PyObject* seconds, const Worker& worker, Duration& patience);
 
 // The same for a fast call with no other keyword, whose `count` positional arguments come first.
@@ -52,8 +54,8 @@ bool read_interrupt_keyword(const char* function, PyObject* const* arguments, Py
 bool read_timeout_keyword(const char* function, PyObject* const* arguments, Py_ssize_t count, PyObject* names,
                           Py_ssize_t required, PyObject** timeout);
 
-// Begins a call (..., timeout) of an actor that may wait: `required` arguments, then a timeout that is neither absent nor None.
-// Returns the worker, or nullptr with NoRuntime, TypeError, ValueError or what was requested set.
+// Begins a call (..., timeout) of an actor that may wait: `required` arguments, then a timeout that is neither absent
+// nor None. Returns the worker, or nullptr with NoRuntime, TypeError, ValueError or what was requested set.
 Worker* require_wait(const char* function, PyObject* const* arguments, Py_ssize_t count, PyObject* names,
                      Py_ssize_t required, Instant& deadline, Point point = Point::wait);
 

@@ -29,7 +29,8 @@ PyObject* block_on_io(PyObject*, PyObject* const* arguments, Py_ssize_t count, P
     PyObject* passed = PyTuple_New(count - 1);
     if (!passed) return nullptr;
     for (Py_ssize_t i = 1; i < count; ++i) PyTuple_SET_ITEM(passed, i - 1, Py_NewRef(arguments[i]));
-    // A pool thread would end when the system likes: in a simulation the actor itself makes the call, which takes no time.
+    // A pool thread would end when the system likes: in a simulation the actor itself makes the call, which takes no
+    // time.
     PyObject* result = worker->simulation() ? PyObject_Call(arguments[0], passed, nullptr)
                                             : interpreter_state()->blocking->call(arguments[0], passed, deadline);
     Py_DECREF(passed);

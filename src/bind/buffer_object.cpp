@@ -47,7 +47,7 @@ PyObject* buffer_repr(PyObject* self) {
     return PyUnicode_FromFormat("<smarm.Buffer of %zu byte%s%s>", buffer.size, buffer.size == 1 ? "" : "s", frozen);
 }
 
-// ---- sequence --------------------------------------------------------------------------------------------------------
+// ---- sequence -------------------------------------------------------------------------------------------------------
 
 Py_ssize_t buffer_length(PyObject* self) {
     return usable(as_buffer(self)) ? static_cast<Py_ssize_t>(as_buffer(self).size) : -1;
@@ -145,7 +145,7 @@ int buffer_assign(PyObject* self, PyObject* key, PyObject* value) {
     return 0;
 }
 
-// ---- buffer protocol -------------------------------------------------------------------------------------------------
+// ---- buffer protocol ------------------------------------------------------------------------------------------------
 
 int buffer_get(PyObject* self, Py_buffer* view, int flags) {
     view->obj = nullptr;
@@ -162,7 +162,7 @@ int buffer_get(PyObject* self, Py_buffer* view, int flags) {
 
 void buffer_release(PyObject* self, Py_buffer*) { as_buffer(self).holder->drop_user(); }
 
-// ---- comparison ------------------------------------------------------------------------------------------------------
+// ---- comparison -----------------------------------------------------------------------------------------------------
 
 PyObject* buffer_compare(PyObject* self, PyObject* other, int operation) {
     if ((operation != Py_EQ && operation != Py_NE) || !PyObject_CheckBuffer(other)) Py_RETURN_NOTIMPLEMENTED;
@@ -195,7 +195,7 @@ Py_hash_t buffer_hash(PyObject* self) {
     return buffer.hash;
 }
 
-// ---- travelling ------------------------------------------------------------------------------------------------------
+// ---- travelling -----------------------------------------------------------------------------------------------------
 
 bool buffer_is_shared(PyObject* self) {
     BufferHolder& holder = *as_buffer(self).holder;
@@ -232,7 +232,7 @@ PyObject* buffer_wrap(Ref<Shared> native) {
                        "join, another monitor): freeze() what several are to have");
 }
 
-// ---- the type --------------------------------------------------------------------------------------------------------
+// ---- the type -------------------------------------------------------------------------------------------------------
 
 PyObject* buffer_frozen(PyObject* self, void*) {
     const Buffer* buffer = usable(as_buffer(self));

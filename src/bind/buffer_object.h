@@ -1,7 +1,7 @@
 // buffer_object.h: smarm.Buffer: the Python object around a BufferHolder (msg/buffer.h).
 //
-// What:    a handle on a range of a buffer. Slices of a mutable buffer share its holder; slices of a frozen one have their
-//          own. Every object, and every view exported from one, is a user of the holder.
+// What:    a handle on a range of a buffer. Slices of a mutable buffer share its holder; slices of a frozen one have
+//          their own. Every object, and every view exported from one, is a user of the holder.
 // States:  usable -> moved (sent, moved, split): every use raises BufferMoved. A frozen buffer is never moved.
 // Threads: attached. Nothing here parks; getting a view of another object can run that object's code.
 #pragma once

@@ -40,7 +40,7 @@ PyObject* copy_of(PyObject* source, std::size_t alignment) {
     return wrap_buffer(Buffer(std::move(memory)));
 }
 
-// ---- files -----------------------------------------------------------------------------------------------------------
+// ---- files ----------------------------------------------------------------------------------------------------------
 
 // A descriptor, and the part of the file that is asked for.
 class File {

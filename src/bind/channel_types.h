@@ -1,7 +1,7 @@
 // channel_types.h: smarm.Sender and smarm.Receiver, and channel().
 //
-// What:    heap types that hold a SenderEnd or ReceiverEnd (wait/channel.h); send and recv are C-API methods, because they
-//          park. Both can be sent to other actors: the native end is shared, the channel becomes shared with it.
+// What:    heap types that hold a SenderEnd or ReceiverEnd (wait/channel.h); send and recv are C-API methods, because
+//          they park. Both can be sent to other actors: the native end is shared, the channel becomes shared with it.
 #pragma once
 
 #include <Python.h>

@@ -1,5 +1,5 @@
-// The entry point of the extension module. Inside smarm-host it hands out the core that is linked into the launcher, so that
-// one process never has two runtimes, however this file got loaded: see host/builtin_core.h.
+// The entry point of the extension module. Inside smarm-host it hands out the core that is linked into the launcher, so
+// that one process never has two runtimes, however this file got loaded: see host/builtin_core.h.
 #include <dlfcn.h>
 
 #include "bind/module.h"

@@ -17,7 +17,8 @@ PyObject* make_join_handle(InterpreterState& state, Pid pid, Ref<JoinState> join
 // Completes a handle that was made before its actor had a pid. ref: of the spawner's monitor, or 0.
 void complete_join_handle(PyObject* handle, Pid pid, MonitorRef ref) noexcept;
 
-// Returns what join() gives for an actor that has ended: its value (a new reference), or nullptr with what it raises set.
+// Returns what join() gives for an actor that has ended: its value (a new reference), or nullptr with what it raises
+// set.
 PyObject* outcome_to_python(JoinState& join, Pid pid);
 
 Pid join_handle_pid(PyObject* handle) noexcept;

@@ -37,7 +37,7 @@ namespace {
 
 PyObject* pid_or_none(Pid pid) { return pid ? make_pid(pid) : Py_NewRef(Py_None); }
 
-// ---- acquiring and releasing, for the methods and for Hold -------------------------------------------------------------
+// ---- acquiring and releasing, for the methods and for Hold ----------------------------------------------------------
 
 // Waits by `acquire(deadline)`; not cut short while the actor is unwound by an exit or the end of a scope.
 template <class Acquire>
@@ -80,7 +80,7 @@ bool release_permit(Semaphore& semaphore) {
     return false;
 }
 
-// ---- Hold: the context manager ---------------------------------------------------------------------------------------
+// ---- Hold: the context manager --------------------------------------------------------------------------------------
 
 struct HoldObject {
     PyObject_HEAD PyObject* target;  // a Mutex or a Semaphore
@@ -170,7 +170,7 @@ PyType_Slot hold_slots[] = {
 PyType_Spec hold_spec = {"smarm._core.Hold", sizeof(HoldObject), 0,
                          Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE, hold_slots};
 
-// ---- Mutex -----------------------------------------------------------------------------------------------------------
+// ---- Mutex ----------------------------------------------------------------------------------------------------------
 
 PyObject* mutex_acquire(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* names) {
     Instant deadline;
@@ -266,7 +266,7 @@ PyType_Slot mutex_slots[] = {
 PyType_Spec mutex_spec = {"smarm.Mutex", sizeof(NativeObject<Mutex>), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE,
                           mutex_slots};
 
-// ---- Semaphore -------------------------------------------------------------------------------------------------------
+// ---- Semaphore ------------------------------------------------------------------------------------------------------
 
 PyObject* semaphore_acquire(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* names) {
     Instant deadline;

@@ -1,8 +1,8 @@
 // native_object.h: Python objects that are nothing but a reference to a native object which several workers may share.
 //
-// What:    NativeObject<Native> is the layout; the functions below are its slots. Two objects are equal when they refer to
-//          the same native one: a copy that came in a message is the same Mutex. TypeOf<Native> says where its type is kept
-//          and under which number the codec sends it.
+// What:    NativeObject<Native> is the layout; the functions below are its slots. Two objects are equal when they refer
+//          to the same native one: a copy that came in a message is the same Mutex. TypeOf<Native> says where its type
+//          is kept and under which number the codec sends it.
 // Threads: attached.
 #pragma once
 
@@ -58,7 +58,7 @@ PyObject* make_native(PyTypeObject* type, Args&&... args) {
     }
 }
 
-// ---- constructors: Type() and Type(count) ------------------------------------------------------------------------------
+// ---- constructors: Type() and Type(count) ---------------------------------------------------------------------------
 
 // False with TypeError set when there are arguments.
 inline bool takes_nothing(PyTypeObject* type, PyObject* arguments, PyObject* keywords) {
@@ -84,7 +84,7 @@ PyObject* new_with_count(PyTypeObject* type, PyObject* arguments, PyObject* keyw
     return make_native<Native>(type, static_cast<std::size_t>(count));
 }
 
-// ---- slots -------------------------------------------------------------------------------------------------------------
+// ---- slots ----------------------------------------------------------------------------------------------------------
 
 template <class Native>
 void native_dealloc(PyObject* self) {

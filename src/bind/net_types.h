@@ -1,7 +1,7 @@
 // net_types.h: smarm.net.Connection and Listener: stream sockets that park.
 //
-// What:    heap types around an OwnedFd (wait/reactor.h). Each operation tries its system call first, with the GIL held: on a
-//          non-blocking socket it takes a microsecond; only a refusal parks the actor.
+// What:    heap types around an OwnedFd (wait/reactor.h). Each operation tries its system call first, with the GIL
+//          held: on a non-blocking socket it takes a microsecond; only a refusal parks the actor.
 // Owner:   the object owns its fd; close() ends the waits of all actors with Closed. They stay in their interpreter.
 #pragma once
 

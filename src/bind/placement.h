@@ -1,7 +1,7 @@
 // placement.h: where a new actor runs, by what spawn's on= says and by what it is to run.
 //
-// What:    on=None lets any worker take a callable that another interpreter finds by its name, and keeps others on the caller's worker.
-//          A thread that is no worker has no "local". In a simulation every place is its one worker.
+// What:    on=None lets any worker take a callable that another interpreter finds by its name, and keeps others on the
+//          caller's worker. A thread that is no worker has no "local". In a simulation every place is its one worker.
 // Errors:  false with ConfigError set.
 // See:     tests/python/test_placement.py; Scheduler::spawn for what becomes of a place
 #pragma once

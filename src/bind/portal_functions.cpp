@@ -23,7 +23,7 @@
 namespace smarm::bind {
 namespace {
 
-// ---- the handle of an actor that was spawned from outside -----------------------------------------------------------------
+// ---- the handle of an actor that was spawned from outside -----------------------------------------------------------
 
 struct HandleObject {
     PyObject_HEAD JoinState* join;  // owned references
@@ -119,7 +119,7 @@ PyType_Spec handle_spec = {"smarm._OutsideHandle", sizeof(HandleObject), 0,
                            Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE,
                            handle_slots};
 
-// ---- functions ---------------------------------------------------------------------------------------------------------
+// ---- functions ------------------------------------------------------------------------------------------------------
 
 PyObject* portal_run(PyObject*, PyObject*) {
     const RuntimeVisit visit(0);

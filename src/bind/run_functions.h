@@ -1,4 +1,5 @@
-// run_functions.h: beginning a run, and reaching into it: the functions _run, _reconfigure, _request_exit, _request_dump ...
+// run_functions.h: beginning a run, and reaching into it: the functions _run, _reconfigure, _request_exit,
+// _request_dump ...
 #pragma once
 
 #include <Python.h>

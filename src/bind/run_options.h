@@ -7,7 +7,8 @@
 
 namespace smarm::bind {
 
-// Reads the values of all options from a dict. False with TypeError set when one is missing, unknown, or of another type.
+// Reads the values of all options from a dict. False with TypeError set when one is missing, unknown, or of another
+// type.
 bool read_run_options(PyObject* options, RuntimeConfig& config);
 
 // Returns their names: a tuple of str, or nullptr with an exception set.

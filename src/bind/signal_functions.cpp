@@ -152,12 +152,13 @@ PyObject* shield(PyObject*, PyObject* enter) {
         Py_RETURN_NONE;
     }
     self.requests.lower_shield();
-    // What ends the actor takes effect at the end of the outermost section; the end of a block waits for the next point.
+    // What ends the actor takes effect at the end of the outermost section; the end of a block waits for the next
+    // point.
     if (self.requests.first() == Request::scope) Py_RETURN_NONE;
     return pass_point(self) ? Py_NewRef(Py_None) : nullptr;
 }
 
-// ---- names -----------------------------------------------------------------------------------------------------------
+// ---- names ----------------------------------------------------------------------------------------------------------
 
 bool read_name(PyObject* name, std::string& text) {
     if (!read_text(name, "a registered name", text)) return false;
@@ -179,7 +180,8 @@ PyObject* register_name(PyObject*, PyObject* const* arguments, Py_ssize_t count)
     Scheduler& scheduler = worker->scheduler();
     if (count == 2 && !read_address(*interpreter_state(), scheduler, arguments[1], pid)) return nullptr;
     try {
-        // Its worker ends the pid first, sees the mark then, and drops the names: one that comes later finds the pid ended.
+        // Its worker ends the pid first, sees the mark then, and drops the names: one that comes later finds the pid
+        // ended.
         bool alive = scheduler.table().mark_registered(pid);
         const bool added = alive && scheduler.registry().add(name, pid);
         if (added && scheduler.table().find_home(pid) == ActorTable::kNobody) {

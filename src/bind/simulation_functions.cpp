@@ -41,7 +41,8 @@ PyObject* trace_to_python(const Simulation& simulation) {
 }
 
 // _simulate(main, arguments, config, main_by_value, seed, keeps_trace, max_steps, interrupt_point):
-// (value, exception, wait graph of a deadlock, trace, whether there were too many steps, how many actors were interrupted).
+// (value, exception, wait graph of a deadlock, trace, whether there were too many steps, how many actors were
+// interrupted).
 PyObject* simulate(PyObject*, PyObject* arguments) {
     PyObject* main = nullptr;
     PyObject* main_arguments = nullptr;
@@ -68,7 +69,7 @@ PyObject* simulate(PyObject*, PyObject* arguments) {
                          simulation.interrupts());
 }
 
-// ---- preemption points -------------------------------------------------------------------------------------------------
+// ---- preemption points ----------------------------------------------------------------------------------------------
 
 PyObject* disable = nullptr;               // sys.monitoring.DISABLE
 std::vector<std::string> library_folders;  // whose code has no preemption points

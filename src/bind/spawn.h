@@ -12,8 +12,8 @@ namespace smarm::bind {
 
 extern PyMethodDef spawn_functions[];
 
-// As spawn, for a thread that is no worker, into the runtime number `run`; on the worker of `beside` if that has one. `join` must
-// be shared. False with an exception set; `join` may be finished then.
+// As spawn, for a thread that is no worker, into the runtime number `run`; on the worker of `beside` if that has one.
+// `join` must be shared. False with an exception set; `join` may be finished then.
 bool spawn_from_outside(std::uint64_t run, Pid beside, PyObject* const* arguments, Py_ssize_t count, PyObject* names,
                         const Ref<JoinState>& join, Pid& pid);
 // Raises NoRuntime for a portal to that run (0: to none yet). Returns nullptr.

@@ -99,8 +99,7 @@ py::object statistics() {
     }
     return py::dict(py::arg("workers") = workers, py::arg("actors") = scheduler.table().alive(),
                     py::arg("dead_letters") = scheduler.dead_letters(), py::arg("undecoded") = scheduler.undecoded(),
-                    py::arg("max_workers") = scheduler.workers(),
-                    py::arg("resident_bytes") = memory.resident_bytes,
+                    py::arg("max_workers") = scheduler.workers(), py::arg("resident_bytes") = memory.resident_bytes,
                     py::arg("page_table_bytes") = memory.page_table_bytes, py::arg("buffers") = buffers());
 }
 

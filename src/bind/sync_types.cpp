@@ -35,7 +35,7 @@ struct TypeOf<Once> {
 
 namespace {
 
-// ---- Event -----------------------------------------------------------------------------------------------------------
+// ---- Event ----------------------------------------------------------------------------------------------------------
 
 PyObject* event_wait(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* names) {
     Instant deadline;
@@ -85,7 +85,7 @@ PyType_Slot event_slots[] = {
 PyType_Spec event_spec = {"smarm.Event", sizeof(NativeObject<Event>), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE,
                           event_slots};
 
-// ---- Condition -------------------------------------------------------------------------------------------------------
+// ---- Condition ------------------------------------------------------------------------------------------------------
 
 PyObject* condition_new(PyTypeObject* type, PyObject* arguments, PyObject* keywords) {
     static const char* names[] = {"mutex", nullptr};
@@ -196,7 +196,7 @@ PyType_Slot condition_slots[] = {
 PyType_Spec condition_spec = {"smarm.Condition", sizeof(NativeObject<Condition>), 0,
                               Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE, condition_slots};
 
-// ---- Barrier ---------------------------------------------------------------------------------------------------------
+// ---- Barrier --------------------------------------------------------------------------------------------------------
 
 PyObject* barrier_wait(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* names) {
     Instant deadline;
@@ -244,7 +244,7 @@ PyType_Slot barrier_slots[] = {
 PyType_Spec barrier_spec = {"smarm.Barrier", sizeof(NativeObject<Barrier>), 0,
                             Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE, barrier_slots};
 
-// ---- Once ------------------------------------------------------------------------------------------------------------
+// ---- Once -----------------------------------------------------------------------------------------------------------
 
 PyObject* once_run(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* names) {
     Instant deadline;

@@ -1,7 +1,8 @@
-// sync_types.h: smarm.Mutex, Semaphore, Event, Condition, Barrier and Once: the objects of wait/ with a timeout on every wait.
+// sync_types.h: smarm.Mutex, Semaphore, Event, Condition, Barrier and Once: the objects of wait/ with a timeout on
+// every wait.
 //
-// What:    heap types (native_object.h) whose methods may park; all can be sent to other actors, which then share them. The
-//          numbers 10..15 of the codec are theirs.
+// What:    heap types (native_object.h) whose methods may park; all can be sent to other actors, which then share them.
+//          The numbers 10..15 of the codec are theirs.
 // Hold:    what hold() and repair() return: a context manager whose __enter__ acquires.
 #pragma once
 

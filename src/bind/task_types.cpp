@@ -34,7 +34,7 @@ int is_cancelled_by(PyObject* error, std::uint64_t id) {
     return found;
 }
 
-// ---- timeout ---------------------------------------------------------------------------------------------------------
+// ---- timeout --------------------------------------------------------------------------------------------------------
 
 struct TimeoutObject {
     PyObject_HEAD PyObject* seconds;
@@ -160,7 +160,7 @@ PyType_Slot timeout_slots[] = {
 PyType_Spec timeout_spec = {"smarm.timeout", sizeof(TimeoutObject), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE,
                             timeout_slots};
 
-// ---- TaskGroup ---------------------------------------------------------------------------------------------------------
+// ---- TaskGroup ------------------------------------------------------------------------------------------------------
 
 struct GroupObject {
     PyObject_HEAD TaskGroup* group;  // owned reference; nullptr outside of the block
@@ -300,8 +300,8 @@ PyObject* group_cancel(PyObject* self, PyObject*) {
     Py_RETURN_NONE;
 }
 
-// Waits until no child is alive, and cancels them at the first failure or when the owner is asked to exit or to leave an
-// enclosing block. Nothing cuts this wait short.
+// Waits until no child is alive, and cancels them at the first failure or when the owner is asked to exit or to leave
+// an enclosing block. Nothing cuts this wait short.
 void wait_for_children(GroupObject& object, Actor& owner) {
     TaskGroup& group = *object.group;
     Shield shield(owner);
@@ -316,8 +316,8 @@ void wait_for_children(GroupObject& object, Actor& owner) {
     }
 }
 
-// Raises what the children left, together with the block's own error (None: it ended well or was cut short for them). Returns
-// false with an exception set.
+// Raises what the children left, together with the block's own error (None: it ended well or was cut short for them).
+// Returns false with an exception set.
 bool report_children(PyObject* children, Pid first_failure, PyObject* error) {
     PyObject* failure = first_failure ? make_pid(first_failure) : Py_NewRef(Py_None);
     PyObject* done = call_imported("smarm._tasks", "conclude", Py_BuildValue("(ONO)", children, failure, error));
@@ -395,7 +395,7 @@ PyType_Slot group_slots[] = {
 PyType_Spec group_spec = {"smarm.TaskGroup", sizeof(GroupObject), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE,
                           group_slots};
 
-// ---- join_all ----------------------------------------------------------------------------------------------------------
+// ---- join_all -------------------------------------------------------------------------------------------------------
 
 // _wait_all(handles, timeout): parks until the actors of all these JoinHandles (a tuple) have ended.
 PyObject* wait_all(PyObject*, PyObject* const* arguments, Py_ssize_t count) {

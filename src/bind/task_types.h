@@ -1,7 +1,7 @@
 // task_types.h: smarm.timeout and smarm.TaskGroup, and the waiting of join_all.
 //
-// What:    timeout is a CancelScope with a deadline, TaskGroup one that its children's failure cuts short; both are context
-//          managers written in C, so that no exit can come between a block and its end.
+// What:    timeout is a CancelScope with a deadline, TaskGroup one that its children's failure cuts short; both are
+//          context managers written in C, so that no exit can come between a block and its end.
 #pragma once
 
 #include <Python.h>

@@ -1,5 +1,5 @@
-// timer_functions.h: smarm.send_after, smarm.interval and smarm.Timer (wait/timer.h). Timers can be sent, to be cancelled by
-// others; number 16 of the codec is theirs.
+// timer_functions.h: smarm.send_after, smarm.interval and smarm.Timer (wait/timer.h). Timers can be sent, to be
+// cancelled by others; number 16 of the codec is theirs.
 #pragma once
 
 #include <Python.h>

@@ -14,7 +14,8 @@
 namespace smarm {
 namespace {
 
-// Counts a message that the running actor has lost; names the first one of a run. The exception that says why stays set.
+// Counts a message that the running actor has lost; names the first one of a run. The exception that says why stays
+// set.
 void count_lost_message() {
     Worker* worker = this_worker();
     if (!worker || !worker->current() || !worker->scheduler().count_undecoded()) return;

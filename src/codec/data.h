@@ -1,4 +1,5 @@
-// codec/data.h: what Objects::data lets a message name and make. The encoder and the decoder ask the same questions here.
+// codec/data.h: what Objects::data lets a message name and make. The encoder and the decoder ask the same questions
+// here.
 //
 // What:    data_class() says how the instances of a class are made again without running anything of the class;
 //          find_data_global() what a name in a message stands for; is_data_key() what may be hashed and compared.
@@ -13,8 +14,8 @@
 
 namespace smarm::codec {
 
-// Returns what a class or its bases have under this name, as it stands in their dicts (borrowed), or nullptr. `owner`: whose
-// dict that is. Sets no exception.
+// Returns what a class or its bases have under this name, as it stands in their dicts (borrowed), or nullptr. `owner`:
+// whose dict that is. Sets no exception.
 PyObject* find_in_class(PyTypeObject* type, PyObject* name, PyTypeObject** owner = nullptr);
 
 // How instances of the class are made. `why` is set when the kind is none.
@@ -55,8 +56,8 @@ Handle find_member(Cache& cache, PyTypeObject* type, PyObject* name);
 // Whether combinations of the flags of a class need nothing but their number.
 bool has_plain_combinations(PyTypeObject* type);
 
-// Returns the combination of flags that has this value, made if need be as enum.Flag does; or nothing, without an exception.
-// For classes of kind flag.
+// Returns the combination of flags that has this value, made if need be as enum.Flag does; or nothing, without an
+// exception. For classes of kind flag.
 Handle find_combination(Cache& cache, PyTypeObject* type, PyObject* value);
 
 }  // namespace smarm::codec

@@ -64,7 +64,8 @@ bool is_enum(PyTypeObject* type) {
     return meta && PyType_Check(meta) && PyType_IsSubtype(Py_TYPE(type), reinterpret_cast<PyTypeObject*>(meta));
 }
 
-// Whether an instance has what `root` has, slots and a __dict__, and no other state: that of a class in C would not be set up.
+// Whether an instance has what `root` has, slots and a __dict__, and no other state: that of a class in C would not be
+// set up.
 bool has_visible_state(PyTypeObject* type, PyTypeObject* root) {
     constexpr auto kField = static_cast<Py_ssize_t>(sizeof(PyObject*));
     Py_ssize_t size = root->tp_basicsize;
@@ -225,7 +226,8 @@ PyObject* find_in_class(PyTypeObject* type, PyObject* name, PyTypeObject** owner
     return nullptr;
 }
 
-// SAFETY: an entry has no references. A version tag is never given to two classes, and changes with every change of a class or
+// SAFETY: an entry has no references. A version tag is never given to two classes, and changes with every change of a
+//         class or
 // of its bases: where address and tag agree it is the same class, unchanged, and so are its fields.
 DataClass data_class(Codec::Impl& codec, PyTypeObject* type) {
     DataClass& known =
@@ -315,8 +317,8 @@ bool are_syntax_arguments(PyObject* arguments) {
     return true;
 }
 
-// Those of UnicodeEncodeError and UnicodeDecodeError are (encoding, object, start, end, reason), of UnicodeTranslateError without the
-// encoding. CPython trusts the two numbers when it makes a text of the error.
+// Those of UnicodeEncodeError and UnicodeDecodeError are (encoding, object, start, end, reason), of
+// UnicodeTranslateError without the encoding. CPython trusts the two numbers when it makes a text of the error.
 bool are_unicode_arguments(PyTypeObject* type, PyObject* arguments) {
     const bool translate = PyType_IsSubtype(type, reinterpret_cast<PyTypeObject*>(PyExc_UnicodeTranslateError));
     const bool decode = PyType_IsSubtype(type, reinterpret_cast<PyTypeObject*>(PyExc_UnicodeDecodeError));

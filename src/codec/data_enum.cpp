@@ -30,7 +30,8 @@ long long number_of(PyObject* member) {
     return overflow ? -1 : number;
 }
 
-// Appends the names of the members in `value` to `names`, and their bits to `covered`: single bits, or what has several.
+// Appends the names of the members in `value` to `names`, and their bits to `covered`: single bits, or what has
+// several.
 bool add_names(PyObject* members, long long value, bool single, PyObject* names, long long& covered) {
     Py_ssize_t position = 0;
     PyObject* name;

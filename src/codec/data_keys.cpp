@@ -1,5 +1,5 @@
-// Which objects may be keys of a dict and members of a set where only data travel: hashing and comparing them runs C code, or
-// one of three functions of the standard library.
+// Which objects may be keys of a dict and members of a set where only data travel: hashing and comparing them runs C
+// code, or one of three functions of the standard library.
 #include "codec/data.h"
 
 namespace smarm::codec {
@@ -8,7 +8,8 @@ namespace {
 constexpr unsigned kMostLevels = 100;  // the walk is on the C stack, which is small in an actor
 constexpr unsigned kMostItems = 1u << 20;
 
-// Whether a slot is one of the built-in types that neither take part in others' comparisons nor look into their contents.
+// Whether a slot is one of the built-in types that neither take part in others' comparisons nor look into their
+// contents.
 template <class Slot>
 bool is_builtin_slot(Slot PyTypeObject::* slot, PyTypeObject* type) {
     for (PyTypeObject* builtin :

@@ -5,8 +5,8 @@
 namespace smarm::codec {
 namespace {
 
-// Modules that a receiver may import although no message of theirs has come before: their classes are data, and importing them
-// does nothing else.
+// Modules that a receiver may import although no message of theirs has come before: their classes are data, and
+// importing them does nothing else.
 constexpr const char* kKnownModules[] = {
     "datetime",
     "decimal",

@@ -1,4 +1,5 @@
-// Objects where only data travel: made by CPython's own code for their kind, so that nothing that the bytes say is called.
+// Objects where only data travel: made by CPython's own code for their kind, so that nothing that the bytes say is
+// called.
 #include <algorithm>
 #include <cstring>
 

@@ -5,8 +5,8 @@
 // Trust:   none in the bytes: every read is checked against the end; the announced children of all containers together
 //          must fit in the parcel's size, so memory stays proportional to it; references and attachments are
 //          checked; a container under construction is always safe to look at. But importing and calling what a
-//          Global or an object names is as trusted as pickle is, unless CodecLimits::objects is data: then nothing that the
-//          bytes name is called (codec/data.h).
+//          Global or an object names is as trusted as pickle is, unless CodecLimits::objects is data: then nothing that
+//          the bytes name is called (codec/data.h).
 // Errors:  nullptr with DecodeError set, or whatever the Python code that it called raised.
 #pragma once
 
@@ -118,8 +118,8 @@ private:
     bool refuse_attribute(PyTypeObject* type, PyObject* name);
     std::nullptr_t refuse_class(PyTypeObject* type, const char* why);
 
-    // Sets DecodeError. `bad` and `fail` are for the two kinds of callers; `refuse` makes the text as PyErr_Format does, and
-    // must not be given objects whose text is made by code of the program.
+    // Sets DecodeError. `bad` and `fail` are for the two kinds of callers; `refuse` makes the text as PyErr_Format
+    // does, and must not be given objects whose text is made by code of the program.
     std::nullptr_t bad(const char* what);
     std::nullptr_t refuse(const char* format, ...);
     Step fail(const char* what) {

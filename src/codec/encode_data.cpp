@@ -1,4 +1,5 @@
-// Objects where only data travel: taken apart by what their class is, so that the receiver can make them again without a call.
+// Objects where only data travel: taken apart by what their class is, so that the receiver can make them again without
+// a call.
 #include <iterator>
 
 #include "codec/data.h"
@@ -38,7 +39,8 @@ Handle uuid_arguments(PyObject* value) {
     return number && name ? Handle(PyTuple_Pack(2, number.get(), name.get())) : Handle();
 }
 
-// What the receiver makes a known class's object of. Not in order where the class changed its mind: then it is refused there.
+// What the receiver makes a known class's object of. Not in order where the class changed its mind: then it is refused
+// there.
 Handle known_arguments(const Cache& cache, PyObject* value, DataKind kind) {
     if (kind == DataKind::uuid) return uuid_arguments(value);
     if (kind == DataKind::ref) {
@@ -86,7 +88,8 @@ Encoder::Step Encoder::write_data_object(PyObject* value) {
     return reduced ? open_parts(value, Tag::New, std::move(reduced)) : Step::Failed;
 }
 
-// Whether copyreg has something to say about the class; asked once for each class of a message. -1 with an exception set.
+// Whether copyreg has something to say about the class; asked once for each class of a message. -1 with an exception
+// set.
 int Encoder::is_registered(PyTypeObject* type) {
     for (PyTypeObject* known : plain_types_) {
         if (known == type) return 0;
@@ -134,8 +137,8 @@ Encoder::Step Encoder::open_exception(PyObject* value) {
     return open_parts(value, tag, std::move(reduced));
 }
 
-// Whether a receiver takes these attributes: None, a dict, or a pair of these of which the second is for slots. False with an
-// exception set.
+// Whether a receiver takes these attributes: None, a dict, or a pair of these of which the second is for slots. False
+// with an exception set.
 bool Encoder::check_attributes(PyObject* value, PyObject* state) {
     if (PyTuple_CheckExact(state) && PyTuple_GET_SIZE(state) == 2) state = PyTuple_GET_ITEM(state, 0);
     if (!PyDict_CheckExact(state)) return true;

@@ -302,8 +302,8 @@ Encoder::Step Encoder::open_iterator(Kind kind, Tag tag, PyObject* iterator) {
     return push(kind, iterator, announced);
 }
 
-// An iterator need not have an end. What comes that its length hint did not announce counts as large, so that one without an
-// end meets the limit before it has held the worker up for long.
+// An iterator need not have an end. What comes that its length hint did not announce counts as large, so that one
+// without an end meets the limit before it has held the worker up for long.
 void Encoder::count_item(Frame& frame) {
     constexpr std::size_t kUnannounced = 1024;
     if (++frame.index > frame.count) claim(kUnannounced);

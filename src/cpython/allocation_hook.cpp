@@ -9,8 +9,8 @@
 namespace smarm {
 namespace {
 
-// Written so that the usual case is a decrement and two jumps, with no stack frame: Python's integers come through here. What is
-// rare has its own functions for that.
+// Written so that the usual case is a decrement and two jumps, with no stack frame: Python's integers come through
+// here. What is rare has its own functions for that.
 template <PyMemAllocatorDomain domain>
 struct Counted {
     static inline PyMemAllocatorEx previous;

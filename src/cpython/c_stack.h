@@ -10,7 +10,8 @@
 namespace smarm {
 
 // Whether `is_one` says so of an address in the calling instruction of one of the frames, the innermost first.
-// SAFETY: an actor's stack ends in smarm_start, whose return address is undefined to an unwinder (context_x86_64.S), a thread's in
+// SAFETY: an actor's stack ends in smarm_start, whose return address is undefined to an unwinder (context_x86_64.S), a
+//         thread's in
 // its own first function; the unwinder reads no further. A function without unwind information ends the walk early.
 template <typename Predicate>
 bool any_caller(Predicate is_one) noexcept {

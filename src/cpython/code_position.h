@@ -1,10 +1,11 @@
 // code_position.h: where in its code a Python frame stands, for who wants to raise an exception there.
 //
-// What:    CPython looks at its eval breaker at three kinds of instruction: the start of a function, a jump backwards, and after a
-//          call of a C function. After a call its result is on the value stack only, and a lock that was taken is in no `with` or
-//          `try` block yet, so that an exception there loses it; so does one after a yield. At the other two nothing is under way.
-//          But the compiler may leave a jump backwards without the handlers that its target has (3.13: cpython#130279, `try: while
-//          n < end: n += 1`; `while True: try:` on all versions): an exception there would pass them by.
+// What:    CPython looks at its eval breaker at three kinds of instruction: the start of a function, a jump backwards,
+//          and after a call of a C function. After a call its result is on the value stack only, and a lock that was
+//          taken is in no `with` or `try` block yet, so that an exception there loses it; so does one after a yield. At
+//          the other two nothing is under way. But the compiler may leave a jump backwards without the handlers that
+//          its target has (3.13: cpython#130279, `try: while n < end: n += 1`; `while True: try:` on all versions): an
+//          exception there would pass them by.
 // Threads: any, attached. Source: InternalDocs/exception_handling.md in CPython (the format of co_exceptiontable).
 #pragma once
 

@@ -23,7 +23,7 @@ constexpr const char* kFunctions[] = {"PyObject_ClearWeakRefs", "PyObject_CallFi
 std::array<Range, std::size(kFunctions)> ranges;  // written before any actor runs
 // From 3.14 on the compiler may have put the second function into the deallocator of generators.
 PyTypeObject* const kGenerators[] = {&PyGen_Type, &PyCoro_Type, &PyAsyncGen_Type};
-bool trusted = false;                             // the test has passed
+bool trusted = false;  // the test has passed
 
 bool find_range(const char* name, Range& range) {
     void* function = dlsym(RTLD_DEFAULT, name);
@@ -43,9 +43,7 @@ bool runs_finalisers(std::uintptr_t address) noexcept {  // in the calling instr
     });
 }
 
-bool stack_has_finaliser() noexcept {
-    return any_caller(runs_finalisers);
-}
+bool stack_has_finaliser() noexcept { return any_caller(runs_finalisers); }
 
 // How often each answer was given, in the test.
 int answers[2];

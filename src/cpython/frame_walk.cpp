@@ -107,7 +107,8 @@ void walk_frames(const PyThreadState* state, int most, const std::function<void(
     const void* frame = copy.current_frame;
     char file[kTextBytes];
     char function[kTextBytes];
-    // The frames of a running actor change under our eyes and may even seem to go round in a circle: the steps are counted too.
+    // The frames of a running actor change under our eyes and may even seem to go round in a circle: the steps are
+    // counted too.
     for (int depth = 0, steps = 0; frame && depth < most && steps < 2 * most + 10; ++steps) {
         SmarmFrame seen;
         alignas(std::max_align_t) char bytes[SMARM_FRAME_BYTES];

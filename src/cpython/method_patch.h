@@ -1,14 +1,15 @@
 // method_patch.h: replacing C functions of the standard library for actors.
 //
-// What:    a Patch names a function or method of a C module; install() finds its PyMethodDef, which is static data shared by all
-//          interpreters, and puts our function in. Whatever convention CPython has chosen (ml_flags), and it changes its mind
-//          between versions, the handler sees a fast call with keywords, and call() repeats any such call on the function that was
-//          there before.
-// Holds:   in 3.13, 3.14 and 3.15 method_vectorcall_*, cfunction_vectorcall_* and the specialised CALL_METHOD_DESCRIPTOR_* and
-//          CALL_BUILTIN_* instructions all read ml_meth at each call, and inline caches keep the descriptor, not the function.
-//          Only the optimiser of 3.15's JIT copies it into a trace: these are thrown away.
-// Threads: install with the main interpreter attached; the rest from any attached thread. Originals are written before the first
-//          pointer is replaced, and never again.
+// What:    a Patch names a function or method of a C module; install() finds its PyMethodDef, which is static data
+//          shared by all interpreters, and puts our function in. Whatever convention CPython has chosen (ml_flags), and
+//          it changes its mind between versions, the handler sees a fast call with keywords, and call() repeats any
+//          such call on the function that was there before.
+// Holds:   in 3.13, 3.14 and 3.15 method_vectorcall_*, cfunction_vectorcall_* and the specialised
+//          CALL_METHOD_DESCRIPTOR_* and CALL_BUILTIN_* instructions all read ml_meth at each call, and inline caches
+//          keep the descriptor, not the function. Only the optimiser of 3.15's JIT copies it into a trace: these are
+//          thrown away.
+// Threads: install with the main interpreter attached; the rest from any attached thread. Originals are written before
+//          the first pointer is replaced, and never again.
 #pragma once
 
 #include <Python.h>
@@ -47,8 +48,8 @@ struct Replacement {
     PyCFunction (*choose)(int flags);  // our function for a convention; nullptr: none
 };
 
-// Replaces all, or none: false with an exception set when this Python lacks one of the functions, or calls it in a way that
-// we do not know. What has been replaced before stays as it is.
+// Replaces all, or none: false with an exception set when this Python lacks one of the functions, or calls it in a way
+// that we do not know. What has been replaced before stays as it is.
 bool replace_all(PyObject* module, std::span<const Replacement> replacements);
 
 // `which` tells apart the functions that share a handler.

@@ -65,7 +65,8 @@ int smarm_current_code(PyThreadState* state, PyCodeObject** code, int* instructi
     return 1;
 }
 
-/* SAFETY: a frame of that owner is the last field of its generator; coroutines and asynchronous generators have the same fields. */
+/* SAFETY: a frame of that owner is the last field of its generator; coroutines and asynchronous generators have the
+ *         same fields. */
 static PyObject* generator_of(struct _PyInterpreterFrame* frame) {
     if (frame->owner != FRAME_OWNED_BY_GENERATOR) return NULL;
     return (PyObject*)((char*)frame - offsetof(PyGenObject, gi_iframe));
@@ -135,10 +136,10 @@ void smarm_read_frame(const char* bytes, SmarmFrame* frame) {
     frame->instruction = copy->instr_ptr;
 }
 
-/* ---- CPython's mutexes ---------------------------------------------------------------------------------------------------- */
+/* ---- CPython's mutexes ------------------------------------------------------------------------------------------- */
 
-/* PyMutex_Lock lets go of the GIL while it waits, which must not happen inside of somebody's malloc. Whoever holds one of these
- * locks needs no GIL to get to its end.
+/* PyMutex_Lock lets go of the GIL while it waits, which must not happen inside of somebody's malloc. Whoever holds one
+ * of these locks needs no GIL to get to its end.
  * SAFETY: the bits are CPython's: locked, and whether threads are parked, which PyMutex_Unlock wakes. */
 static int try_lock(PyMutex* mutex) {
     uint8_t bits = __atomic_load_n(&mutex->_bits, __ATOMIC_RELAXED);
@@ -151,7 +152,8 @@ static void lock_with_gil(PyMutex* mutex) {
     while (!try_lock(mutex)) sched_yield();
 }
 
-/* The lock of the list of interpreters and thread states is not recursive, and sys._current_frames() allocates while it holds it. */
+/* The lock of the list of interpreters and thread states is not recursive, and sys._current_frames() allocates while it
+ * holds it. */
 static int lock_interpreters(int may_wait) {
     PyMutex* all = &_PyRuntime.interpreters.mutex;
     if (!may_wait) return try_lock(all);
@@ -161,7 +163,7 @@ static int lock_interpreters(int may_wait) {
 
 static void unlock_interpreters(void) { PyMutex_Unlock(&_PyRuntime.interpreters.mutex); }
 
-/* ---- pending calls -------------------------------------------------------------------------------------------------------- */
+/* ---- pending calls ----------------------------------------------------------------------------------------------- */
 
 static void signal_all(PyInterpreterState* interpreter) {
     for (PyThreadState* state = interpreter->threads.head; state; state = state->next)
@@ -245,7 +247,8 @@ const int* smarm_collecting_flag(PyInterpreterState* interpreter) { return &inte
 
 int smarm_gil_has_waiters(const PyInterpreterState* interpreter) {
 #ifdef __GLIBC__
-    /* SAFETY: a word of glibc's condition variable, since 2.25: the count of waiters above three flags. Only looked at. */
+    /* SAFETY: a word of glibc's condition variable, since 2.25: the count of waiters above three flags. Only looked
+     *         at. */
     return __atomic_load_n(&interpreter->ceval.gil->cond.__data.__wrefs, __ATOMIC_RELAXED) >> 3 != 0;
 #else
     (void)interpreter;

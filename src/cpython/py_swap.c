@@ -31,7 +31,7 @@
 
 #define LOOK(variable) __atomic_load_n(&(variable), __ATOMIC_RELAXED)
 
-/* ---- where CPython's thread-local variables are --------------------------------------------------------------------------- */
+/* ---- where CPython's thread-local variables are ------------------------------------------------------------------ */
 
 /* This thread's copy of the thread-local variables of the program or library that PyThreadState_Swap is in. */
 typedef struct {
@@ -70,7 +70,7 @@ static PyThreadState** find_variable(const Variables* variables, const PyThreadS
     return found;
 }
 
-/* ---- whether everything is as expected -------------------------------------------------------------------------------------- */
+/* ---- whether everything is as expected --------------------------------------------------------------------------- */
 
 static int has_gilstate(const PyThreadState* state) {
 #if HAS_GILSTATE_VARIABLE
@@ -95,7 +95,8 @@ static int is_detached(const PyThreadState* state) {
            !HOLDS_GIL(state);
 }
 
-/* To a new thread state and back. Somebody may want the GIL at this moment: then it was PyThreadState_Swap that did it. */
+/* To a new thread state and back. Somebody may want the GIL at this moment: then it was PyThreadState_Swap that did
+ * it. */
 static int can_hand_over(const SmarmSwap* swap, PyThreadState* own) {
     PyThreadState* other = PyThreadState_New(own->interp);
     if (!other) return 0;
@@ -134,7 +135,7 @@ SmarmSwap smarm_find_swap(PyThreadState* own) {
     return swap;
 }
 
-/* ---- the hand-over ---------------------------------------------------------------------------------------------------------- */
+/* ---- the hand-over ----------------------------------------------------------------------------------------------- */
 
 /* Whether PyThreadState_Swap would do nothing but hand over. */
 static inline int nothing_to_do(const PyThreadState* from, const PyThreadState* to) {
@@ -148,10 +149,12 @@ static inline int nothing_to_do(const PyThreadState* from, const PyThreadState* 
            !_PyRuntimeState_GetFinalizing(&_PyRuntime) && !LOOK(interpreter->_finalizing);
 }
 
-/* SAFETY: the calling thread holds the GIL, and this thread only looks at or writes to the fields of its thread states, but for
- * eval_breaker, which everybody changes atomically. last_holder is also read by threads that wait for the GIL, to ask its holder for it: one
- * that asks `from` asks once more after the switch interval, and finds `to`. The stale request makes the next swap to or from
- * `from` one of CPython's, which takes it back: drop_gil, which waits for whoever asked, never sees it. */
+/* SAFETY: the calling thread holds the GIL, and this thread only looks at or writes to the fields of its thread states,
+ *         but for
+ * eval_breaker, which everybody changes atomically. last_holder is also read by threads that wait for the GIL, to ask
+ * its holder for it: one that asks `from` asks once more after the switch interval, and finds `to`. The stale request
+ * makes the next swap to or from `from` one of CPython's, which takes it back: drop_gil, which waits for whoever asked,
+ * never sees it. */
 int smarm_swap(const SmarmSwap* swap, PyThreadState* from, PyThreadState* to) {
     if (!swap->current || *swap->current != from || !nothing_to_do(from, to)) return 0;
     from->_status.active = 0;
@@ -169,8 +172,8 @@ int smarm_swap(const SmarmSwap* swap, PyThreadState* from, PyThreadState* to) {
     HOLDS_GIL(to) = 1;
     to->_status.bound_gilstate = 1;
     to->_status.active = 1;
-    /* A call that was added since nothing_to_do() looked may have told `from`. The compiler keeps this after the store to last_holder,
-     * smarm_signal_again() makes the CPU do so. */
+    /* A call that was added since nothing_to_do() looked may have told `from`. The compiler keeps this after the store
+     * to last_holder, smarm_signal_again() makes the CPU do so. */
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     if (__builtin_expect(LOOK(to->interp->ceval.pending.npending), 0))
         __atomic_fetch_or(&to->eval_breaker, _PY_CALLS_TO_DO_BIT, __ATOMIC_RELAXED);
@@ -181,7 +184,8 @@ void smarm_signal_again(PyInterpreterState* interpreter) {
     struct _gil_runtime_state* gil = interpreter->ceval.gil;
     syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
     pthread_mutex_lock(&gil->mutex);
-    /* SAFETY: see smarm_release_state(). A GIL that nobody holds is taken by take_gil, which looks for pending calls. */
+    /* SAFETY: see smarm_release_state(). A GIL that nobody holds is taken by take_gil, which looks for pending
+     *         calls. */
     if (LOOK(gil->locked) == 1)
         __atomic_fetch_or(&LOOK(gil->last_holder)->eval_breaker, _PY_CALLS_TO_DO_BIT, __ATOMIC_RELAXED);
     pthread_mutex_unlock(&gil->mutex);

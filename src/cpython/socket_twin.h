@@ -1,11 +1,11 @@
 // socket_twin.h: CPython's socket object from inside, and a twin of it that never waits.
 //
-// What:    a function of _socket waits in poll(2) when its object has a timeout, before it calls the system. The object's mode is
-//          everybody's: to change it for a moment would be seen by others who use the object. A SocketTwin is another object of the
-//          same type for the same descriptor, which nobody else has, with the mode of a non-blocking socket. It touches neither the
-//          descriptor nor the object, and owns neither.
-// Known:   learn_socket_layout() compares the fields that are used here with what the object's methods say. False: sockets stay as
-//          CPython made them.
+// What:    a function of _socket waits in poll(2) when its object has a timeout, before it calls the system. The
+//          object's mode is everybody's: to change it for a moment would be seen by others who use the object. A
+//          SocketTwin is another object of the same type for the same descriptor, which nobody else has, with the mode
+//          of a non-blocking socket. It touches neither the descriptor nor the object, and owns neither.
+// Known:   learn_socket_layout() compares the fields that are used here with what the object's methods say. False:
+//          sockets stay as CPython made them.
 // Threads: attached. Errors: get() is nullptr with a Python exception when memory is out.
 #pragma once
 

@@ -14,8 +14,8 @@ atomic<std::size_t> thread_bound_count{0};
 namespace {
 
 constexpr std::array<std::string_view, 9> kHarmless = {
-    "libpython",  "ld-linux",          "libc.",       "libc-",            "libstdc++.",
-    "libgcc_s.", "_multiarray_umath.", "libopenblas", "libscipy_openblas"};
+    "libpython",   "ld-linux",         "libc.", "libc-", "libstdc++.", "libgcc_s.", "_multiarray_umath.",
+    "libopenblas", "libscipy_openblas"};
 
 struct Range {
     std::uintptr_t first;

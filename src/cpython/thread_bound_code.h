@@ -1,10 +1,11 @@
 // thread_bound_code.h: code of shared objects whose thread_local variables do not ride the switch (tls_blocks.h).
 //
-// What:    such a library believes that what it calls returns before it is called again on this thread, and keeps what it does in
-//          thread_local variables: scipy's callbacks, greenlet, the GIL's count of PyO3. An actor that is inside of one must not be
-//          made to give its worker away; where it parks itself, that is its program's doing.
-// Not:     the program, Python, the C and C++ runtime, smarm; numpy's core: its variables are caches and scratch space, used up before
-//          any Python code runs, and most of numpy's functions are called through it; OpenBLAS, which calls nobody.
+// What:    such a library believes that what it calls returns before it is called again on this thread, and keeps what
+//          it does in thread_local variables: scipy's callbacks, greenlet, the GIL's count of PyO3. An actor that is
+//          inside of one must not be made to give its worker away; where it parks itself, that is its program's doing.
+// Not:     the program, Python, the C and C++ runtime, smarm; numpy's core: its variables are caches and scratch space,
+//          used up before any Python code runs, and most of numpy's functions are called through it; OpenBLAS, which
+//          calls nobody.
 // Threads: note_thread_bound: one at a time; others any.
 #pragma once
 

@@ -13,7 +13,8 @@
 #include "cpython/loaded_objects.h"
 #include "cpython/thread_bound_code.h"
 
-// What the compiler calls for a thread_local variable of a library, public in the ABI of x86-64 (ELF Handling for Thread-Local Storage).
+// What the compiler calls for a thread_local variable of a library, public in the ABI of x86-64 (ELF Handling for
+// Thread-Local Storage).
 extern "C" void* __tls_get_addr(void*);
 
 namespace smarm {
@@ -34,8 +35,9 @@ struct TlsObject {
     std::size_t bytes;
 };
 
-std::mutex objects_lock;          // of changes
-// Loader's numbers of the objects that have been looked at. Never destroyed: workers that are left behind may still import at exit.
+std::mutex objects_lock;  // of changes
+// Loader's numbers of the objects that have been looked at. Never destroyed: workers that are left behind may still
+// import at exit.
 auto& known = *new std::vector<std::size_t>;
 TlsObject objects[kMostObjects];  // those below tls_object_count do not change
 unsigned long long loads_looked_at = 0;

@@ -4,11 +4,11 @@
 //                | guard | ........... <- top 0| guard | ........... <- top 1|
 //   table pages  ... -------|                |-------|                |-------|         2 MiB of addresses each
 //
-// What:    reserves (MAP_NORESERVE, MADV_NOHUGEPAGE), guards slots, and gives page tables back. Page tables are memory, too: one
-//          page of them maps 2 MiB of addresses. So slots end in the middle of what a page of them maps: of slots of 2 MiB and more
-//          each needs one, for its top and for the guard above, which is the next slot's.
-// Slots:   bare (no guard, no page; also those never used) -> used, by open() -> idle, by close(): its pages have been dropped, its
-//          guard is still there -> used, or bare by release_tables().
+// What:    reserves (MAP_NORESERVE, MADV_NOHUGEPAGE), guards slots, and gives page tables back. Page tables are memory,
+//          too: one page of them maps 2 MiB of addresses. So slots end in the middle of what a page of them maps: of
+//          slots of 2 MiB and more each needs one, for its top and for the guard above, which is the next slot's.
+// Slots:   bare (no guard, no page; also those never used) -> used, by open() -> idle, by close(): its pages have been
+//          dropped, its guard is still there -> used, or bare by release_tables().
 // Guard:   see stack_pool.h. by_mapping: with mprotect.
 // Owner:   of the mapping, until it is destroyed. Threads: one. Throws: reserve (bad_alloc).
 #pragma once
@@ -44,8 +44,9 @@ public:
     // The slot's pages have been dropped and nobody uses it.
     void close(std::byte* slot) noexcept;
 
-    // Gives back the page tables that only idle and bare slots need, with the guards of these slots. The kernel does it since
-    // Linux 6.14 (CONFIG_PT_RECLAIM); before, the tables stay. Slots with guards by mapping must not be in the slab.
+    // Gives back the page tables that only idle and bare slots need, with the guards of these slots. The kernel does it
+    // since Linux 6.14 (CONFIG_PT_RECLAIM); before, the tables stay. Slots with guards by mapping must not be in the
+    // slab.
     void release_tables() noexcept;
 
     bool marked = false;  // for the owner: it is in a list of slabs to look at

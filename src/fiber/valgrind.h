@@ -1,4 +1,5 @@
-// valgrind.h: tells valgrind which memory is stacks, or it takes a switch for a frame of gigabytes. Does nothing outside of it,
+// valgrind.h: tells valgrind which memory is stacks, or it takes a switch for a frame of gigabytes. Does nothing
+// outside of it,
 //             and nothing at all where the build found no header of it.
 #pragma once
 

@@ -1,5 +1,6 @@
-// A job is guarded by the interpreter's GIL: both its actor and its thread touch it while attached only. A thread without work
-// waits, detached, on the pool's condition; what is under the pool's mutex is the queue and the number of threads.
+// A job is guarded by the interpreter's GIL: both its actor and its thread touch it while attached only. A thread
+// without work waits, detached, on the pool's condition; what is under the pool's mutex is the queue and the number of
+// threads.
 #include "smarm/interp/blocking_pool.h"
 
 #include <algorithm>
@@ -99,8 +100,8 @@ JobRef BlockingPool::Impl::next_job() {
     return job;
 }
 
-// Not noexcept, as everything between here and CPython: 3.13 ends threads that come for the GIL after the end of the main
-// interpreter with pthread_exit, which unwinds.
+// Not noexcept, as everything between here and CPython: 3.13 ends threads that come for the GIL after the end of the
+// main interpreter with pthread_exit, which unwinds.
 void BlockingPool::Impl::thread_main(std::shared_ptr<Impl> self, PyThreadState* state) {
     pthread_setname_np(pthread_self(), "smarm-blocking");
     check_native_libraries();

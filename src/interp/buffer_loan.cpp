@@ -41,8 +41,8 @@ public:
         if (post) worker->scheduler().worker(0)->post(*post);
     }
     PyObject* lender() const noexcept { return view_->view.obj; }
-    // Nobody else can reach the lender any more, so this stays true: it was found out in the lender's interpreter before
-    // the buffer could leave it, and whoever has the buffer later learns it with the buffer.
+    // Nobody else can reach the lender any more, so this stays true: it was found out in the lender's interpreter
+    // before the buffer could leave it, and whoever has the buffer later learns it with the buffer.
     bool sole = false;
 
 private:

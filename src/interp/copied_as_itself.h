@@ -1,4 +1,5 @@
-// copied_as_itself.h: copy.copy and copy.deepcopy of what names something, and owns nothing of its own, give the object itself.
+// copied_as_itself.h: copy.copy and copy.deepcopy of what names something, and owns nothing of its own, give the object
+// itself.
 #pragma once
 
 #include <Python.h>

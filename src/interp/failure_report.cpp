@@ -95,7 +95,8 @@ PyObject* describe_fully(PyObject* exception, const Actor& actor) {
                                        text_or_none(site ? &site->file : nullptr), site ? site->line : 0));
 }
 
-// With the exception itself where it can travel, and with less where all of it is longer than a message may be. Takes `fields`.
+// With the exception itself where it can travel, and with less where all of it is longer than a message may be. Takes
+// `fields`.
 OwnedParcel encode_fields(PyObject* fields, PyObject* exception, const Actor& actor) {
     ValueCodec& codec = *interpreter_state()->codec;
     OwnedParcel parcel = codec.encode(fields, "exception");

@@ -1,5 +1,6 @@
-// Raising at the target of a jump: an event of sys.monitoring for the instructions of one code object, for as long as one of them
-// takes. The pending call that sets it returns to the jump, whose target is the next instruction of the same frame.
+// Raising at the target of a jump: an event of sys.monitoring for the instructions of one code object, for as long as
+// one of them takes. The pending call that sets it returns to the jump, whose target is the next instruction of the
+// same frame.
 #include <utility>
 
 #include "cpython/code_position.h"

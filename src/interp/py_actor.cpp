@@ -17,8 +17,8 @@
 namespace smarm {
 namespace {
 
-// Does for new actors what threading.settrace() and setprofile() ask for new threads: coverage and debuggers count on it.
-// Without the module threading nobody can have asked. False: an exception is set.
+// Does for new actors what threading.settrace() and setprofile() ask for new threads: coverage and debuggers count on
+// it. Without the module threading nobody can have asked. False: an exception is set.
 bool adopt_hooks_of_threads(const InterpreterState& state) {
     PyObject* threading = PyDict_GetItemWithError(PyImport_GetModuleDict(), state.threading_name);  // borrowed
     if (!threading || !PyModule_Check(threading)) return !PyErr_Occurred();
@@ -61,7 +61,8 @@ void PyActor::detach() noexcept {
     auto* state = static_cast<PyThreadState*>(rider_state);
     smarm_release_state(state);
     if (worker->rider()) static_cast<PyRider*>(worker->rider())->forget(state);
-    // SAFETY: cleared at the end of body(), not current, and nothing runs on its stack any more; this frees the data-stack
+    // SAFETY: cleared at the end of body(), not current, and nothing runs on its stack any more; this frees the
+    //         data-stack
     // chunk inside the stack slot, which the worker gives back after this.
     PyThreadState_Delete(state);
 }
@@ -171,8 +172,8 @@ void PyActor::cancelled(bool out_of_memory) noexcept {
     join_ = nullptr;
 }
 
-// What is told instead of a reason that cannot be decoded here (its class is missing or refuses): the end of an actor must
-// reach its links and monitors whatever the reason is. Takes the exception that is set.
+// What is told instead of a reason that cannot be decoded here (its class is missing or refuses): the end of an actor
+// must reach its links and monitors whatever the reason is. Takes the exception that is set.
 static PyObject* undecodable(const char* what) {
     if (PyErr_ExceptionMatches(PyExc_MemoryError)) return nullptr;
     PyObject* error = PyErr_GetRaisedException();

@@ -21,11 +21,12 @@ namespace smarm {
 namespace {
 constexpr Duration kOthersPatience = std::chrono::milliseconds(1);  // of threads that wait for a busy worker's GIL
 constexpr Duration kRepeatPause = std::chrono::milliseconds(20);    // between two signals for one queued call
-constexpr Duration kHoldPause = std::chrono::milliseconds(1);       // between two walks over a stack that holds the worker
-// Of points that are reached one after the other, to raise at. What asks for one may always do so at the same place of a loop
-// (an allocation), and the next point after that may be one where nothing is raised.
+// between two walks over a stack that holds the worker
+constexpr Duration kHoldPause = std::chrono::milliseconds(1);
+// Of points that are reached one after the other, to raise at. What asks for one may always do so at the same place of
+// a loop (an allocation), and the next point after that may be one where nothing is raised.
 constexpr unsigned kTriesInARow = 8;
-constexpr Duration kHandOverLimit = std::chrono::milliseconds(1);   // for such a thread to wake up
+constexpr Duration kHandOverLimit = std::chrono::milliseconds(1);  // for such a thread to wake up
 }  // namespace
 
 PyRider::PyRider(Worker& worker, PyThreadState* own) noexcept
@@ -41,8 +42,8 @@ PyRider::PyRider(Worker& worker, PyThreadState* own) noexcept
 }
 
 PyRider::~PyRider() {
-    // A pending call that still names this rider must run before it is gone; the thread state is attached. What main raised is
-    // set meanwhile: Python code must not run with it.
+    // A pending call that still names this rider must run before it is gone; the thread state is attached. What main
+    // raised is set meanwhile: Python code must not run with it.
     ending_.store(true, memory_order_release);
     PyObject* raised = PyErr_GetRaisedException();
     while (attention_.load(memory_order_acquire)) {
@@ -91,8 +92,9 @@ void PyRider::after_wait() noexcept {
 }
 
 // CPython makes the holder of a GIL drop it when another thread has waited for 5 ms, but only if it was not switched
-// meanwhile; each swap of actors counts as a switch, and takes the GIL back before a waiting thread has woken up. So pool threads,
-// threads of the program and (on 3.13) workers that import a single-phase module would starve beside a busy lane.
+// meanwhile; each swap of actors counts as a switch, and takes the GIL back before a waiting thread has woken up. So
+// pool threads, threads of the program and (on 3.13) workers that import a single-phase module would starve beside a
+// busy lane.
 void PyRider::let_others_in() noexcept {
     if (!smarm_gil_has_waiters(interpreter_)) {
         others_since_ = kNever;
@@ -220,7 +222,8 @@ bool PyRider::interrupt_here() {
     return false;
 }
 
-// Cancelled ends the block of an expired scope: it names the scope, which turns it into what the block's user is to see.
+// Cancelled ends the block of an expired scope: it names the scope, which turns it into what the block's user is to
+// see.
 static PyObject* make_exception(PyActor& actor, Request request) {
     if (request == Request::signal) return actor.take_exit_exception();
     if (request == Request::scope) {

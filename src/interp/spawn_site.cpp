@@ -24,7 +24,8 @@ struct PlaceHash {
     }
 };
 
-// nullptr: smarm's own, so that the caller is the place. Holds a strong reference to each code object, so that an address is not another function's later.
+// nullptr: smarm's own, so that the caller is the place. Holds a strong reference to each code object, so that an
+// address is not another function's later.
 thread_local std::unordered_map<Place, const SpawnSite*, PlaceHash> known;
 constexpr std::size_t kMostKnown = 4096;  // programs that make code at run time must not fill memory with it
 

@@ -33,8 +33,8 @@ std::mutex failures_mutex;  // guards these
 Home homes[kMaxWorkers];
 std::list<Failure> due_failures;
 
-// Looks at the failures of its worker again and again while there are any: what was joined goes soon, with what it holds.
-// Frees itself.
+// Looks at the failures of its worker again and again while there are any: what was joined goes soon, with what it
+// holds. Frees itself.
 struct Round final : TimerNode {
     Round() noexcept : TimerNode(end) {}
     static void end(TimerNode& node) noexcept;

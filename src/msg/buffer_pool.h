@@ -1,7 +1,7 @@
 // buffer_pool.h: free mappings for large buffers, by size class.
 //
-// What:    take() gives a mapping of exactly `capacity` bytes, an old one if there is one; put() takes it back. Kept are at
-//          most `limit` bytes; what would be above goes to the OS.
+// What:    take() gives a mapping of exactly `capacity` bytes, an old one if there is one; put() takes it back. Kept
+//          are at most `limit` bytes; what would be above goes to the OS.
 // Why:     a fresh mapping costs a page fault per 4 KiB, many times what the copy of a message would cost.
 // Owner:   of the free mappings, for the life of the process. Threads: any; a mutex. Throws: no.
 #pragma once

@@ -41,7 +41,8 @@ std::string describe_wait(const ActorSnapshot& actor, Instant now) {
     return text + ", for " + length;
 }
 
-// What `line` makes of the innermost `most` frames, innermost first: of the program's, or, when it has none, of smarm's own.
+// What `line` makes of the innermost `most` frames, innermost first: of the program's, or, when it has none, of smarm's
+// own.
 template <class Line>
 std::string read_frames(const void* rider_state, int most, Line line) {
     struct Lines {
@@ -79,7 +80,7 @@ std::string describe(Scheduler& scheduler, const ActorSnapshot& actor, Instant n
     return scheduler.table().find_home(actor.pid) == ActorTable::kNobody ? text : text + traceback;
 }
 
-// ---- the wait graph --------------------------------------------------------------------------------------------------
+// ---- the wait graph -------------------------------------------------------------------------------------------------
 
 struct Edge {
     std::string from;
@@ -192,7 +193,8 @@ std::string describe_deadlock(Scheduler& scheduler, Instant now) {
 std::string place_of(const Actor& actor) { return read_frames(actor.rider_state, 1, as_place); }
 
 bool has_foreign_threads(const Scheduler& scheduler, unsigned known) {
-    // Worker 0 is the thread that called run. The monitor asks. On the process's main thread another one waits for signals.
+    // Worker 0 is the thread that called run. The monitor asks. On the process's main thread another one waits for
+    // signals.
     const bool watches_signals = scheduler.worker(0)->thread().is_process_main();
     std::size_t own = scheduler.started_workers() + 1 + (watches_signals ? 1 : 0) + known;
     for (unsigned i = 0; i < scheduler.workers(); ++i) {

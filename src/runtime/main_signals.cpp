@@ -49,7 +49,8 @@ PyObject* on_interrupt(const stdlib::Original& original, PyObject* self, PyObjec
     return raise_in_main(PyObject_CallNoArgs(PyExc_KeyboardInterrupt));
 }
 
-// The C function of signal.signal: a handler that is put back gets our C handler back with it, which knows what a second signal means.
+// The C function of signal.signal: a handler that is put back gets our C handler back with it, which knows what a
+// second signal means.
 PyObject* on_set_handler(const stdlib::Original& original, PyObject* self, PyObject* const* values, Py_ssize_t count,
                          PyObject* names) {
     PyObject* result = original.call(self, values, count, names);
@@ -65,7 +66,8 @@ PyObject* on_set_handler(const stdlib::Original& original, PyObject* self, PyObj
     return result;
 }
 
-// The C function of signal.set_wakeup_fd: the watching thread passes on to the program's descriptor what it hears itself.
+// The C function of signal.set_wakeup_fd: the watching thread passes on to the program's descriptor what it hears
+// itself.
 PyObject* on_set_wake_up(const stdlib::Original& original, PyObject* self, PyObject* const* values, Py_ssize_t count,
                          PyObject* names) {
     PyObject* result = original.call(self, values, count, names);  // checks it, too
@@ -109,7 +111,8 @@ PyObject* on_terminate(PyObject*, PyObject* arguments) {
         runner_told = true;
         Runtime::current()->end_watch().told();
         result = PyObject_CallFunction(interrupt, "iO", SIGINT, PyTuple_GET_ITEM(arguments, 1));
-    } else if (interrupt && is_defined_in(interrupt, kTrio)) {  // which gives it to its main task: see stdlib/event_loop.h
+        // which gives it to its main task: see stdlib/event_loop.h
+    } else if (interrupt && is_defined_in(interrupt, kTrio)) {
         Runtime::current()->request_in_main(PyObject_CallNoArgs(interpreter_state()->actor_exit));
         result = Py_NewRef(Py_None);
     } else {

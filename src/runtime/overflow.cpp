@@ -38,7 +38,8 @@ void report(const Actor& actor) {
     });
 }
 
-// A frame that is larger than the guard can reach over it: then the fault may be somewhere else, and the stack pointer tells.
+// A frame that is larger than the guard can reach over it: then the fault may be somewhere else, and the stack pointer
+// tells.
 constexpr std::ptrdiff_t kFarthestOverrun = 16 << 20;
 
 bool has_overrun(const Stack& stack, const std::byte* address, const std::byte* stack_pointer) {

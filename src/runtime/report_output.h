@@ -1,7 +1,8 @@
 // report_output.h: writing to somebody who may not read.
 //
-// What:    an Output writes to a descriptor without ever blocking in the kernel: through a twin of it that has O_NONBLOCK (a new open
-//          file: the flags of the one that others share stay), or MSG_DONTWAIT for sockets. It waits in poll only.
+// What:    an Output writes to a descriptor without ever blocking in the kernel: through a twin of it that has
+//          O_NONBLOCK (a new open file: the flags of the one that others share stay), or MSG_DONTWAIT for sockets. It
+//          waits in poll only.
 // Owner:   of the twin, not of the descriptor. Threads: one at a time.
 #pragma once
 

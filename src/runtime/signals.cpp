@@ -43,12 +43,13 @@ struct Taken {
     struct sigaction previous = {};
 };
 
-// Lock-free atomics, write and PyErr_SetInterruptEx are what a signal handler may use. Release and acquire: the pipe orders them
-// anyway.
+// Lock-free atomics, write and PyErr_SetInterruptEx are what a signal handler may use. Release and acquire: the pipe
+// orders them anyway.
 atomic<bool> unhandled{false};  // a signal has come since handled()
 atomic<bool> impatient{false};
 atomic<bool> got_terminate{false};
-atomic<int> asked_to_end{0};      // the number of the last signal that our handlers took, 0: none since the watcher looked
+// the number of the last signal that our handlers took, 0: none since the watcher looked
+atomic<int> asked_to_end{0};
 int wake_up[2] = {-1, -1};        // a pipe of signal numbers
 atomic<bool> listening{false};    // wake_up[1] is Python's wake-up descriptor
 atomic<int> program_wake_up{-1};  // what the program wants as such; relaxed: a number
@@ -210,8 +211,8 @@ int find_watcher(int pid) {
     return 0;
 }
 
-// What a process that forked this one under its runtime has left here: its handlers, and a thread that is not in this process,
-// so that it can be neither joined nor detached.
+// What a process that forked this one under its runtime has left here: its handlers, and a thread that is not in this
+// process, so that it can be neither joined nor detached.
 void forget_parent() {
     if (!watcher.joinable()) return;
     for (Taken* signal : {&interrupt, &terminate, &quit}) give_back(*signal, plain_action(on_signal, 0));

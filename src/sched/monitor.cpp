@@ -95,7 +95,8 @@ bool Monitor::any_worker_awake() const noexcept {
     return false;
 }
 
-// Looked at while every worker slept; if one woke meanwhile, it had a reason, and this says false or is asked again later.
+// Looked at while every worker slept; if one woke meanwhile, it had a reason, and this says false or is asked again
+// later.
 bool Monitor::is_deadlocked() const noexcept {
     if (scheduler_.has_unstarted() || scheduler_.stopping()) return false;
     for (unsigned i = 0; i < scheduler_.workers(); ++i) {
@@ -116,8 +117,8 @@ void Monitor::ask_to_trim(Worker& worker, Turn& turn, Instant now) noexcept {
     worker.request_trim();
 }
 
-// Returns when to look again. Actors that allocate give way by themselves (Worker::look_at_slice), and each look takes time from
-// somebody: one that nobody needs comes seldom, or soon after a timer.
+// Returns when to look again. Actors that allocate give way by themselves (Worker::look_at_slice), and each look takes
+// time from somebody: one that nobody needs comes seldom, or soon after a timer.
 Instant Monitor::look_at(Worker& worker, Turn& turn, Instant now) noexcept {
     worker.note_time(now);
     const std::uint64_t number = worker.turn();

@@ -1,5 +1,5 @@
-// The allocation functions of a program whose native actors are preempted by their allocations: see sched/preempt.h. In no library
-// of ours: a program that wants it compiles this file in.
+// The allocation functions of a program whose native actors are preempted by their allocations: see sched/preempt.h. In
+// no library of ours: a program that wants it compiles this file in.
 #include <cstdlib>
 #include <new>
 
@@ -25,8 +25,8 @@ void* allocate_or_throw(std::size_t size, std::size_t alignment) {
 
 }  // namespace
 
-// The array forms of the standard library end up in these, and so do its nothrow forms; but those of the address sanitizer do not,
-// and a delete expression cannot tell which new made an object: so the nothrow form is here too.
+// The array forms of the standard library end up in these, and so do its nothrow forms; but those of the address
+// sanitizer do not, and a delete expression cannot tell which new made an object: so the nothrow form is here too.
 void* operator new(std::size_t size) { return allocate_or_throw(size, 0); }
 void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
     try {

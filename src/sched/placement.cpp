@@ -6,8 +6,8 @@
 
 namespace smarm {
 namespace {
-// How long an actor is left to a worker that has fewer: one that is awake or wakes, and one whose interpreter is being made, or
-// loads the program.
+// How long an actor is left to a worker that has fewer: one that is awake or wakes, and one whose interpreter is being
+// made, or loads the program.
 constexpr Duration kPatience = std::chrono::milliseconds(50);
 constexpr Duration kBootPatience = std::chrono::seconds(2);
 
@@ -30,7 +30,8 @@ void Scheduler::share(Actor& actor) noexcept {
     find_runner();
 }
 
-// Sees to it that somebody takes what was just put into the shared queue: the sleeper that has the fewest, or a new worker.
+// Sees to it that somebody takes what was just put into the shared queue: the sleeper that has the fewest, or a new
+// worker.
 void Scheduler::find_runner() noexcept {
     if (idle_.load(memory_order_seq_cst) > 0) {
         Worker* best = nullptr;

@@ -6,9 +6,11 @@
 
 namespace smarm {
 namespace {
-// So many rounds of its computing actors a worker leaves new ones to a worker that has fewer: then that one may be stuck.
+// So many rounds of its computing actors a worker leaves new ones to a worker that has fewer: then that one may be
+// stuck.
 constexpr std::size_t kRoundsLeftToOthers = 4;
-// So many new actors wait for their first turn: whoever spawned them lets them have it. What is woken meanwhile queues behind them.
+// So many new actors wait for their first turn: whoever spawned them lets them have it. What is woken meanwhile queues
+// behind them.
 constexpr std::uint64_t kCrowd = 256;
 }  // namespace
 
@@ -23,8 +25,8 @@ void RunOrder::push_preempted(Actor& actor) noexcept {
     preempted_.push(actor);
 }
 
-// While there are actors that used up a slice, the woken ones together get one slice at a time. Without the count of first turns a
-// loop that spawns would build up a crowd of new ones, behind which every woken actor waits.
+// While there are actors that used up a slice, the woken ones together get one slice at a time. Without the count of
+// first turns a loop that spawns would build up a crowd of new ones, behind which every woken actor waits.
 Actor* RunOrder::next(Driver& driver, Duration slice, std::uint64_t turn) noexcept {
     if (preempted_.empty()) return ready_.empty() ? nullptr : &ready_.pop();
     const Instant now = driver.now();

@@ -33,7 +33,7 @@ Scheduler::~Scheduler() {
     for (auto& worker : workers_) delete worker.load(memory_order_relaxed);
 }
 
-// ---- actors ----------------------------------------------------------------------------------------------------------
+// ---- actors ---------------------------------------------------------------------------------------------------------
 
 Pid Scheduler::spawn(std::unique_ptr<Actor>& actor, Place place, unsigned worker_index,
                      const std::function<void(Actor&)>& before_start, Allocated* allocated) {
@@ -122,7 +122,7 @@ bool Scheduler::route(Pid to, Post& post, Pid from, bool urgent) noexcept {
     }
 }
 
-// ---- workers ---------------------------------------------------------------------------------------------------------
+// ---- workers --------------------------------------------------------------------------------------------------------
 
 Worker* Scheduler::ensure_worker(unsigned index) noexcept {
     if (Worker* existing = worker(index)) return existing;
@@ -172,13 +172,14 @@ std::uint64_t Scheduler::finished_actors() const noexcept {
     return finished;
 }
 
-// Waits for the other workers, but not for one whose actor neither parks nor reaches a safe point. Workers that are past
-// run() are waited for however long it takes: they end their interpreters, with the threads that the program started there.
+// Waits for the other workers, but not for one whose actor neither parks nor reaches a safe point. Workers that are
+// past run() are waited for however long it takes: they end their interpreters, with the threads that the program
+// started there.
 void Scheduler::join_workers() noexcept {
     std::unique_lock guard(start_mutex_);
     const auto all_but = [this](std::size_t left) { return ended_ + left == threads_.size(); };
-    // A worker without actors is gone at once; a short time or none at all is meant for actors, not for its thread. A worker that
-    // runs gives actors up by itself: what is waited for here is longer.
+    // A worker without actors is gone at once; a short time or none at all is meant for actors, not for its thread. A
+    // worker that runs gives actors up by itself: what is waited for here is longer.
     Patience patience;
     patience.begin(monotonic_now(),
                    std::max<Duration>(options_.stop_timeout + options_.stop_timeout / 4, std::chrono::seconds(1)),

@@ -41,7 +41,8 @@ using Kind = SignalPost::Kind;
 
 bool send_signal(std::unique_ptr<SignalPost> signal) noexcept;
 
-// Tells `target` that nobody waits for its end by this ref any more. Without memory it is not told: its Down will find nobody.
+// Tells `target` that nobody waits for its end by this ref any more. Without memory it is not told: its Down will find
+// nobody.
 void forget_monitor(Pid from, Pid target, MonitorRef ref) noexcept {
     std::unique_ptr<SignalPost> signal(new (std::nothrow) SignalPost(Kind::demonitor, from, target, ref));
     if (signal) send_signal(std::move(signal));
@@ -49,8 +50,9 @@ void forget_monitor(Pid from, Pid target, MonitorRef ref) noexcept {
 
 Ref<ExitReason> reason_of_kind(ExitKind kind) { return ExitReason::plain(kind); }
 
-// Repeats what needs memory until there is some. A signal that is under way has changed its sender, and a lost one breaks a promise;
-// nobody can be told, so the worker waits for what others give back. make() must change nothing when it throws.
+// Repeats what needs memory until there is some. A signal that is under way has changed its sender, and a lost one
+// breaks a promise; nobody can be told, so the worker waits for what others give back. make() must change nothing when
+// it throws.
 template <class Make>
 auto insist(Make make) noexcept {
     for (;;) {
@@ -84,7 +86,8 @@ void receive_exit(Actor& actor, Pid from, const Ref<ExitReason>& reason, Duratio
     }
 }
 
-// Tells the parent when the child has not ended in time. On the parent's worker, for as long as the parent has the child.
+// Tells the parent when the child has not ended in time. On the parent's worker, for as long as the parent has the
+// child.
 class TimeLimit final : public ChildLimit, TimerNode {
 public:
     TimeLimit(Actor& parent, Pid child, MonitorRef ref) noexcept
@@ -103,7 +106,8 @@ private:
     const MonitorRef ref_;
 };
 
-// An exit that came along a link. The receiver of a kill's echo must be able to trap it: links pass on `killed` as a value.
+// An exit that came along a link. The receiver of a kill's echo must be able to trap it: links pass on `killed` as a
+// value.
 void receive_link_exit(Actor& actor, Pid from, const Ref<ExitReason>& reason) {
     if (!actor.relations) return;
     const auto found = actor.relations->links.find(from);
@@ -173,8 +177,9 @@ void act(Actor& actor, SignalPost& signal) noexcept {
     }
 }
 
-// There is nobody: links, unlinks and monitors learn it, everything else is dropped. The answer takes the way through the inbox, also
-// on its own worker: what the one that is gone has sent before its end is there already, and comes first.
+// There is nobody: links, unlinks and monitors learn it, everything else is dropped. The answer takes the way through
+// the inbox, also on its own worker: what the one that is gone has sent before its end is there already, and comes
+// first.
 void bounce(const SignalPost& signal) noexcept {
     Kind kind = Kind::down;
     if (signal.kind == Kind::link) kind = Kind::link_exit;

@@ -35,7 +35,8 @@ Simulation::Simulation(std::uint64_t seed, bool keeps_trace, std::uint64_t max_s
     points_left_ = next_gap();
 }
 
-// SplitMix64 (G. Steele, D. Lea, C. Flood, "Fast splittable pseudorandom number generators", 2014): every seed is good, 0 too.
+// SplitMix64 (G. Steele, D. Lea, C. Flood, "Fast splittable pseudorandom number generators", 2014): every seed is good,
+// 0 too.
 std::uint64_t Simulation::random() noexcept {
     std::uint64_t mixed = state_ += 0x9E3779B97F4A7C15u;
     mixed = (mixed ^ (mixed >> 30)) * 0xBF58476D1CE4E5B9u;
@@ -79,7 +80,8 @@ void Simulation::send(Worker& home, Pid from, Pid to, Post& post) noexcept {
     Way& way = found != ways_.end() ? found->second : ways_[pair];
     way.last = std::max(way.last, now_ + delay);
     ++way.under_way;
-    // The timer queue fires nodes of one tick in the order of arming, and last never goes back: first sent, first there.
+    // The timer queue fires nodes of one tick in the order of arming, and last never goes back: first sent, first
+    // there.
     home.arm_timer(*new Delayed(*this, home, post, pair), way.last);
 }
 

@@ -165,7 +165,7 @@ void Worker::look_at_slice() noexcept {
     if (rider_) rider_->try_request_attention();
 }
 
-// ---- the inbox -------------------------------------------------------------------------------------------------------
+// ---- the inbox ------------------------------------------------------------------------------------------------------
 
 void Worker::post(Post& post, Pid from, Pid to) noexcept {
     if (simulation_) simulation_->send(*this, from, to, post);
@@ -214,7 +214,7 @@ void Worker::drain_inbox() noexcept {
     for_each_post(inbox_.take_all(), [this](Post& post) { post.arrive(*this); });
 }
 
-// ---- the loop --------------------------------------------------------------------------------------------------------
+// ---- the loop -------------------------------------------------------------------------------------------------------
 
 void Worker::take_outside_events(bool look_around) noexcept {
     if (!inbox_.empty()) drain_inbox();
@@ -317,8 +317,8 @@ void Worker::ask_to_exit(Instant now, bool again) noexcept {
     }
 }
 
-// Sees to the end of this worker's actors: they are asked again when none has ended for a part of the stop timeout. Returns whether the
-// worker may end: none is left, or the patience with them is at its end.
+// Sees to the end of this worker's actors: they are asked again when none has ended for a part of the stop timeout.
+// Returns whether the worker may end: none is left, or the patience with them is at its end.
 bool Worker::stop_step() noexcept {
     if (live_count() == 0 && inbox_.empty() && !scheduler_.has_unstarted()) return true;
     const Instant now = driver_->now();

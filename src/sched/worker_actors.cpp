@@ -36,7 +36,8 @@ void Worker::actor_entry(void* argument) {
     leave_context(actor->context, worker.own_context_);
 }
 
-// The program is loaded on the stack of the first actor, or of one that waits beside it: its imports may be native code.
+// The program is loaded on the stack of the first actor, or of one that waits beside it: its imports may be native
+// code.
 std::size_t Worker::stack_bytes_for(const Actor& actor) const noexcept {
     if (has_program_ || !rider_) return actor.stack_bytes;
     return std::max(kLoadingBytes, scheduler_.table().stack_bytes(actor));

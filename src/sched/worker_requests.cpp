@@ -49,8 +49,8 @@ void Worker::request_scope_end(Actor& actor, Duration patience) noexcept {
     bring_to_point(actor);
 }
 
-// A parked actor is at a point, unless it is shielded; another will be interrupted when the request is due. A block that is off the
-// stack is nothing to wake it for.
+// A parked actor is at a point, unless it is shielded; another will be interrupted when the request is due. A block
+// that is off the stack is nothing to wake it for.
 void Worker::bring_to_point(Actor& actor) noexcept {
     const bool at_point = actor.state.load(memory_order_relaxed) == ActorState::parked && is_deliverable(actor);
     if (is_asked(actor)) wake(actor);

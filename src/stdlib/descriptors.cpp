@@ -1,7 +1,8 @@
-// Closing descriptors: os.close, os.dup2, os.closerange, and sockets' close and detach end the waits for them. And os.sendfile.
+// Closing descriptors: os.close, os.dup2, os.closerange, and sockets' close and detach end the waits for them. And
+// os.sendfile.
 //
-// A thread that is no actor tells the others too, as far as it can: see abandon_fd. It must not wait for another closer, which
-// may need the interpreter that the thread holds.
+// A thread that is no actor tells the others too, as far as it can: see abandon_fd. It must not wait for another
+// closer, which may need the interpreter that the thread holds.
 #include <algorithm>
 #include <cerrno>
 #include <climits>
@@ -38,7 +39,7 @@ PyObject* none_or_raise(int error) {
     return PyErr_SetFromErrno(PyExc_OSError);
 }
 
-// ---- os ------------------------------------------------------------------------------------------------------------------------------
+// ---- os -------------------------------------------------------------------------------------------------------------
 
 PyObject* close_number(const Original& original, PyObject* self, PyObject* const* values, Py_ssize_t count,
                        PyObject* names) {
@@ -116,7 +117,7 @@ PyObject* send_file_parking(const Original& original, PyObject* self, PyObject* 
     return end.status == FdStatus::ready ? PyLong_FromSize_t(sent) : raise_end(end);
 }
 
-// ---- sockets -------------------------------------------------------------------------------------------------------------------------
+// ---- sockets --------------------------------------------------------------------------------------------------------
 
 Original detach_method;
 
@@ -136,8 +137,8 @@ PyObject* close_socket(const Original& original, PyObject* self, PyObject* const
     return none_or_raise(error == ECONNRESET ? 0 : error);  // the peer has gone: CPython does not mind either
 }
 
-// The object has the number no longer: its waits end. Those of others go on, as the file stays open; and if the number has become
-// another file's, it is none of this object's business.
+// The object has the number no longer: its waits end. Those of others go on, as the file stays open; and if the number
+// has become another file's, it is none of this object's business.
 PyObject* detach_socket(const Original& original, PyObject* self, PyObject* const* values, Py_ssize_t count,
                         PyObject* names) {
     if (fd_of(self) >= 0 && calling_actor())

@@ -1,8 +1,9 @@
-// stdlib/event_loop.h: an epoll wait of an event loop that gives what is requested of its actor to its main task itself.
+// stdlib/event_loop.h: an epoll wait of an event loop that gives what is requested of its actor to its main task
+// itself.
 //
-// What:    an exception that comes out of trio's wait for events is an error of trio (TrioInternalError): its tasks are never told.
-//          So trio gets the exception on the way of a KeyboardInterrupt, raises it in its main task, and waits on. asyncio closes
-//          itself orderly around its own wait, where it is raised as everywhere.
+// What:    an exception that comes out of trio's wait for events is an error of trio (TrioInternalError): its tasks are
+//          never told. So trio gets the exception on the way of a KeyboardInterrupt, raises it in its main task, and
+//          waits on. asyncio closes itself orderly around its own wait, where it is raised as everywhere.
 // Again:   a kill is given again when it is due again (kill_patience); it does not end the wait meanwhile.
 // Threads: the actor's worker, attached.
 // See:     pylib/smarm/_trio.py

@@ -9,7 +9,8 @@ namespace {
 template <int which>
 PyObject* fork(const stdlib::Original& original, PyObject* self, PyObject* const* values, Py_ssize_t count,
                PyObject* names) {
-    // Worker interpreters are made while nobody holds this GIL, too: a look, not a promise. It is what the child would see.
+    // Worker interpreters are made while nobody holds this GIL, too: a look, not a promise. It is what the child would
+    // see.
     PyInterpreterState* newest = PyInterpreterState_Head();
     if (newest == PyInterpreterState_Main() && !PyInterpreterState_Next(newest))
         return original.call(self, values, count, names);

@@ -1,5 +1,5 @@
-// Reading acquire(blocking=True, timeout=-1) as CPython does. What is not plainly right is put before the original, on a lock
-// of its own that nobody holds: it cannot wait there, and its errors are CPython's to the letter.
+// Reading acquire(blocking=True, timeout=-1) as CPython does. What is not plainly right is put before the original, on
+// a lock of its own that nobody holds: it cannot wait there, and its errors are CPython's to the letter.
 #include <cmath>
 #include <cstring>
 #include <limits>

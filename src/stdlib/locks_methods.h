@@ -49,8 +49,8 @@ struct Patience {
     bool is_point = true;       // not a plain try: the call begins with a cancellation point, even if it cannot wait
 };
 
-// Reads the arguments of acquire(blocking=True, timeout=-1); what is wrong with them is for the original to say. Returns
-// false with its exception set. `release` undoes the original. May run Python code.
+// Reads the arguments of acquire(blocking=True, timeout=-1); what is wrong with them is for the original to say.
+// Returns false with its exception set. `release` undoes the original. May run Python code.
 bool read_patience(const Call& call, const stdlib::Original& release, Patience& patience);
 
 // Whether the call is acquire(False), the one that is common and cannot wait.

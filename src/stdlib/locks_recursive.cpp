@@ -1,5 +1,5 @@
-// _thread.RLock. Natively it belongs to an OS thread, which is the same for all actors of a worker: the entry says which actor
-// has it. While an actor has it, the worker's thread has it natively, once, so that other threads stay out.
+// _thread.RLock. Natively it belongs to an OS thread, which is the same for all actors of a worker: the entry says
+// which actor has it. While an actor has it, the worker's thread has it natively, once, so that other threads stay out.
 #include "stdlib/locks_wait.h"
 
 namespace smarm::stdlib_locks {
@@ -24,8 +24,8 @@ long native_count(PyObject* lock) {
     return value;
 }
 
-// Takes a lock that the calling thread has just released natively for an actor of another thread: that thread becomes the
-// native owner. Nobody else may be waiting natively, so that this does not block.
+// Takes a lock that the calling thread has just released natively for an actor of another thread: that thread becomes
+// the native owner. Nobody else may be waiting natively, so that this does not block.
 bool lock_for(const LockWaiter& heir, PyObject* lock) {
     PyObject* state = Py_BuildValue("(kk)", 1ul, heir.thread_ident);
     PyObject* done = state ? originals.rlock_acquire_restore.call(lock, &state, 1) : nullptr;
@@ -97,8 +97,8 @@ Taken take(PyObject* lock, Actor& actor, const Patience& patience) {
     return taken < 0 ? Taken::error : Taken::timed_out;
 }
 
-// Whether a thread that is no actor asks for a lock that an actor on this very thread has: natively it would get it, and
-// if it waited the actor could never run.
+// Whether a thread that is no actor asks for a lock that an actor on this very thread has: natively it would get it,
+// and if it waited the actor could never run.
 bool is_held_below(PyObject* lock) {
     LockEntry* entry = find_entry(lock);
     return entry && entry->owner != 0 && ask_original(originals.rlock_is_owned, lock) == 1;
@@ -110,8 +110,9 @@ PyObject* refuse_to_wait() {
     return nullptr;
 }
 
-// Calls the original acquire on behalf of a thread that is no actor. A wait is counted, so that lock_for cannot collide with it.
-// Not noexcept: CPython 3.13 ends threads that wait for a GIL at shutdown with pthread_exit, which unwinds through here.
+// Calls the original acquire on behalf of a thread that is no actor. A wait is counted, so that lock_for cannot collide
+// with it. Not noexcept: CPython 3.13 ends threads that wait for a GIL at shutdown with pthread_exit, which unwinds
+// through here.
 PyObject* acquire_natively(const Call& call) {
     LockTable* table = lock_table();
     if (!table || is_plain_try(call)) return call.original();

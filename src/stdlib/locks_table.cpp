@@ -12,7 +12,7 @@ constexpr std::size_t kFirstCapacity = 32;
 constexpr std::size_t kSpares = 64;  // entries kept for the next locks, so that taking an RLock allocates nothing
 }  // namespace
 
-// ---- waiters ---------------------------------------------------------------------------------------------------------
+// ---- waiters --------------------------------------------------------------------------------------------------------
 
 void LockEntry::wake_first() noexcept {
     LockWaiter* first = waiters.front();
@@ -49,7 +49,7 @@ void LockEntry::hand_over(LockWaiter& heir) noexcept {
     unpark(heir.actor);
 }
 
-// ---- the table -------------------------------------------------------------------------------------------------------
+// ---- the table ------------------------------------------------------------------------------------------------------
 
 LockTable::~LockTable() {
     for (std::size_t i = 0; i < capacity_; ++i) {

@@ -1,11 +1,12 @@
 // stdlib/locks_table.h: what smarm knows about the locks of one interpreter that somebody waits for or an actor owns.
 //
-// What:    LockTable finds a LockEntry by the lock's address; uncontended plain locks have none. An entry lives while it has
-//          an owner or somebody waits (drop_if_unused), and keeps its lock alive meanwhile. Locks that nothing but their
-//          entry refers to (dropped while an actor held them) are forgotten when the table would grow.
+// What:    LockTable finds a LockEntry by the lock's address; uncontended plain locks have none. An entry lives while
+//          it has an owner or somebody waits (drop_if_unused), and keeps its lock alive meanwhile. Locks that nothing
+//          but their entry refers to (dropped while an actor held them) are forgotten when the table would grow.
 // Native:  state of the original lock, which always tells the truth to other threads:
 //            plain lock      locked: held, or handed over to an actor that has yet to run
-//            RLock           owned by the worker's OS thread with count 1: by the actor in `owner`; by that thread itself
+//            RLock           owned by the worker's OS thread with count 1: by the actor in `owner`; by that thread
+//            itself
 //                            (or the main actor, which is it) when there is no entry or its owner is 0
 // Owner:   entries are the table's; waiters live on the stacks of parked actors.
 // Threads: the interpreter's GIL. Blocks, throws: no. Allocates: get(), which says nullptr.
@@ -53,8 +54,8 @@ struct LockEntry {
     void wake_next() noexcept;
     // The same for all: for what lets everybody go on at once.
     void wake_all() noexcept;
-    // Returns the waiter that is to get the lock at this release, or nullptr: release it for whoever comes first. Each one
-    // has had a free release before, so that threads that wait natively are not shut out by actors.
+    // Returns the waiter that is to get the lock at this release, or nullptr: release it for whoever comes first. Each
+    // one has had a free release before, so that threads that wait natively are not shut out by actors.
     LockWaiter* choose_heir() const noexcept;
     // Takes the heir out of the list, wakes it and tells it that it has the lock.
     void hand_over(LockWaiter& heir) noexcept;

@@ -1,7 +1,7 @@
 // stdlib/locks_wait.h: who calls, and how an actor waits for a lock.
 //
-// What:    calling_actor says whether an actor makes this call; wait_for_lock parks it in the lock's entry until it has the
-//          lock, runs out of time or is asked to exit.
+// What:    calling_actor says whether an actor makes this call; wait_for_lock parks it in the lock's entry until it has
+//          the lock, runs out of time or is asked to exit.
 // Threads: the actor's worker, attached.
 #pragma once
 
@@ -30,7 +30,8 @@ inline LockEntry* find_entry(PyObject* lock) noexcept {
 
 enum class Taken { yes, timed_out, exit_requested, error };
 
-// Tries to take the lock for the calling actor. Returns 1, 0, or -1 with a Python exception set. Must not end the entry.
+// Tries to take the lock for the calling actor. Returns 1, 0, or -1 with a Python exception set. Must not end the
+// entry.
 using TryTake = int (*)(LockEntry& entry, Actor& actor);
 
 // Parks until the calling actor has the lock. Ends the entry if nothing is left in it. `patience.waits` must be set.

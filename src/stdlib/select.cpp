@@ -1,5 +1,5 @@
-// select.select, and the poll methods of poll and epoll objects: asked without waiting first, then the actor parks until one of
-// their descriptors is ready, and they are asked again.
+// select.select, and the poll methods of poll and epoll objects: asked without waiting first, then the actor parks
+// until one of their descriptors is ready, and they are asked again.
 #include <algorithm>
 #include <cerrno>
 #include <cmath>
@@ -34,7 +34,7 @@ int read_timeout(PyObject* timeout, double unit, bool negative_is_never, Instant
     return 1;
 }
 
-// ---- select(r, w, x, timeout=None) -----------------------------------------------------------------------------------------------
+// ---- select(r, w, x, timeout=None) ----------------------------------------------------------------------------------
 
 bool add_all(PyObject* sequence, short events, std::vector<pollfd>& fds) {
     PyObject* items = PySequence_Fast(sequence, "");
@@ -84,9 +84,10 @@ PyObject* select(const Original& original, PyObject* self, PyObject* const* valu
     return ask_and_park(ask, fds, deadline);
 }
 
-// ---- poll objects ------------------------------------------------------------------------------------------------------------------
+// ---- poll objects ---------------------------------------------------------------------------------------------------
 
-// SAFETY: the first field of CPython's pollObject is the dict {fd: events}; install_select checks that before we count on it.
+// SAFETY: the first field of CPython's pollObject is the dict {fd: events}; install_select checks that before we count
+//         on it.
 PyObject* registrations(PyObject* poll) {
     return *reinterpret_cast<PyObject**>(reinterpret_cast<char*>(poll) + sizeof(PyObject));
 }
@@ -131,7 +132,7 @@ PyObject* poll_poll(const Original& original, PyObject* self, PyObject* const* v
     return ask_and_park(ask, fds, deadline);
 }
 
-// ---- epoll objects: such a descriptor is readable when one of its own is ready --------------------------------------------------------
+// ---- epoll objects: such a descriptor is readable when one of its own is ready --------------------------------------
 
 Original epoll_fileno;
 

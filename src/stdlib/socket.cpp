@@ -14,7 +14,7 @@ namespace smarm {
 namespace stdlib {
 namespace {
 
-// ---- when a module is imported ---------------------------------------------------------------------------------------------------
+// ---- when a module is imported --------------------------------------------------------------------------------------
 
 void install_module(PyObject* module) {
     const char* name = PyModule_Check(module) ? PyModule_GetName(module) : nullptr;

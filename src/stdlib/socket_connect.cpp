@@ -11,7 +11,7 @@
 namespace smarm::stdlib {
 namespace {
 
-// ---- accept: there is no flag that keeps it from waiting, so that a listener is non-blocking for good --------------------------------
+// ---- accept: there is no flag that keeps it from waiting, so that a listener is non-blocking for good ---------------
 
 // A thread that is no actor, in accept() of a socket without a timeout: waits, as it would in the system.
 PyObject* accept_waiting(const Original& accept, PyObject* self) {
@@ -44,12 +44,12 @@ PyObject* accept(const Original& original, PyObject* self, PyObject* const* valu
     });
 }
 
-// ---- connect -------------------------------------------------------------------------------------------------------------------------
+// ---- connect --------------------------------------------------------------------------------------------------------
 
 Original connect_ex_method;
 
-// Calls connect_ex on a non-blocking descriptor. Returns errno, or -1 with an exception set. The descriptor is blocking again
-// when this returns: until it is connected there is nothing that others could do with it at this moment.
+// Calls connect_ex on a non-blocking descriptor. Returns errno, or -1 with an exception set. The descriptor is blocking
+// again when this returns: until it is connected there is nothing that others could do with it at this moment.
 int start_connecting(PyObject* self, PyObject* address, int fd) {
     const SocketTwin twin(self);
     if (!twin.get()) return -1;
@@ -63,7 +63,8 @@ int start_connecting(PyObject* self, PyObject* address, int fd) {
     return static_cast<int>(number);
 }
 
-// The system has connected the socket, but remembers that connect() has yet to say so: it is asked again, which does not wait.
+// The system has connected the socket, but remembers that connect() has yet to say so: it is asked again, which does
+// not wait.
 int finish_connecting(int fd) {
     int error = 0;
     socklen_t size = sizeof error;

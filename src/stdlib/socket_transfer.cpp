@@ -1,5 +1,6 @@
-// Receiving and sending. Each call is CPython's own on a twin of the socket, with MSG_DONTWAIT: the system says whether it would
-// have to wait, and then the actor parks. Nobody can be faster between a look and the call, as there is no look.
+// Receiving and sending. Each call is CPython's own on a twin of the socket, with MSG_DONTWAIT: the system says whether
+// it would have to wait, and then the actor parks. Nobody can be faster between a look and the call, as there is no
+// look.
 #include <algorithm>
 #include <cerrno>
 
@@ -10,7 +11,7 @@
 namespace smarm::stdlib {
 namespace {
 
-// ---- arguments -------------------------------------------------------------------------------------------------------------------
+// ---- arguments ------------------------------------------------------------------------------------------------------
 
 // Where a function has its flags, and what stands before them when they are not given.
 struct Signature {
@@ -79,7 +80,8 @@ private:
     int flags_ = 0;  // as they were given
 };
 
-// Whether the call waits for nothing although the socket is a blocking one. (One with a timeout is waited for in any case.)
+// Whether the call waits for nothing although the socket is a blocking one. (One with a timeout is waited for in any
+// case.)
 bool never_waits(const Mode& mode, int flags) {
     return !mode.has_timeout && (flags & (MSG_DONTWAIT | MSG_ERRQUEUE | MSG_OOB));
 }
@@ -103,7 +105,7 @@ PyObject* call_on_twin(const Original& original, PyObject* self, const Arguments
     return twin.get() ? arguments.call(original, twin.get()) : nullptr;
 }
 
-// ---- MSG_WAITALL: a stream gives all that was asked for --------------------------------------------------------------------------
+// ---- MSG_WAITALL: a stream gives all that was asked for -------------------------------------------------------------
 
 // Receives the rest. Less when the stream ends or fails. False with an exception set.
 bool receive_rest(const Mode& mode, int flags, char* data, std::size_t size, std::size_t& got) {
@@ -157,7 +159,8 @@ PyObject* complete_bytes(const Mode& mode, const Arguments& arguments, PyObject*
     return with_first(result, whole);
 }
 
-// A number: what was received into the buffers, which are one object or a sequence of them. `most`: 0: as much as they hold.
+// A number: what was received into the buffers, which are one object or a sequence of them. `most`: 0: as much as they
+// hold.
 PyObject* complete_buffers(const Mode& mode, const Arguments& arguments, PyObject* result, bool several) {
     std::size_t before = PyLong_AsSize_t(first_of(result));  // in the buffers before the present one
     if (before == 0) return result;
@@ -187,7 +190,7 @@ PyObject* complete_buffers(const Mode& mode, const Arguments& arguments, PyObjec
     return with_first(result, PyLong_FromSize_t(total));
 }
 
-// ---- recv and its kin ------------------------------------------------------------------------------------------------------------
+// ---- recv and its kin -----------------------------------------------------------------------------------------------
 
 enum class Kind { bytes, message, into, message_into };
 constexpr bool is_message(Kind kind) { return kind == Kind::message || kind == Kind::message_into; }
@@ -217,7 +220,7 @@ PyObject* receive(const Original& original, PyObject* self, PyObject* const* val
                 : complete_bytes(mode, arguments, result);
 }
 
-// ---- send and its kin ------------------------------------------------------------------------------------------------------------
+// ---- send and its kin -----------------------------------------------------------------------------------------------
 
 // Sends the rest of `data`; partial: not more than the system takes at once.
 FdEnd send_rest(const Mode& mode, const Py_buffer& data, int flags, bool partial, std::size_t& sent) {
@@ -283,7 +286,8 @@ PyObject* send_data(const Original& original, PyObject* self, PyObject* const* v
     Py_RETURN_NONE;
 }
 
-// Sends what a blocking stream did not take at once of `buffers`, a sequence; takes the number of bytes that it took over.
+// Sends what a blocking stream did not take at once of `buffers`, a sequence; takes the number of bytes that it took
+// over.
 PyObject* send_rest_of(const Mode& mode, int flags, PyObject* const* buffers, Py_ssize_t count, PyObject* number) {
     std::size_t before = number ? PyLong_AsSize_t(number) : 0;  // in the buffers before the present one
     if (!number || !mode.stream || mode.has_timeout) return number;

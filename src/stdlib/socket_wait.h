@@ -31,8 +31,8 @@ inline void or_leave(bool installed) {
 // DescriptorClosed, which is an OSError, too. Returns nullptr.
 PyObject* raise_end(const FdEnd& end, const char* timed_out = "timed out");
 
-// Calls attempt(), which returns an object or nullptr with an exception, until it does not raise BlockingIOError; parks in between.
-// Begins with a cancellation point.
+// Calls attempt(), which returns an object or nullptr with an exception, until it does not raise BlockingIOError; parks
+// in between. Begins with a cancellation point.
 template <class Attempt>
 PyObject* call_until_taken(const Mode& mode, Interest interest, Attempt attempt) {
     if (!pass_point(*this_actor())) return nullptr;
@@ -49,11 +49,13 @@ PyObject* call_until_taken(const Mode& mode, Interest interest, Attempt attempt)
     return end.status == FdStatus::ready ? result : raise_end(end);
 }
 
-// Looks a name up without holding the worker up, on a thread of the pool: "gethostbyname" and its like. `arguments` is a tuple.
+// Looks a name up without holding the worker up, on a thread of the pool: "gethostbyname" and its like. `arguments` is
+// a tuple.
 PyObject* look_up_parking(PyObject* module, const char* function, PyObject* arguments);
 // Whether `host` is to be looked up: neither a number nor what stands for an address by itself.
 bool needs_lookup(PyObject* host);
-// An address for this socket, whose host is a number: looks it up if it is a name. A new reference, nullptr with an exception.
+// An address for this socket, whose host is a number: looks it up if it is a name. A new reference, nullptr with an
+// exception.
 PyObject* resolved(const Mode& mode, PyObject* address);
 
 }  // namespace smarm::stdlib

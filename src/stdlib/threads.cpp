@@ -22,10 +22,10 @@ bool read_timeout(PyObject* timeout, stdlib_locks::Patience& patience) {
     return true;
 }
 
-// ---- Thread.join -----------------------------------------------------------------------------------------------------
-// Nothing in CPython tells anybody but a waiting OS thread that a thread has ended. So what a thread is started with is wrapped:
-// when it returns, the actors that join the thread are woken. What is left of the thread then is its thread state's end, which
-// is looked for in short pauses; so is the end of threads that were started before smarm was there.
+// ---- Thread.join ----------------------------------------------------------------------------------------------------
+// Nothing in CPython tells anybody but a waiting OS thread that a thread has ended. So what a thread is started with is
+// wrapped: when it returns, the actors that join the thread are woken. What is left of the thread then is its thread
+// state's end, which is looked for in short pauses; so is the end of threads that were started before smarm was there.
 
 constexpr Duration kFirstPause = std::chrono::milliseconds(1);
 constexpr Duration kLongestPause = std::chrono::milliseconds(50);
@@ -135,7 +135,7 @@ PyObject* join_thread(const Original& original, PyObject* self, PyObject* const*
     }
 }
 
-// ---- SimpleQueue -----------------------------------------------------------------------------------------------------
+// ---- SimpleQueue ----------------------------------------------------------------------------------------------------
 // An entry of the lock table holds those who wait for a queue, as for a lock.
 
 Original queue_size;

@@ -18,7 +18,7 @@ Status Channel::wait(WaitQueue& queue, WaitReason reason, Instant deadline) noex
     return parked.requested ? Status::exit_requested : Status::timed_out;
 }
 
-// ---- sending to a channel that has no room, or none at all -------------------------------------------------------------
+// ---- sending to a channel that has no room, or none at all ----------------------------------------------------------
 
 Status Channel::send_slowly(Message& message, Instant deadline) noexcept {
     if (capacity_ == 0) return offer(message, deadline);
@@ -94,7 +94,7 @@ Status Channel::offer(Message& message, Instant deadline) noexcept {
     return status;
 }
 
-// ---- receiving ---------------------------------------------------------------------------------------------------------
+// ---- receiving ------------------------------------------------------------------------------------------------------
 
 // There is a message, and the gate is held.
 Status Channel::take(Message& message) noexcept {
@@ -143,7 +143,7 @@ void Channel::unwatch(Waiter& waiter) noexcept {
     gate_.unlock();
 }
 
-// ---- closing -----------------------------------------------------------------------------------------------------------
+// ---- closing --------------------------------------------------------------------------------------------------------
 
 // The gate is held. A cause that comes too late stays with the caller: its destructor may close a channel.
 void Channel::end(Ref<ExitReason>& cause) noexcept {

@@ -124,7 +124,7 @@ FdEnd wait_any_fd(pollfd* fds, std::size_t size, Instant deadline, int& count) n
     }
 }
 
-// ---- one of several -----------------------------------------------------------------------------------------------------
+// ---- one of several -------------------------------------------------------------------------------------------------
 
 bool FdWatch::look(FdEnd& end) noexcept {
     end = end_;

@@ -29,8 +29,9 @@ bool is_nonblocking(int fd) noexcept {
     return flags >= 0 && (flags & O_NONBLOCK);
 }
 
-// Opens the same pipe or terminal again, non-blocking: that is a flag of the opening and does not concern those who share `fd`.
-// Returns -1 for what cannot be opened again. Nor can a pseudoterminal's master: that would make another terminal.
+// Opens the same pipe or terminal again, non-blocking: that is a flag of the opening and does not concern those who
+// share `fd`. Returns -1 for what cannot be opened again. Nor can a pseudoterminal's master: that would make another
+// terminal.
 int open_twin(int fd, const struct stat& status, int mode) noexcept {
     unsigned number = 0;
     const bool terminal = S_ISCHR(status.st_mode) && isatty(fd) && ioctl(fd, TIOCGPTN, &number) != 0;

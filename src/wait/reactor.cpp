@@ -1,18 +1,19 @@
-// The reactor. Each fd has at most one epoll registration. That of an fd which we know by its number only is EPOLLONESHOT: it
-// reports once and is then disarmed, so that an fd nobody waits for costs nothing, and one that was closed behind our back
-// cannot spin. That of an owned fd is edge-triggered and stays: what it reports is remembered in FdReadiness::seen until the
-// owner has read it all, so that the owner can tell whether a try is worth its system call (as nginx does).
+// The reactor. Each fd has at most one epoll registration. That of an fd which we know by its number only is
+// EPOLLONESHOT: it reports once and is then disarmed, so that an fd nobody waits for costs nothing, and one that was
+// closed behind our back cannot spin. That of an owned fd is edge-triggered and stays: what it reports is remembered in
+// FdReadiness::seen until the owner has read it all, so that the owner can tell whether a try is worth its system call
+// (as nginx does).
 //
 // A stale event never fires a newer wait: every arming of an fd gets a new number, the kernel hands the number back
 // with the event, and an event whose number is not the fd's latest is dropped. Nothing is lost by that: arming makes
 // the kernel look at the readiness anew.
 //
-// A file may leave its number without a word to us: C code closes it, another file is dup2ed over it, the number is used again.
-// The kernel knows: it files a registration under the open file AND the number, and refuses to register that pair twice. So an
-// EPOLL_CTL_ADD that is refused with EEXIST says that the number still is the file's, and changes nothing; see is_registered().
-// That is asked before another wait joins those that are there, before an event fires waits that know the file by its number
-// only (its old file may live on under another number), and of all that is waited for once a second. What has lost its file is
-// fired as closed.
+// A file may leave its number without a word to us: C code closes it, another file is dup2ed over it, the number is
+// used again. The kernel knows: it files a registration under the open file AND the number, and refuses to register
+// that pair twice. So an EPOLL_CTL_ADD that is refused with EEXIST says that the number still is the file's, and
+// changes nothing; see is_registered(). That is asked before another wait joins those that are there, before an event
+// fires waits that know the file by its number only (its old file may live on under another number), and of all that is
+// waited for once a second. What has lost its file is fired as closed.
 //
 // The eventfd is edge-triggered: each write is an event of its own, so it need never be read.
 #include "smarm/wait/reactor.h"

@@ -1,5 +1,5 @@
-// Stands for native code that keeps its calls in a thread_local variable and trusts that the last one entered is left first: scipy's
-// callbacks, greenlet, the borrows of PyO3. The variable has a destructor.
+// Stands for native code that keeps its calls in a thread_local variable and trusts that the last one entered is left
+// first: scipy's callbacks, greenlet, the borrows of PyO3. The variable has a destructor.
 #include <Python.h>
 
 #include <vector>

@@ -1,11 +1,12 @@
 // Coverage-guided fuzzing of the decoder: ./dev fuzz
 //
-// What:    every input is the bytes of a parcel with a few attachments. The lowest bits of its first byte say which objects are
-//          allowed: none, any, data. Nothing may crash, read beyond the parcel (its unused room is poisoned), or, without objects, allocate
-//          more than kBytesPerByte for each byte of the input. What was decoded must encode and decode again.
+// What:    every input is the bytes of a parcel with a few attachments. The lowest bits of its first byte say which
+//          objects are allowed: none, any, data. Nothing may crash, read beyond the parcel (its unused room is
+//          poisoned), or, without objects, allocate more than kBytesPerByte for each byte of the input. What was
+//          decoded must encode and decode again.
 // Objects: world.py has what inputs can name. Importing is cut off; with `any` only modules that do no harm are there.
-// Data:    all modules are there. No Python function may start (sys.monitoring), nothing be imported, opened, executed or started
-//          (audit events), no class change (its version) and no value that existed before.
+// Data:    all modules are there. No Python function may start (sys.monitoring), nothing be imported, opened, executed
+//          or started (audit events), no class change (its version) and no value that existed before.
 #include <Python.h>
 
 #include <cstdio>

@@ -142,7 +142,7 @@ def test_a_block_around_a_generator_is_left_after_that_of_the_generator(alone):
         generator, _seen = suspended(SCOPES["timeout"])
         smarm.sleep(0.01)
         passed = []
-        with pytest.raises(smarm.Timeout), smarm.timeout(0.01):  # noqa: PT012
+        with pytest.raises(smarm.Timeout), smarm.timeout(0.01):
             with contextlib.suppress(smarm.Timeout):
                 next(generator)
             passed.append("generator")
@@ -179,7 +179,7 @@ def test_a_context_manager_made_of_a_generator_opens_its_callers_block(alone, wh
 
     def main():
         for made in (limited, Limited):
-            with pytest.raises(smarm.Timeout), contextlib.ExitStack() as stack:  # noqa: PT012
+            with pytest.raises(smarm.Timeout), contextlib.ExitStack() as stack:
                 if where == "function":
                     in_function(made)
                     stack.enter_context(made())

@@ -1,4 +1,5 @@
-// The C++ core with fibers for threads: one seed, one interleaving; a failure names the seed (run it alone with SMARM_SIM_SEED).
+// The C++ core with fibers for threads: one seed, one interleaving; a failure names the seed (run it alone with
+// SMARM_SIM_SEED).
 #include <doctest/doctest.h>
 
 #include <cstdlib>
@@ -14,7 +15,7 @@ using namespace smarm::testing;
 
 namespace {
 
-// ---- running -----------------------------------------------------------------------------------------------------------
+// ---- running --------------------------------------------------------------------------------------------------------
 
 class SimulatedDriver final : public Driver {
 public:
@@ -74,7 +75,7 @@ std::uint64_t expect_number() {
 
 }  // namespace
 
-// ---- the inbox ---------------------------------------------------------------------------------------------------------
+// ---- the inbox ------------------------------------------------------------------------------------------------------
 
 TEST_CASE("every node pushed to an inbox is taken or refused, each producer's in order") {
     struct Node : MpscNode {
@@ -117,7 +118,7 @@ TEST_CASE("every node pushed to an inbox is taken or refused, each producer's in
     });
 }
 
-// ---- park, wake, idle ----------------------------------------------------------------------------------------------------
+// ---- park, wake, idle -----------------------------------------------------------------------------------------------
 
 TEST_CASE("a message from another worker wakes an actor and its sleeping worker") {
     explore_all(15'000, [] {
@@ -180,7 +181,7 @@ TEST_CASE("actors of the shared queue are taken, whoever sleeps or has not been 
     });
 }
 
-// ---- timers ---------------------------------------------------------------------------------------------------------------
+// ---- timers ---------------------------------------------------------------------------------------------------------
 
 TEST_CASE("a timed wait ends by its message or its deadline, and the message is not lost") {
     explore_all(15'000, [] {
@@ -203,7 +204,7 @@ TEST_CASE("a timed wait ends by its message or its deadline, and the message is 
     });
 }
 
-// ---- exit and shutdown ------------------------------------------------------------------------------------------------------
+// ---- exit and shutdown ----------------------------------------------------------------------------------------------
 
 TEST_CASE("shutdown ends every actor, parked, about to park, unstarted or asked to exit before") {
     explore_all(15'000, [] {
@@ -226,7 +227,7 @@ TEST_CASE("shutdown ends every actor, parked, about to park, unstarted or asked 
     });
 }
 
-// ---- links -------------------------------------------------------------------------------------------------------------------
+// ---- links ----------------------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -322,7 +323,7 @@ TEST_CASE("what one actor sends another arrives in order: messages, signals and 
     });
 }
 
-// ---- what the search finds ---------------------------------------------------------------------------------------------------
+// ---- what the search finds ------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -343,8 +344,8 @@ void post_and_sleep(bool planted) {
     poster.join();
 }
 
-// Two workers of nothing but the shared queue: whoever puts something there wakes one that is free, as Scheduler::find_runner. With
-// `planted`, it chooses before.
+// Two workers of nothing but the shared queue: whoever puts something there wakes one that is free, as
+// Scheduler::find_runner. With `planted`, it chooses before.
 void offer_and_sleep(bool planted) {
     atomic<int> shared{0};
     atomic<int> asleep{0};

@@ -1,7 +1,9 @@
-// sync.h: the names of smarm/base/sync.h for a core whose threads are fibers: every access is a point where another may run.
+// sync.h: the names of smarm/base/sync.h for a core whose threads are fibers: every access is a point where another may
+// run.
 //
-// What:    what the core calls atomic, mutex, condition_variable and thread, on top of sim/threads.h. Accesses happen one after
-//          another (sequential consistency): a wrong order of operations shows, a memory order that is too weak does not.
+// What:    what the core calls atomic, mutex, condition_variable and thread, on top of sim/threads.h. Accesses happen
+//          one after another (sequential consistency): a wrong order of operations shows, a memory order that is too
+//          weak does not.
 // Threads: one OS thread. Throws: no.
 #pragma once
 

@@ -1,8 +1,10 @@
 // threads.h: threads that are fibers of one OS thread, and a seed that says which of them runs on.
 //
-// What:    explore(seed, body) runs body as the first thread until all threads have ended. At each point() any thread that can
-//          run may go on, as the seed says. wait_for() blocks until a condition holds or the virtual time has come.
-// Deadlock: when no thread can run and none waits for a time, the run is given up where it stands (what it holds is leaked).
+// What:    explore(seed, body) runs body as the first thread until all threads have ended. At each point() any thread
+//          that can run may go on, as the seed says. wait_for() blocks until a condition holds or the virtual time has
+//          come.
+// Deadlock: when no thread can run and none waits for a time, the run is given up where it stands (what it holds is
+//           leaked).
 // Outside of explore(), point() does nothing and wait_for() must not have to wait.
 // Not:     preemptive: between two points a thread runs alone, so plain memory needs no protection.
 #pragma once

@@ -39,8 +39,8 @@ class Worker;
 
 enum class ActorState : std::uint8_t { unstarted, ready, running, parked, dead };
 
-// What a parked actor waits for; names for people in wait_reason_name(). select: one of several things; select_message: and
-// a message is one of them.
+// What a parked actor waits for; names for people in wait_reason_name(). select: one of several things; select_message:
+// and a message is one of them.
 enum class WaitReason : std::uint8_t {
     none,
     message,
@@ -103,8 +103,8 @@ public:
     atomic<std::uint64_t> reductions{0};  // its allocations up to its last turn; written by its worker
     // When parked: about when that began; in the shared queue: when it was spawned. A count of Instant.
     atomic<std::int64_t> parked_since{0};
-    // When parked: where the Pid (or its bits()) of the actor is that it waits for (a joined actor, the holder of a lock), or
-    // nullptr. What it points to may be gone when another thread looks: read it with safe_read.
+    // When parked: where the Pid (or its bits()) of the actor is that it waits for (a joined actor, the holder of a
+    // lock), or nullptr. What it points to may be gone when another thread looks: read it with safe_read.
     atomic<const void*> awaited{nullptr};
 
     // --- the rest --------------------------------------------------------------------------------------------------
@@ -130,7 +130,8 @@ public:
         if (__builtin_expect(mailbox_limit != nullptr, 0)) mailbox_limit->leaves(position);
         return position == 0 ? mailbox.pop() : mailbox.take(position);
     }
-    // What counts the buffers that this actor holds, made at the first call; on the actor's worker. Throws std::bad_alloc.
+    // What counts the buffers that this actor holds, made at the first call; on the actor's worker. Throws
+    // std::bad_alloc.
     Ref<BufferAccount> buffer_account();
     // The same for whoever looks at it, nullptr if there is none.
     const BufferAccount* buffers() const noexcept { return buffers_.load(memory_order_acquire); }

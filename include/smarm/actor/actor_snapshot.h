@@ -1,9 +1,9 @@
 // actor_snapshot.h: what others see of an actor: a copy.
 //
-// What:    ActorTable fills it while the actor cannot be freed; whoever reads it holds no lock, and may allocate, write and
-//          wait. The parts are right each by itself: the actor goes on meanwhile.
-// Owner:   the copy; `name` is shared with the actor and never changes, `spawn_site` is immortal. `awaited` and `rider_state`
-//          are places that may be gone by now: read them with safe_read only.
+// What:    ActorTable fills it while the actor cannot be freed; whoever reads it holds no lock, and may allocate, write
+//          and wait. The parts are right each by itself: the actor goes on meanwhile.
+// Owner:   the copy; `name` is shared with the actor and never changes, `spawn_site` is immortal. `awaited` and
+//          `rider_state` are places that may be gone by now: read them with safe_read only.
 #pragma once
 
 #include <cstdint>

@@ -1,10 +1,10 @@
 // actor_table.h: from a pid to the worker that can reach its actor.
 //
-// What:    one slot per actor that is alive, in segments that are never freed, so that any thread may look at any slot at
-//          any time. A slot says which generation it holds, which worker is the actor's home, and keeps the messages
+// What:    one slot per actor that is alive, in segments that are never freed, so that any thread may look at any slot
+//          at any time. A slot says which generation it holds, which worker is the actor's home, and keeps the messages
 //          that arrive before there is one.
-// Life:    allocate (unstarted: messages go to the slot's early stack) -> settle (home is set, the early stack closes and
-//          is handed to the home worker) -> release (generation ends; whatever arrives later is a dead letter).
+// Life:    allocate (unstarted: messages go to the slot's early stack) -> settle (home is set, the early stack closes
+//          and is handed to the home worker) -> release (generation ends; whatever arrives later is a dead letter).
 // Early:   a sender that finds the early stack closed reads the home again: it was set before the closing, so what one
 //          sender sends stays in order across the change.
 // Threads: find_home, post_early, reserve, look: any. settle, release: the actor's worker. allocate: any.
@@ -58,7 +58,8 @@ public:
     MpscNode* settle(const Actor& actor, int worker_index) noexcept;
     // Ends the pid. The actor must be settled. Nobody looks at it afterwards.
     void release(const Actor& actor) noexcept;
-    // Counts a message that is about to be sent to the pid from another worker. False: its mailbox is full, and refuses it.
+    // Counts a message that is about to be sent to the pid from another worker. False: its mailbox is full, and refuses
+    // it.
     bool reserve(Pid pid, const Parcel& parcel) const noexcept;
     // Returns the actor, or nullptr when the pid is stale. For its own worker only.
     Actor* own(Pid pid) const noexcept;
@@ -67,8 +68,8 @@ public:
 
     // Copies what is to be seen of the pid's actor. False: the pid is stale.
     bool look(Pid pid, ActorSnapshot& seen) const noexcept;
-    // The same for actors from this index on, in index order: as many as there is room for. Returns how many, 0 at the end, and
-    // moves the index behind them.
+    // The same for actors from this index on, in index order: as many as there is room for. Returns how many, 0 at the
+    // end, and moves the index behind them.
     std::size_t look_from(std::uint32_t& index, std::span<ActorSnapshot> seen) const noexcept;
     // Calls visit(snapshot) for every actor that is alive, in index order. Nothing is locked meanwhile.
     template <class Visit>
@@ -78,14 +79,15 @@ public:
         while (const std::size_t count = look_from(index, seen))
             for (std::size_t i = 0; i < count; ++i) visit(seen[i]);
     }
-    // Finds the worker's own actors, for that worker only, from this index to the end of its segment at most, and moves the index
-    // behind them. False: there are no slots there.
+    // Finds the worker's own actors, for that worker only, from this index to the end of its segment at most, and moves
+    // the index behind them. False: there are no slots there.
     struct Own {
         Actor* actors[64];
         std::size_t count = 0;
     };
     bool own_from(std::uint32_t& index, int worker_index, Own& found) const noexcept;
-    // Marks the actor as one with a name in the Registry: whoever ends it looks for names from now on. False: the pid is stale.
+    // Marks the actor as one with a name in the Registry: whoever ends it looks for names from now on. False: the pid
+    // is stale.
     bool mark_registered(Pid pid) const noexcept;
     std::size_t alive() const noexcept { return alive_.load(memory_order_relaxed); }
     const ActorLimits& limits() const noexcept { return limits_; }

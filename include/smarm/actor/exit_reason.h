@@ -4,8 +4,8 @@
 //            normal    returned                            shutdown  asked to by its supervisor or the runtime
 //            killed    by kill(), which cannot be trapped  noproc    there was no such actor
 //            value     exit(pid, value), any sendable      failed    an exception left it (the parcel describes it)
-// Owner:   Ref-counted; links and monitors of one actor share one. Threads: any. Errors: none, an actor must be able to end
-//          without memory.
+// Owner:   Ref-counted; links and monitors of one actor share one. Threads: any. Errors: none, an actor must be able to
+//          end without memory.
 #pragma once
 
 #include <string>
@@ -21,7 +21,8 @@ class ExitReason final : public Shared {
 public:
     // The one of this kind that has no parcel.
     static Ref<ExitReason> plain(ExitKind kind) noexcept;
-    // One with a parcel; without memory `failed` without. `report`: of `failed`, what people are to be told when nobody joins the actor.
+    // One with a parcel; without memory `failed` without. `report`: of `failed`, what people are to be told when nobody
+    // joins the actor.
     static Ref<ExitReason> with(ExitKind kind, OwnedParcel parcel, std::string report = {}) noexcept;
 
     ExitKind kind() const noexcept { return kind_; }

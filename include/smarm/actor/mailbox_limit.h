@@ -1,9 +1,10 @@
 // mailbox_limit.h: how many messages, and how many bytes of them, may wait for one actor.
 //
 // What:    counts what its mailbox has and what is under way to it from other workers together, so that the limit holds
-//          however many send at once. Only what somebody sent is refused or dropped: Down, Exit and answers always come in,
-//          and count.
-// Bytes:   Message::bytes() when it comes; remembered for each message, since one that was looked at is another one later.
+//          however many send at once. Only what somebody sent is refused or dropped: Down, Exit and answers always come
+//          in, and count.
+// Bytes:   Message::bytes() when it comes; remembered for each message, since one that was looked at is another one
+//          later.
 // Full:    error: the sender is told, nothing is sent. drop_newest: the message is a dead letter.
 // Owner:   the Actor, set before it has a pid. Threads: reserve, lacks_places: any thread that looks at it through the
 //          ActorTable; all others: the actor's worker.

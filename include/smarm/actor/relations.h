@@ -32,7 +32,8 @@ struct Relations {
     std::uint64_t last_unlink = 0;
     std::unordered_map<MonitorRef, Pid> watching;
     std::unordered_map<MonitorRef, Pid> watchers;
-    // Which of `watching` are children whose end is told as Signal.Exit or Signal.Panic, with their time limit or nullptr.
+    // Which of `watching` are children whose end is told as Signal.Exit or Signal.Panic, with their time limit or
+    // nullptr.
     std::unordered_map<MonitorRef, std::unique_ptr<ChildLimit>> children;
     bool trap_exit = false;  // exit signals become messages
 };

@@ -1,16 +1,16 @@
 // requests.h: what others ask of one actor, until it has been told.
 //
-// What:    an exit, a kill, a signal of the operating system (Ctrl-C in the main actor), or the end of a CancelScope. Each is noted
-//          at once and delivered later: at a cancellation point, which is the beginning of a call that may wait, or the wait
-//          itself while nothing was taken or given; or, when the actor computes, at a safe point once the request's patience
-//          has run out (is_due).
-// States:  of each kind: none -note_*-> pending -take-> none. A kill stays: it is delivered at every point until the actor has
-//          ended. Of several, take() gives a signal first, then a kill, an exit, a scope: see Request.
+// What:    an exit, a kill, a signal of the operating system (Ctrl-C in the main actor), or the end of a CancelScope.
+//          Each is noted at once and delivered later: at a cancellation point, which is the beginning of a call that
+//          may wait, or the wait itself while nothing was taken or given; or, when the actor computes, at a safe point
+//          once the request's patience has run out (is_due).
+// States:  of each kind: none -note_*-> pending -take-> none. A kill stays: it is delivered at every point until the
+//          actor has ended. Of several, take() gives a signal first, then a kill, an exit, a scope: see Request.
 // Shield:  while a shield is up nothing is delivered; it waits for the first point or safe point after it.
-// Load:    an actor that loads the script into its worker notes that here, too: every call of smarm ends the load, and so the
-//          calls that look at requests need not look at anything else.
-// Owner:   the Actor. Threads: the actor's worker only. Blocks, allocates, throws: no. Cost: one word for who asks whether there
-//          is anything (any, pending).
+// Load:    an actor that loads the script into its worker notes that here, too: every call of smarm ends the load, and
+//          so the calls that look at requests need not look at anything else.
+// Owner:   the Actor. Threads: the actor's worker only. Blocks, allocates, throws: no. Cost: one word for who asks
+//          whether there is anything (any, pending).
 // See:     Worker::park, tests/cpp/actor/requests_test.cpp, docs/explanation/signals.md
 #pragma once
 
@@ -36,7 +36,8 @@ public:
     bool any() const noexcept { return word_ != 0; }
     // Whether something is to be delivered, now or after the shield.
     bool pending() const noexcept { return word_ & kPending; }
-    // Whether something is to be delivered at a point that is reached now; a scope only if its block can be left: see is_deliverable.
+    // Whether something is to be delivered at a point that is reached now; a scope only if its block can be left: see
+    // is_deliverable.
     bool deliverable() const noexcept { return pending() && shield_depth_ == 0; }
     // Whether something is to be delivered to an actor that computes.
     bool is_due(Instant now) const noexcept { return deliverable() && now >= due(); }
@@ -45,7 +46,7 @@ public:
         return std::min(word_ & (kExit | kKill | kSignal) ? exit_due_ : kNever, word_ & kScope ? scope_due_ : kNever);
     }
 
-    // ---- noted, with the moment from which on an actor that computes is interrupted -----------------------------------
+    // ---- noted, with the moment from which on an actor that computes is interrupted ---------------------------------
     void note_exit(Ref<ExitReason> cause, Instant due) noexcept {
         if (cause && !killed()) cause_ = std::move(cause);  // without one the earlier one stays
         note(kExit, due, exit_due_, kExit | kKill | kSignal);
@@ -59,7 +60,7 @@ public:
     // No expired scope is left.
     void withdraw_scope() noexcept { word_ &= ~kScope; }
 
-    // ---- delivered ---------------------------------------------------------------------------------------------------
+    // ---- delivered --------------------------------------------------------------------------------------------------
     // What would be delivered first.
     Request first() const noexcept {
         if (word_ & kSignal) return Request::signal;
@@ -67,8 +68,8 @@ public:
         if (word_ & kExit) return Request::exit;
         return word_ & kScope ? Request::scope : Request::none;
     }
-    // Takes it: the caller delivers it. A scope is withdrawn by CancelScope, which knows whether it was the last. A kill that
-    // is never reached by another point is due again at `again`.
+    // Takes it: the caller delivers it. A scope is withdrawn by CancelScope, which knows whether it was the last. A
+    // kill that is never reached by another point is due again at `again`.
     Request take(Instant again) noexcept {
         const Request request = first();
         if (request == Request::signal) word_ &= ~kSignal;
@@ -95,7 +96,7 @@ public:
     // Counts what was noted, for an owner that passes requests on: see TaskGroup.
     std::uint32_t noted() const noexcept { return noted_; }
 
-    // ---- shield --------------------------------------------------------------------------------------------------------
+    // ---- shield -----------------------------------------------------------------------------------------------------
     bool shielded() const noexcept { return shield_depth_ != 0; }
     // False: too deep.
     bool raise_shield() noexcept {
@@ -108,12 +109,12 @@ public:
         --shield_depth_;
     }
 
-    // ---- the load of the script --------------------------------------------------------------------------------------
+    // ---- the load of the script -------------------------------------------------------------------------------------
     bool loads_script() const noexcept { return word_ & kLoads; }
     void begin_load() noexcept { word_ |= kLoads; }
     void end_load() noexcept { word_ &= ~kLoads; }
 
-    // ---- for sched/interrupt_timer.h: whether the actor has one -----------------------------------------------------------
+    // ---- for sched/interrupt_timer.h: whether the actor has one -----------------------------------------------------
     bool watched() const noexcept { return watched_; }
     void set_watched(bool watched) noexcept { watched_ = watched; }
 

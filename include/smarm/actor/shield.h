@@ -1,7 +1,7 @@
 // shield.h: a section of native code that must be finished although an exit is requested of its actor.
 //
-// What:    while a Shield lives nothing that is requested of the actor is delivered (see requests.h); it is at the first point
-//          or safe point after it. Nests, also with smarm.shield().
+// What:    while a Shield lives nothing that is requested of the actor is delivered (see requests.h); it is at the
+//          first point or safe point after it. Nests, also with smarm.shield().
 // Threads: the actor's worker. Throws: no.
 #pragma once
 

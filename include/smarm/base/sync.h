@@ -1,8 +1,8 @@
 // sync.h: the atomics and locks of the core, by one name.
 //
-// What:    atomic<T>, fence(), SpinLock, mutex, condition_variable and thread. Everything below interp uses these names and
-//          never those of std directly: tests/sim builds the core with its own, where threads are fibers of one OS thread
-//          and every access is a point at which another one may run.
+// What:    atomic<T>, fence(), SpinLock, mutex, condition_variable and thread. Everything below interp uses these names
+//          and never those of std directly: tests/sim builds the core with its own, where threads are fibers of one OS
+//          thread and every access is a point at which another one may run.
 // SpinLock: for sections of a few instructions that cannot park, allocate or call out. Not recursive, not fair.
 #pragma once
 

@@ -1,8 +1,9 @@
 // thread_probe.h: what another OS thread of this process is doing: computing, blocked, or waiting for a CPU.
 //
-// What:    note_caller() makes it about the calling thread; then any thread may ask. Used to tell a thread that is held up from one
-//          that the machine gives no time.
-// Threads: note_caller: the thread itself, once, before it is asked about; the rest any. Blocks, throws: no. Costs a system call.
+// What:    note_caller() makes it about the calling thread; then any thread may ask. Used to tell a thread that is held
+//          up from one that the machine gives no time.
+// Threads: note_caller: the thread itself, once, before it is asked about; the rest any. Blocks, throws: no. Costs a
+//          system call.
 // Errors:  of a thread that has ended: no CPU time, not blocked.
 #pragma once
 

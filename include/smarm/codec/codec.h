@@ -7,8 +7,8 @@
 //          What is shared or cyclic within one value stays so. Exceptions keep __cause__, __context__, __notes__ and
 //          attributes, not their traceback, and are made again without calling an __init__ written in Python.
 //          A mutable object is always copied; is_immutable() says what may go by reference inside one interpreter.
-//          Native objects that move (buffers) have left their sender when encode returns a parcel, and are still there when
-//          it returns none; Parcel::give_back undoes a send that fails later.
+//          Native objects that move (buffers) have left their sender when encode returns a parcel, and are still there
+//          when it returns none; Parcel::give_back undoes a send that fails later.
 // Errors:  encode: NotSendable, whose message names the path inside the value ("args[0]['rows'][3].lock: _thread.lock
 //          cannot be sent: ..."), or what the object's own code raised, with the path as a note. decode: DecodeError
 //          for bytes that no encoder wrote, or what importing and calling raised. nullptr with an exception set.
@@ -71,8 +71,8 @@ struct NativeType {
     // Returns a new Python object that owns `native`, or nullptr with an exception set. Must check that `native` is of
     // its kind (dynamic_cast): the bytes may be wrong.
     PyObject* (*wrap)(Ref<Shared> native) = nullptr;
-    // Optional, for types whose objects may be moved rather than shared (then share() returns a Cargo): whether this one
-    // may be shared, by any number of receivers. Must not fail.
+    // Optional, for types whose objects may be moved rather than shared (then share() returns a Cargo): whether this
+    // one may be shared, by any number of receivers. Must not fail.
     bool (*is_shared)(PyObject* object) = nullptr;
 };
 
@@ -108,8 +108,8 @@ public:
     // `root` names the value in error paths: "message", "args", "result".
     OwnedParcel encode(PyObject* value, const char* root) override;
     PyObject* decode(const Parcel& parcel) override;
-    // What a spawn within the process hands over. It is no message: the function may be any that has a name, and it and the
-    // classes among the arguments are imported. Its arguments are encoded as a message is.
+    // What a spawn within the process hands over. It is no message: the function may be any that has a name, and it and
+    // the classes among the arguments are imported. Its arguments are encoded as a message is.
     OwnedParcel encode_function(PyObject* function);
     PyObject* decode_function(const Parcel& parcel) override;
     PyObject* decode_arguments(const Parcel& parcel) override;
@@ -117,8 +117,8 @@ public:
     PyObject* decode_bytes(const Parcel& parcel);
 
     // Whether `value` may be shared by reference inside one interpreter: exact None, bool, int, float, complex, str,
-    // bytes, Ellipsis, range, pid, native handles that are not moved, and tuples and frozensets of these (looked into to a small depth; false when in
-    // doubt). Runs no Python code, sets no exception.
+    // bytes, Ellipsis, range, pid, native handles that are not moved, and tuples and frozensets of these (looked into
+    // to a small depth; false when in doubt). Runs no Python code, sets no exception.
     bool is_immutable(PyObject* value) const noexcept override { return is_scalar(value) || is_immutable_at(value, 4); }
     // How much memory such a value takes, about; likewise.
     static std::size_t immutable_bytes(PyObject* value) noexcept;

@@ -1,10 +1,11 @@
 // frame_walk.h: an actor's Python traceback, read from outside.
 //
-// What:    walk_frames reads the frames of a thread state that may be running, parked or going away on another thread, and
-//          calls visit for each, innermost first. Memory is read through the kernel (base/safe_read.h), so a pointer that has
-//          gone stale ends the walk instead of the process; what it shows of a running actor may be a moment old or cut short,
-//          of a parked one it is exact.
-// Threads: any, with or without a thread state, also in a signal handler: no GIL, no lock, no allocation. It needs 8 KiB of stack.
+// What:    walk_frames reads the frames of a thread state that may be running, parked or going away on another thread,
+//          and calls visit for each, innermost first. Memory is read through the kernel (base/safe_read.h), so a
+//          pointer that has gone stale ends the walk instead of the process; what it shows of a running actor may be a
+//          moment old or cut short, of a parked one it is exact.
+// Threads: any, with or without a thread state, also in a signal handler: no GIL, no lock, no allocation. It needs 8
+//          KiB of stack.
 // Errors:  none; fewer frames, "?" for names that cannot be read.
 #pragma once
 

@@ -1,13 +1,14 @@
 // tls_blocks.h: thread-local variables of extension modules, one set for each actor.
 //
-// What:    actors of a worker share its thread, and with it the thread_local variables of native code. pybind11 keeps a stack of its
-//          calls in one, and ends the process when two actors leave such calls in another order than they entered them. For objects
-//          of which this is known, the variables ride the switch: those of the flow that is left are set aside, those of the next one
-//          are put in their place, as the object initialises them for a flow that is new.
-// Which:   shared objects that contain pybind11 and whose thread_local variables have no destructors, since those would run once per
-//          thread. smarm itself is not among them.
-// Owner:   TlsBlocks: what was set aside. Threads: find_tls_objects any; a TlsBlocks its worker's. Throws: no; without memory for what
-//          is to be set aside, the variables stay shared for that switch.
+// What:    actors of a worker share its thread, and with it the thread_local variables of native code. pybind11 keeps a
+//          stack of its calls in one, and ends the process when two actors leave such calls in another order than they
+//          entered them. For objects of which this is known, the variables ride the switch: those of the flow that is
+//          left are set aside, those of the next one are put in their place, as the object initialises them for a flow
+//          that is new.
+// Which:   shared objects that contain pybind11 and whose thread_local variables have no destructors, since those would
+//          run once per thread. smarm itself is not among them.
+// Owner:   TlsBlocks: what was set aside. Threads: find_tls_objects any; a TlsBlocks its worker's. Throws: no; without
+//          memory for what is to be set aside, the variables stay shared for that switch.
 #pragma once
 
 #include <cstddef>
@@ -18,7 +19,8 @@
 
 namespace smarm {
 
-// How many such objects the process has. Relaxed: a worker that switches meets those of modules that its interpreter has loaded.
+// How many such objects the process has. Relaxed: a worker that switches meets those of modules that its interpreter
+// has loaded.
 extern atomic<std::size_t> tls_object_count;
 
 // Looks at what has been loaded since the last call. Cheap when nothing has.

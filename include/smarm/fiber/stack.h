@@ -7,9 +7,9 @@
 // What:    addresses of one slot of a StackPool. top() is where execution starts. The rider area above it belongs to
 //          whoever rides the actor (CPython's first data-stack chunk). top() lies kStackShare bytes into a page: the
 //          first bytes of the stack and of the rider area share ONE page, which is all that a parked actor touches.
-// Guard:   64 KiB, so that no frame of Python or its standard library steps over it; 1 MiB below stacks that are large enough for
-//          native code, since OpenBLAS has frames of 541 KB. A single frame that is larger than the guard and what is left of the
-//          stack together can still step over it.
+// Guard:   64 KiB, so that no frame of Python or its standard library steps over it; 1 MiB below stacks that are large
+//          enough for native code, since OpenBLAS has frames of 541 KB. A single frame that is larger than the guard
+//          and what is left of the stack together can still step over it.
 // Owner:   nobody; the pool that gave the slot owns the memory.
 #pragma once
 

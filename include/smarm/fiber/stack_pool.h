@@ -1,9 +1,10 @@
 // stack_pool.h: guarded stacks, carved from slabs, recycled warm.
 //
 // What:    take() gives a slot (see stack.h) whose guard faults; give() takes it back. Slots are carved from slabs of
-//          reserved address space (src/fiber/slab.h) and kept: the most recently used one is given first, its pages still
-//          warm. Beyond `warm_stacks` kept slots, and for one that ran deep, pages go back to the kernel on give(), and page
-//          tables with release_tables(). Size classes: stack_bytes rounded up to a power of two, of 256 KiB at least.
+//          reserved address space (src/fiber/slab.h) and kept: the most recently used one is given first, its pages
+//          still warm. Beyond `warm_stacks` kept slots, and for one that ran deep, pages go back to the kernel on
+//          give(), and page tables with release_tables(). Size classes: stack_bytes rounded up to a power of two, of
+//          256 KiB at least.
 // Deep:    told by the page right below deep_bytes being used; a frame that leaves all of that page untouched hides it
 //          until the slot's next use. The rider area is dropped only with the whole slot.
 // Guard:   MADV_GUARD_INSTALL (Linux 6.13), which costs no VMA; where the kernel refuses it, mprotect(PROT_NONE),
@@ -62,11 +63,12 @@ public:
     // Gives the pages of `stack` below `stack_pointer` back to the kernel; the flow suspended there stays intact.
     static void trim_below(const Stack& stack, const void* stack_pointer) noexcept;
 
-    // The same if the flow that is suspended there ran deep_bytes deeper before. Returns whether it did. Cheap when not.
+    // The same if the flow that is suspended there ran deep_bytes deeper before. Returns whether it did. Cheap when
+    // not.
     bool trim_if_deep(const Stack& stack, const void* stack_pointer) noexcept;
 
-    // Gives back page tables of cold slots, a slab at a time; these get a new guard when they are used again. To be called while
-    // nothing else is to be done. Returns whether there is more.
+    // Gives back page tables of cold slots, a slab at a time; these get a new guard when they are used again. To be
+    // called while nothing else is to be done. Returns whether there is more.
     bool release_tables() noexcept;
 
     StackPoolStatistics statistics() const noexcept;

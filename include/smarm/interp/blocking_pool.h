@@ -1,17 +1,20 @@
 // blocking_pool.h: OS threads that run blocking calls for the actors of one interpreter.
 //
-// What:    call() runs a Python callable on a pool thread, which has a thread state of its own in the same interpreter, and
-//          parks the calling actor until it has returned: objects go across as they are, exceptions too. Meant for calls
-//          that block with the GIL released; a pool thread that computes slows the worker's actors down (DESIGN, Trap 10).
+// What:    call() runs a Python callable on a pool thread, which has a thread state of its own in the same interpreter,
+//          and parks the calling actor until it has returned: objects go across as they are, exceptions too. Meant for
+//          calls that block with the GIL released; a pool thread that computes slows the worker's actors down (DESIGN,
+//          Trap 10).
 // Bounds:  at most kMostThreads threads, made when a call finds none free, ended after kIdleSeconds without work or by
 //          stop(). Calls beyond that wait in a queue, first in, first out.
-// Given up: when the actor's deadline passes or it is asked to exit, a queued call is dropped, and a running one goes on
+// Given up: when the actor's deadline passes or it is asked to exit, a queued call is dropped, and a running one goes
+// on
 //          without anybody to take its result.
-// Stop:    stop() refuses new calls, wakes the idle threads and waits for the busy ones; what is still in its call at the
-//          deadline is left behind, as a daemon thread is, and then its interpreter must not be ended.
-// Owner:   the InterpreterState. Threads: call from actors, stop from the interpreter's own thread, both attached; the GIL
-//          guards everything but the counters.
-// Errors:  a Python exception: what the callable raised, Timeout, ActorExit, RuntimeError (no thread, stopped), MemoryError.
+// Stop:    stop() refuses new calls, wakes the idle threads and waits for the busy ones; what is still in its call at
+//          the deadline is left behind, as a daemon thread is, and then its interpreter must not be ended.
+// Owner:   the InterpreterState. Threads: call from actors, stop from the interpreter's own thread, both attached; the
+//          GIL guards everything but the counters.
+// Errors:  a Python exception: what the callable raised, Timeout, ActorExit, RuntimeError (no thread, stopped),
+//          MemoryError.
 #pragma once
 
 #include <Python.h>
@@ -49,8 +52,8 @@ public:
 
     // Returns the call's result, a new reference, or nullptr with an exception set. `arguments` is a tuple.
     PyObject* call(PyObject* callable, PyObject* arguments, Instant deadline);
-    // Ends the threads, waiting for them until `deadline` with the interpreter released. Returns how many are still in a call.
-    // The pool takes calls again afterwards: the main interpreter may run a second runtime.
+    // Ends the threads, waiting for them until `deadline` with the interpreter released. Returns how many are still in
+    // a call. The pool takes calls again afterwards: the main interpreter may run a second runtime.
     std::size_t stop(Instant deadline);
 
 private:

@@ -13,7 +13,9 @@ namespace smarm {
 enum class CodeOwner : std::uint8_t {
     program,  // and what it has installed
     library,  // the standard library, and the methods that it makes of text
-    bookkeeper,  // what keeps locks and books by hand: smarm itself, and of the standard library asyncio, threading, queue and the like
+    // what keeps locks and books by hand: smarm itself, and of the standard library asyncio, threading, queue and the
+    // like
+    bookkeeper,
     imports,  // importlib
 };
 

@@ -1,8 +1,9 @@
-// generator_block.h: a `with` block in a generator or coroutine, which leaves its actor's stack while that is suspended.
+// generator_block.h: a `with` block in a generator or coroutine, which leaves its actor's stack while that is
+// suspended.
 //
-// What:    enter() finds the innermost generator or coroutine that is running; its block is on the stack while its frame is, or once it
-//          has come to its end without leaving the block. What runs for an `__enter__` is not meant: the block that a
-//          @contextmanager opens for its caller is the caller's.
+// What:    enter() finds the innermost generator or coroutine that is running; its block is on the stack while its
+//          frame is, or once it has come to its end without leaving the block. What runs for an `__enter__` is not
+//          meant: the block that a @contextmanager opens for its caller is the caller's.
 // Owner:   the caller; it holds a weak reference to the generator.
 // Threads: the actor's worker, attached. Blocks, throws: no.
 #pragma once

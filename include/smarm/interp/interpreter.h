@@ -1,7 +1,8 @@
 // interpreter.h: the own-GIL subinterpreter of one worker, from birth to end.
 //
-// What:    create_interpreter makes one on the calling OS thread and attaches to it; prepare_interpreter gives it the main
-//          interpreter's sys.path, argv and executable and imports smarm; end_interpreter ends it on the same OS thread.
+// What:    create_interpreter makes one on the calling OS thread and attaches to it; prepare_interpreter gives it the
+//          main interpreter's sys.path, argv and executable and imports smarm; end_interpreter ends it on the same OS
+//          thread.
 // Config:  own GIL and allocator, threads allowed, fork and daemon threads not, extensions must support isolation.
 // 3.13:    an ended interpreter leaks megabytes (CPython's own leak, gone in 3.14): smarm ends each once, at shutdown.
 // Errors:  create: nullptr and a sentence in `error`. prepare: false with a Python exception set.

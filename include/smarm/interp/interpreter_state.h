@@ -61,8 +61,8 @@ struct InterpreterState {
 };
 
 namespace detail {
-// What this thread found last. The epoch makes it stale when any state is forgotten: the address of an ended interpreter can
-// become another's.
+// What this thread found last. The epoch makes it stale when any state is forgotten: the address of an ended
+// interpreter can become another's.
 struct InterpreterCache {
     const PyInterpreterState* interpreter = nullptr;
     InterpreterState* state = nullptr;
@@ -71,7 +71,8 @@ struct InterpreterCache {
     PyThreadState** attached = nullptr;
 };
 extern constinit thread_local InterpreterCache interpreter_cache __attribute__((tls_model("initial-exec")));
-// Relaxed: a thread that is attached to the interpreter whose state was forgotten did it itself, or got the GIL after that.
+// Relaxed: a thread that is attached to the interpreter whose state was forgotten did it itself, or got the GIL after
+//          that.
 extern atomic<std::uint64_t> interpreter_epoch;
 InterpreterState* find_interpreter_state() noexcept;
 }  // namespace detail

@@ -1,9 +1,11 @@
 // point.h: cancellation points of Python code: where what is requested of an actor becomes an exception.
 //
-// What:    every call that may wait begins with one, before anything is taken or given, also when it need not wait; and it raises
-//          what is requested while it waits, as long as nothing was taken or given (Parked::requested). See the table in
-//          docs/explanation/signals.md. No points: calls that cannot wait, tries, and what gives something back.
-// Locks:   a call that takes a lock is none where its caller would then give away a lock that it does not have: may_cut_lock().
+// What:    every call that may wait begins with one, before anything is taken or given, also when it need not wait; and
+//          it raises what is requested while it waits, as long as nothing was taken or given (Parked::requested). See
+//          the table in docs/explanation/signals.md. No points: calls that cannot wait, tries, and what gives something
+//          back.
+// Locks:   a call that takes a lock is none where its caller would then give away a lock that it does not have:
+//          may_cut_lock().
 // Cost:    one branch when nothing is requested.
 // Threads: the actor's worker, attached.
 #pragma once

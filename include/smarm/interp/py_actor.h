@@ -3,8 +3,8 @@
 // What:    carries the callable and its arguments to the worker that will run it (by reference when that worker is the
 //          spawner's own and they are immutable, else as a parcel), gives it a PyThreadState of its own, calls it, and
 //          tells the JoinState how it ended. A failure that nobody will observe is reported on stderr, once.
-// Errors:  MemoryError as the failure of an actor that got no stack or thread state; what decoding the arguments raises is
-//          the actor's failure too.
+// Errors:  MemoryError as the failure of an actor that got no stack or thread state; what decoding the arguments raises
+//          is the actor's failure too.
 // Threads: made on the spawner's worker (attached), everything else on its own.
 #pragma once
 
@@ -33,8 +33,8 @@ public:
     void detach() noexcept override;
     void cancelled(bool out_of_memory) noexcept override;
 
-    // The exception that the next exit request raises instead of ActorExit. Takes a new reference, gives one back (nullptr: none).
-    // On the actor's worker.
+    // The exception that the next exit request raises instead of ActorExit. Takes a new reference, gives one back
+    // (nullptr: none). On the actor's worker.
     void set_exit_exception(PyObject* exception) noexcept { Py_XSETREF(exit_exception_, exception); }
     PyObject* take_exit_exception() noexcept {
         if (exit_exception_ && on_main_told_) on_main_told_();
@@ -48,8 +48,8 @@ public:
     void enter_no_preempt() noexcept { ++no_preempt_depth_; }
     void leave_no_preempt() noexcept { --no_preempt_depth_; }
 
-    // Makes this the main actor: its result stays an object (a local Message in the JoinState), so does its exception (a
-    // new reference in *exception), and on_end is called on its own stack when they are there.
+    // Makes this the main actor: its result stays an object (a local Message in the JoinState), so does its exception
+    // (a new reference in *exception), and on_end is called on its own stack when they are there.
     // on_told: what set_exit_exception gave is being raised.
     void make_main(void (*on_end)(), PyObject** exception, void (*on_told)()) noexcept {
         on_main_end_ = on_end;
@@ -73,8 +73,8 @@ private:
     unsigned no_preempt_depth_ = 0;
 };
 
-// Returns the Python value that stands for the reason: "normal", "shutdown", "killed", "noproc", the value given to exit(), or
-// an ActorFailed (new reference; nullptr with an exception set).
+// Returns the Python value that stands for the reason: "normal", "shutdown", "killed", "noproc", the value given to
+// exit(), or an ActorFailed (new reference; nullptr with an exception set).
 PyObject* reason_to_python(const ExitReason& reason);
 // The reverse for what users give to exit() and ActorExit. Empty with NotSendable set when it cannot travel.
 Ref<ExitReason> reason_from_python(PyObject* value);

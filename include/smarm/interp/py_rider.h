@@ -1,11 +1,12 @@
 // py_rider.h: the CPython side of a worker: thread states ride its switches, pending calls reach its actors.
 //
-// What:    one per worker, between the creation and the end of its interpreter. switch_to swaps thread states (smarm_swap, or
-//          PyThreadState_Swap when it does not; nullptr: the worker's own state). request_attention makes the running actor call
-//          safe_point() at its next eval-breaker check, where an exit request becomes an exception.
-// Guards:  safe_point does nothing (and asks again) unless it runs on the worker's OS thread, for the current actor, in an
-//          outermost pending-call loop, with the import lock free and no collection under way. See DESIGN, Traps 1 and 2.
-//          Where it may raise something is for interp/safe_point.h to say; it switches anywhere else, too.
+// What:    one per worker, between the creation and the end of its interpreter. switch_to swaps thread states
+//          (smarm_swap, or PyThreadState_Swap when it does not; nullptr: the worker's own state). request_attention
+//          makes the running actor call safe_point() at its next eval-breaker check, where an exit request becomes an
+//          exception.
+// Guards:  safe_point does nothing (and asks again) unless it runs on the worker's OS thread, for the current actor, in
+//          an outermost pending-call loop, with the import lock free and no collection under way. See DESIGN, Traps 1
+//          and 2. Where it may raise something is for interp/safe_point.h to say; it switches anywhere else, too.
 // Threads: the worker's own; request_attention from any.
 #pragma once
 
@@ -35,11 +36,12 @@ public:
     void request_attention() noexcept override;
     void try_request_attention() noexcept override;
 
-    // In a simulation: the running actor is to be preempted where it is, or at its next preemption point. False: an exception
-    // is set for it.
+    // In a simulation: the running actor is to be preempted where it is, or at its next preemption point. False: an
+    // exception is set for it.
     bool preempt_here();
 
-    // In a simulation: a request of the running actor is due. False: its exception is set; true: it cannot be raised here.
+    // In a simulation: a request of the running actor is due. False: its exception is set; true: it cannot be raised
+    // here.
     bool interrupt_here();
     // An actor with this thread state has ended.
     void forget(const void* state) noexcept { tls_.forget(state); }
@@ -48,8 +50,8 @@ public:
     // Whether switch_to may keep the GIL (smarm_swap).
     bool keeps_gil() const noexcept { return swap_.current != nullptr; }
 
-    // Runs Python's signal handlers: after each wait, and in the running actor after notice_signals. What they raise it passes on
-    // as a request. Set on the main lane only.
+    // Runs Python's signal handlers: after each wait, and in the running actor after notice_signals. What they raise it
+    // passes on as a request. Set on the main lane only.
     void (*check_signals)() = nullptr;
     // Makes the lane call check_signals soon. Any thread.
     void notice_signals() noexcept;
@@ -70,7 +72,7 @@ private:
     Instant others_since_ = kNever;    // since when threads wait for the GIL; kNever: none does
     const SmarmSwap swap_;
     TlsBlocks tls_;
-    Instant held_until_{};  // holds_worker() need not look again before
+    Instant held_until_{};                // holds_worker() need not look again before
     PyThreadState* attached_;             // what switch_to made current last
     PyThreadState* collector_ = nullptr;  // switched away while it was collecting garbage (from a finaliser)
     atomic<bool> signalled_{false};       // check_signals is to be called

@@ -1,11 +1,13 @@
-// requested_exception.h: the exceptions that requests become, on their way through the program: ActorExit and Cancelled.
+// requested_exception.h: the exceptions that requests become, on their way through the program: ActorExit and
+// Cancelled.
 //
-// Lost:    an exception that ends where nobody can catch it is armed again, silently, and raised at the actor's next point: in
-//          sys.unraisablehook (a finaliser, a weakref callback), in a Handle, Task or Future of asyncio that nobody awaits, in a
-//          concurrent.futures work item, in threading.excepthook. These places are watched from the first raise in an interpreter on
-//          (watch_lost_exceptions, pylib/smarm/_lost.py); what a program raises itself is not armed again.
-// Unwinds: while such an exception is handled, taking a lock is not cut short again, or `finally` and `with` blocks would release
-//          locks that they have not got; for kill_patience at most, counted from the raise.
+// Lost:    an exception that ends where nobody can catch it is armed again, silently, and raised at the actor's next
+//          point: in sys.unraisablehook (a finaliser, a weakref callback), in a Handle, Task or Future of asyncio that
+//          nobody awaits, in a concurrent.futures work item, in threading.excepthook. These places are watched from the
+//          first raise in an interpreter on (watch_lost_exceptions, pylib/smarm/_lost.py); what a program raises itself
+//          is not armed again.
+// Unwinds: while such an exception is handled, taking a lock is not cut short again, or `finally` and `with` blocks
+//          would release locks that they have not got; for kill_patience at most, counted from the raise.
 // Threads: the actor's worker, attached.
 #pragma once
 
@@ -30,13 +32,14 @@ void mark_requested(PyActor& actor, PyObject* exception) noexcept;
 // The id of the CancelScope that a Cancelled was raised for; 0: it names none.
 std::uint64_t cancelled_scope(PyObject* cancelled) noexcept;
 
-// Requests once more what `exception` was raised for, of the actor that it was raised in, which may not be the running one (a
-// collection found the exception) and may have ended: then nothing is left to do. So it is, too, when the block of its scope has
-// ended. False: it was not raised for a request.
+// Requests once more what `exception` was raised for, of the actor that it was raised in, which may not be the running
+// one (a collection found the exception) and may have ended: then nothing is left to do. So it is, too, when the block
+// of its scope has ended. False: it was not raised for a request.
 bool arm_again(PyObject* exception) noexcept;
 
-// The exception itself, unless it is an exception group: then one of its leaves, if `wanted` holds for each. asyncio.TaskGroup and
-// trio's nurseries put what leaves their tasks into groups. Borrowed; nullptr without an exception set: it is not wanted.
+// The exception itself, unless it is an exception group: then one of its leaves, if `wanted` holds for each.
+// asyncio.TaskGroup and trio's nurseries put what leaves their tasks into groups. Borrowed; nullptr without an
+// exception set: it is not wanted.
 PyObject* find_in_groups(PyObject* exception, const std::function<bool(PyObject* leaf)>& wanted) noexcept;
 
 // Whether the running actor is being unwound by such an exception, which was raised less than kill_patience ago.

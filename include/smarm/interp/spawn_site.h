@@ -1,7 +1,7 @@
 // spawn_site.h: where in the Python program an actor is spawned.
 //
-// What:    current_spawn_site() names file, line and function of the innermost Python frame that is not smarm's own. Sites are made once per place
-//          and kept for the process's life; finding one again costs a hash look-up.
+// What:    current_spawn_site() names file, line and function of the innermost Python frame that is not smarm's own.
+//          Sites are made once per place and kept for the process's life; finding one again costs a hash look-up.
 // Owner:   the process (immortal). Threads: attached; the cache is the calling OS thread's.
 #pragma once
 

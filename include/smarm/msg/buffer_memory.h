@@ -1,12 +1,13 @@
 // buffer_memory.h: one stretch of bytes outside of every interpreter, that any number of buffers may lie in.
 //
-// What:    the bytes of Buffers: small ones from malloc, large ones (from kLarge bytes on) from a pool of mappings, or the
-//          pages of a file. A subclass may lend memory of something else (interp/buffer_loan.h).
+// What:    the bytes of Buffers: small ones from malloc, large ones (from kLarge bytes on) from a pool of mappings, or
+//          the pages of a file. A subclass may lend memory of something else (interp/buffer_loan.h).
 // Owner:   Ref-counted: freed exactly once, by whoever drops the last reference, on any thread, without an interpreter.
-// Pool:    one for the process, kept in size classes (four to a doubling, so at most a fifth is unused address space). What
-//          is freed stays there up to a limit, then goes back to the OS. A block is never given out with old contents
-//          unless the caller asks for `Contents::unset`.
-// Threads: any. Blocks: the pool's mutex, for a few instructions; mmap. Throws: no, nullptr says that there is no memory.
+// Pool:    one for the process, kept in size classes (four to a doubling, so at most a fifth is unused address space).
+//          What is freed stays there up to a limit, then goes back to the OS. A block is never given out with old
+//          contents unless the caller asks for `Contents::unset`.
+// Threads: any. Blocks: the pool's mutex, for a few instructions; mmap. Throws: no, nullptr says that there is no
+//          memory.
 // Counts:  buffer_statistics(), for people and for tests that prove that nothing was copied.
 #pragma once
 
@@ -27,11 +28,12 @@ public:
     // Which way a file is mapped: shared and read-only, shared and writable, private and writable.
     enum class Access : std::uint8_t { read, write, copy };
 
-    // `alignment` must be a power of two up to kMostAlignment. nullptr: no memory, or, as `over_limit` then says, more than
-    // set_buffer_limit allows.
+    // `alignment` must be a power of two up to kMostAlignment. nullptr: no memory, or, as `over_limit` then says, more
+    // than set_buffer_limit allows.
     static Ref<BufferMemory> allocate(std::size_t bytes, std::size_t alignment, Contents contents,
                                       bool* over_limit = nullptr) noexcept;
-    // Maps `bytes` bytes (more than 0) of the open file; `offset` must be a multiple of the page size. nullptr: see errno.
+    // Maps `bytes` bytes (more than 0) of the open file; `offset` must be a multiple of the page size. nullptr: see
+    // errno.
     static Ref<BufferMemory> map_file(int fd, off_t offset, std::size_t bytes, Access access) noexcept;
 
     std::byte* data() const noexcept { return data_; }

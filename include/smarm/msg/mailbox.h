@@ -1,7 +1,8 @@
 // mailbox.h: the queue of one receiver, a ring that grows.
 //
-// What:    push at the back, pop at the front, O(1) amortised. The first message lies in the mailbox itself: one that never
-//          holds two at a time owns no other memory, and costs no other cache line. Used by actors and by channels.
+// What:    push at the back, pop at the front, O(1) amortised. The first message lies in the mailbox itself: one that
+//          never holds two at a time owns no other memory, and costs no other cache line. Used by actors and by
+//          channels.
 // Owner:   of its messages. Threads: none of its own: an actor's mailbox is its worker's, a channel's is guarded by the
 //          channel; size() may be read by others (relaxed).
 // Errors:  push returns false, leaving the message with the caller, when there is no memory.
@@ -42,8 +43,8 @@ public:
         if (mark_) --mark_;
         return message;
     }
-    // Remembers the present end: what carries something made after this call can only come behind it. One mark at a time;
-    // it moves with the messages in front of it.
+    // Remembers the present end: what carries something made after this call can only come behind it. One mark at a
+    // time; it moves with the messages in front of it.
     void set_mark() noexcept { mark_ = size_.load(memory_order_relaxed); }
     // The position from which a search for what set_mark() was called for may start.
     std::size_t mark() const noexcept { return mark_; }

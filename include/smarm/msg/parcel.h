@@ -5,9 +5,10 @@
 //          to another worker allocates nothing more.
 // Owner:   exactly one owner at a time, passed on as Owned<Parcel> (a unique_ptr); destroying it drops the attachments,
 //          on any thread, without touching an interpreter.
-// Moved:   an attachment that is a Cargo (cargo.h) has left its sender; give_back() returns those of a parcel that could
-//          not be sent.
-// Units:   size() in bytes, without header and attachments; bytes() with them. Threads: none of its own. Throws: bad_alloc when building.
+// Moved:   an attachment that is a Cargo (cargo.h) has left its sender; give_back() returns those of a parcel that
+//          could not be sent.
+// Units:   size() in bytes, without header and attachments; bytes() with them. Threads: none of its own. Throws:
+//          bad_alloc when building.
 #pragma once
 
 #include <cstddef>

@@ -1,9 +1,10 @@
 // post.h: anything that travels to another worker.
 //
-// What:    a Post sits in a worker's inbox (an MpscStack) until that worker takes it out. Encoded messages, wake-ups, assigned
-//          actors and signals are Posts.
-// Ends:    every kind says both ends of its way by construction: what happens when it arrives (arrive), on its worker's own
-//          OS thread, and when nobody will take it (nobody), because that worker's run has ended, on whatever thread.
+// What:    a Post sits in a worker's inbox (an MpscStack) until that worker takes it out. Encoded messages, wake-ups,
+//          assigned actors and signals are Posts.
+// Ends:    every kind says both ends of its way by construction: what happens when it arrives (arrive), on its worker's
+//          own OS thread, and when nobody will take it (nobody), because that worker's run has ended, on whatever
+//          thread.
 // Owner:   from the posting on, the receiving worker; either end takes the post over (frees or keeps it).
 // Kinds:   PostOf<Self> for a class with the two functions; Post::Kind for what gets its kind later (parcels, actors).
 // Cost:    one pointer and one indirect call, as a virtual function's; a kind need not be known in this layer.

@@ -1,6 +1,8 @@
-// config.h: what a run is given: the options of pylib/smarm/_config.py by the same names, and what else differs between runs.
+// config.h: what a run is given: the options of pylib/smarm/_config.py by the same names, and what else differs between
+// runs.
 //
-// The table there has each option's limits, default, unit and documentation, and checks the values: there are none here.
+// The table there has each option's limits, default, unit and documentation, and checks the values: there are none
+// here.
 #pragma once
 
 #include <cstddef>

@@ -1,12 +1,14 @@
 // end_watch.h: sees to it that a program that was asked to end does.
 //
-// What:    SIGTERM and SIGINT are handled by the main actor: it is unwound, then all others are. C code that holds the main lane, or an
-//          actor that takes the exit for an error to go on after, keeps that from happening. The signal thread, which needs
-//          neither the GIL nor a worker, looks here now and then; when nothing has come forward for shutdown_timeout, or four
-//          times that have passed (Patience), it says what is left (pid, place) and ends the process with exit code 128 + number.
-// Steps:   asked -> told (the exception has been raised in the main actor) -> stopping (it has ended, the others are unwound) -> over.
-//          A SIGINT is the program's own affair once told: KeyboardInterrupt may be handled, and only if it ends the main actor is
-//          the rest watched. While stopping, workers give actors up by themselves (Scheduler); this has patience for a bit longer.
+// What:    SIGTERM and SIGINT are handled by the main actor: it is unwound, then all others are. C code that holds the
+//          main lane, or an actor that takes the exit for an error to go on after, keeps that from happening. The
+//          signal thread, which needs neither the GIL nor a worker, looks here now and then; when nothing has come
+//          forward for shutdown_timeout, or four times that have passed (Patience), it says what is left (pid, place)
+//          and ends the process with exit code 128 + number.
+// Steps:   asked -> told (the exception has been raised in the main actor) -> stopping (it has ended, the others are
+//          unwound) -> over. A SIGINT is the program's own affair once told: KeyboardInterrupt may be handled, and only
+//          if it ends the main actor is the rest watched. While stopping, workers give actors up by themselves
+//          (Scheduler); this has patience for a bit longer.
 // Threads: asked, look: the signal thread. told, main_ended: the main lane.
 #pragma once
 
@@ -31,7 +33,8 @@ public:
     void told() noexcept { told_.store(true, memory_order_release); }
     // The main actor has ended, by what the signal meant or not.
     void main_ended(bool as_asked) noexcept;
-    // Looks whether it takes too long, and then ends the process. Returns how long until the next look; 0: nothing is watched.
+    // Looks whether it takes too long, and then ends the process. Returns how long until the next look; 0: nothing is
+    // watched.
     std::chrono::milliseconds look() noexcept;
 
 private:

@@ -1,10 +1,12 @@
 // portal.h: how threads that are no workers reach the running runtime.
 //
-// What:    RuntimeVisit keeps the runtime and its workers from going away while such a thread uses the scheduler: send, spawn,
-//          look-ups. OutsideJoin is how it learns that an actor has ended: by blocking, or by an eventfd.
-// Visits:  possible from when main has been spawned (open_to_visitors) until every actor has ended (close_to_visitors, which
-//          waits for the visits that are on). Runs are numbered, so that who knew one runtime does not meet the next.
-// OutsideJoin: waiting -> ended (the actor's worker said so) | orphaned (the runtime ended without it: it was given up).
+// What:    RuntimeVisit keeps the runtime and its workers from going away while such a thread uses the scheduler: send,
+//          spawn, look-ups. OutsideJoin is how it learns that an actor has ended: by blocking, or by an eventfd.
+// Visits:  possible from when main has been spawned (open_to_visitors) until every actor has ended (close_to_visitors,
+//          which waits for the visits that are on). Runs are numbered, so that who knew one runtime does not meet the
+//          next.
+// OutsideJoin: waiting -> ended (the actor's worker said so) | orphaned (the runtime ended without it: it was given
+// up).
 // Threads: any. The closing thread must not hold a GIL that a visitor may need. Blocks: as said; a visit must be short.
 // Throws:  no. See: tests/python/test_portal.py, docs/explanation/internals/portal.md
 #pragma once

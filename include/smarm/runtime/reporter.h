@@ -1,13 +1,16 @@
 // reporter.h: the thread that writes dumps and reports, so that nobody else waits for those who read them.
 //
-// What:    dump, deadlock and say leave a job and return at once; one thread does them, one after the other. Standard error is
-//          written through a descriptor of its own that does not block, nobody else's writes are affected. Text is made and written
-//          a piece at a time: memory is bounded, however many actors there are and however slow the reader is.
-// Patience: a reader that takes nothing for ten seconds, or for a fifth of a second once stop() was called, gets no more.
+// What:    dump, deadlock and say leave a job and return at once; one thread does them, one after the other. Standard
+//          error is written through a descriptor of its own that does not block, nobody else's writes are affected.
+//          Text is made and written a piece at a time: memory is bounded, however many actors there are and however
+//          slow the reader is.
+// Patience: a reader that takes nothing for ten seconds, or for a fifth of a second once stop() was called, gets no
+//           more.
 // Crowd:   more than 64 jobs that wait are left out, and counted in a line.
-// Life:    the thread is started by the first job and ends with stop(), which does what is left. Without memory or threads a job is
-//          left out.
-// Threads: any, with or without a thread state; stop: once, while nobody makes jobs. Blocks: stop, see Patience. Throws: the constructor.
+// Life:    the thread is started by the first job and ends with stop(), which does what is left. Without memory or
+//          threads a job is left out.
+// Threads: any, with or without a thread state; stop: once, while nobody makes jobs. Blocks: stop, see Patience.
+//          Throws: the constructor.
 #pragma once
 
 #include <condition_variable>

@@ -1,12 +1,12 @@
 // runtime.h: the composition root: scheduler, workers with their interpreters, signals, shutdown.
 //
-// What:    Runtime::run runs a Python callable as the main actor on the calling OS thread, whose interpreter is the main
-//          lane, and returns its value when every actor has ended.
+// What:    Runtime::run runs a Python callable as the main actor on the calling OS thread, whose interpreter is the
+//          main lane, and returns its value when every actor has ended.
 // Shutdown, numbered (each step is finished before the next begins):
 //   1. the main actor ends (returns, raises, or an exit was requested of it by SIGINT or SIGTERM)
 //   2. intake stops: spawn is refused
-//   3. every actor is asked to exit: ActorExit is raised in it at its next park or safe point, so that finally blocks run;
-//      again when none has ended for a third of shutdown_timeout
+//   3. every actor is asked to exit: ActorExit is raised in it at its next park or safe point, so that finally blocks
+//      run; again when none has ended for a third of shutdown_timeout
 //   4. each worker ends its interpreter on its own OS thread, and the thread ends
 //   5. signal handlers are put back; run returns main's value or raises its exception
 //   An actor that will not end is given up: its worker's interpreter and thread are left behind, stderr says so.
@@ -40,21 +40,21 @@ public:
     // Returns a new reference, or nullptr with main's exception (or AlreadyRunning, NoRuntime, MemoryError) set.
     static PyObject* run(const RuntimeConfig& config, PyObject* main, PyObject* arguments);
 
-    // Whether a runtime of this process has given up actors: their interpreters and threads are still there, so Python must
-    // not be finalised.
+    // Whether a runtime of this process has given up actors: their interpreters and threads are still there, so Python
+    // must not be finalised.
     static bool left_behind() noexcept;
 
-    // Takes what new interpreters copy from the main one (sys.path, how to find __main__). Must be called before an actor
-    // may go to another worker; the first such actor comes from the main lane, as late as the program allows: it may have
-    // changed its sys.path by then. False: a Python exception is set.
+    // Takes what new interpreters copy from the main one (sys.path, how to find __main__). Must be called before an
+    // actor may go to another worker; the first such actor comes from the main lane, as late as the program allows: it
+    // may have changed its sys.path by then. False: a Python exception is set.
     bool ready_for_workers();
     // Changes what can change while worker 0 is the only one. False: there are others already. Main lane only.
     bool reconfigure(unsigned workers, Duration shutdown_timeout, Duration spin);
 
     // Whether the calling actor is the main one, and not shielded.
     bool runs_main() const noexcept;
-    // Requests the exception of a signal handler (a new reference) of the main actor: it is raised at its next point, or safe point.
-    // On the main lane.
+    // Requests the exception of a signal handler (a new reference) of the main actor: it is raised at its next point,
+    // or safe point. On the main lane.
     void request_in_main(PyObject* exception);
 
     Scheduler& scheduler() noexcept { return *scheduler_; }

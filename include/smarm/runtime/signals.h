@@ -1,19 +1,20 @@
 // signals.h: POSIX signals while a runtime runs.
 //
-// What:    C handlers of SIGINT, SIGTERM and SIGQUIT, and a thread that hears of them and of every other signal that the program
-//          handles in Python (through Python's wake-up descriptor; the program's own gets what the thread hears). SIGINT and SIGTERM become Python signals; for SIGQUIT the
-//          thread calls `on_dump`, for all others `look`, which is to make the main thread call Python's handlers.
-// Kick:    a signal may come a moment before a blocking call, which it then does not interrupt: until `look` has been followed
-//          by handled(), the thread interrupts the main thread again, with growing pauses. It uses SIGURG for that, which
-//          does nothing by default; a program that handles SIGURG itself is not interrupted again.
-// Dump:    another process can ask for a dump without a signal that might end this one: it sends SIGURG to the thread, which it finds
-//          by its name, with the number of a descriptor of its own, to which `on_dump` writes (opened as /proc/<sender>/fd/<number>).
-//          request_dump() is the other side. No other thread is interrupted.
-// Hurry:   once end_is_near() was called, or after a SIGTERM, another SIGINT or SIGTERM ends the process at once (exit code
-//          128 + number): whoever asks twice does not want to wait.
+// What:    C handlers of SIGINT, SIGTERM and SIGQUIT, and a thread that hears of them and of every other signal that
+//          the program handles in Python (through Python's wake-up descriptor; the program's own gets what the thread
+//          hears). SIGINT and SIGTERM become Python signals; for SIGQUIT the thread calls `on_dump`, for all others
+//          `look`, which is to make the main thread call Python's handlers.
+// Kick:    a signal may come a moment before a blocking call, which it then does not interrupt: until `look` has been
+//          followed by handled(), the thread interrupts the main thread again, with growing pauses. It uses SIGURG for
+//          that, which does nothing by default; a program that handles SIGURG itself is not interrupted again.
+// Dump:    another process can ask for a dump without a signal that might end this one: it sends SIGURG to the thread,
+//          which it finds by its name, with the number of a descriptor of its own, to which `on_dump` writes (opened as
+//          /proc/<sender>/fd/<number>). request_dump() is the other side. No other thread is interrupted.
+// Hurry:   once end_is_near() was called, or after a SIGTERM, another SIGINT or SIGTERM ends the process at once (exit
+//          code 128 + number): whoever asks twice does not want to wait.
 // Life:    install() replaces the handlers of the signals asked for; restore() puts the old ones back.
-// Threads: install and restore on the process's main thread, attached to the main interpreter; the callbacks run on the signal
-//          thread, without a thread state; the rest any. A forked child has neither handlers nor thread.
+// Threads: install and restore on the process's main thread, attached to the main interpreter; the callbacks run on the
+//          signal thread, without a thread state; the rest any. A forked child has neither handlers nor thread.
 #pragma once
 
 #include <chrono>
@@ -28,8 +29,8 @@ public:
         bool terminate = false;
         bool quit = false;
         std::function<void()> look;
-        // Sees to it that a dump is written, without waiting for that: to the descriptor, which it owns then, or for SIGQUIT to
-        // Reporter::kStandardError.
+        // Sees to it that a dump is written, without waiting for that: to the descriptor, which it owns then, or for
+        // SIGQUIT to Reporter::kStandardError.
         std::function<void(int fd)> on_dump;
         // SIGINT or SIGTERM has come, and it is our handler that took it.
         std::function<void(int number)> on_end_asked;
@@ -49,7 +50,8 @@ public:
     static void end_is_near() noexcept;
     // The descriptor that Python's C handlers write to while it is installed, else -1.
     static int wake_up_descriptor() noexcept;
-    // Makes the thread write each signal's number to the program's own wake-up descriptor, too (-1: none). Returns the one before.
+    // Makes the thread write each signal's number to the program's own wake-up descriptor, too (-1: none). Returns the
+    // one before.
     static int pass_on_to(int descriptor) noexcept;
     // Whether SIGTERM has come since install(), to our C handler or (note_termination) to Python's.
     static bool terminated() noexcept;
@@ -57,8 +59,8 @@ public:
     // Puts the C handler of SIGINT or SIGTERM back in, if install() put it in: Python has replaced it with its own.
     static void retake(int number) noexcept;
 
-    // Asks the process `pid` for a dump to the caller's descriptor `fd`. Returns 0 or an errno; ESRCH: it has no such thread, it is
-    // no smarm program that runs.
+    // Asks the process `pid` for a dump to the caller's descriptor `fd`. Returns 0 or an errno; ESRCH: it has no such
+    // thread, it is no smarm program that runs.
     static int request_dump(int pid, int fd);
 
 private:

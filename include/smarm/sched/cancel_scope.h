@@ -1,14 +1,15 @@
 // cancel_scope.h: a block of an actor that can be cut short, by a deadline or by a call.
 //
-// States:  closed -open-> open -deadline or expire-> expired -take_expired-> taken -expire_again-> expired; close() from each of them.
-// What:    when a scope expires, its end is requested of the actor (Requests): at the wait in progress, at the next point, or
-//          after the scope's patience at a safe point. Whoever delivers that (Request::scope) calls take_expired. Once per
-//          scope: what runs while the block is left can park again.
+// States:  closed -open-> open -deadline or expire-> expired -take_expired-> taken -expire_again-> expired; close()
+//          from each of them.
+// What:    when a scope expires, its end is requested of the actor (Requests): at the wait in progress, at the next
+//          point, or after the scope's patience at a safe point. Whoever delivers that (Request::scope) calls
+//          take_expired. Once per scope: what runs while the block is left can park again.
 // Nesting: an actor's scopes are in its list of held resources, the innermost first. Of several expired ones the
 //          outermost is taken, as it ends the others too. A real exit request goes before any scope.
 // Leaks:   close() takes an expiry back that nobody has taken, so that it cannot hit what comes after the block.
-// Blocks:  that of a generator is not left while the generator is suspended (Block): its scope waits until it runs on, so that it
-//          cannot hit code outside of it.
+// Blocks:  that of a generator is not left while the generator is suspended (Block): its scope waits until it runs on,
+//          so that it cannot hit code outside of it.
 // Owner:   the scope is the caller's and must be closed before it dies; the end of its actor closes it.
 // Threads: the actor's worker. Blocks, allocates, throws: no.
 // See:     tests/cpp/sched/cancel_scope_test.cpp, docs/reference/tasks.md
@@ -57,7 +58,8 @@ public:
     // Takes the outermost expired scope whose block the actor can leave, and returns its id, or 0.
     static std::uint64_t take_expired(Actor& actor) noexcept;
 
-    // The exception that was raised for the scope of that id is lost: it expires once more. False: it is not open, or not taken.
+    // The exception that was raised for the scope of that id is lost: it expires once more. False: it is not open, or
+    // not taken.
     static bool expire_again(Actor& actor, std::uint64_t id) noexcept;
 
     void owner_ended(Actor& owner) noexcept override;

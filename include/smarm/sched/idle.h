@@ -1,10 +1,12 @@
 // idle.h: how a worker without work waits, and how it is woken.
 //
-// What:    spins for a moment, for a message from another core usually comes soon, and sleeps then. How long it spins follows
-//          what comes of it, so that an idle worker that only serves timers costs nothing.
-// Wake-up: a Dekker pair. Who brings work publishes it, then reads the flag (wake_up, is_asleep); who goes to sleep sets the flag, then
-//          looks for work (sleep). Both are seq_cst on both sides, so that at least one sees the other: no wake-up is lost. Work
-//          is a post in the worker's inbox, an actor in the shared queue, or an order to stop: each is published with seq_cst.
+// What:    spins for a moment, for a message from another core usually comes soon, and sleeps then. How long it spins
+//          follows what comes of it, so that an idle worker that only serves timers costs nothing.
+// Wake-up: a Dekker pair. Who brings work publishes it, then reads the flag (wake_up, is_asleep); who goes to sleep
+// sets the flag, then
+//          looks for work (sleep). Both are seq_cst on both sides, so that at least one sees the other: no wake-up is
+//          lost. Work is a post in the worker's inbox, an actor in the shared queue, or an order to stop: each is
+//          published with seq_cst.
 //          Model: tests/models/idle_wake.pml. Interleavings of the real code: tests/sim.
 // Threads: wake_up, is_asleep, asleep: any. The rest: the worker's own.
 #pragma once
@@ -22,7 +24,7 @@ public:
     // Spins for `longest` at most.
     explicit Idle(Duration longest) noexcept : longest_(longest), spin_limit_(longest) {}
 
-    // ---- the waker's half --------------------------------------------------------------------------------------------
+    // ---- the waker's half -------------------------------------------------------------------------------------------
     // True: the caller must wake what the worker sleeps in. The exchange lets one waker only pay for that.
     bool wake_up() noexcept {
         return asleep_.load(memory_order_seq_cst) && asleep_.exchange(false, memory_order_seq_cst);
@@ -32,7 +34,7 @@ public:
     // The same for statistics.
     bool asleep() const noexcept { return asleep_.load(memory_order_relaxed); }
 
-    // ---- the sleeper's half ------------------------------------------------------------------------------------------
+    // ---- the sleeper's half -----------------------------------------------------------------------------------------
     // Calls wait() unless has_work().
     template <class HasWork, class Wait>
     void sleep(HasWork has_work, Wait wait) noexcept {
@@ -41,7 +43,7 @@ public:
         asleep_.store(false, memory_order_seq_cst);
     }
 
-    // ---- spinning ----------------------------------------------------------------------------------------------------
+    // ---- spinning ---------------------------------------------------------------------------------------------------
     // Returns whether work came.
     template <class HasWork>
     bool spin(HasWork has_work) noexcept {
@@ -52,8 +54,8 @@ public:
         spin_limit_ /= 2;  // in vain: less next time
         return false;
     }
-    // Work came after the worker has been asleep for so long. When a longer spin would have met it, by more than spin() takes off: or
-    // one hole would be the end of it.
+    // Work came after the worker has been asleep for so long. When a longer spin would have met it, by more than spin()
+    // takes off: or one hole would be the end of it.
     void note_work_after(Duration asleep) noexcept {
         if (asleep < 2 * longest_) spin_more(8);
     }

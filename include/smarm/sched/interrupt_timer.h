@@ -1,8 +1,9 @@
 // interrupt_timer.h: what brings an actor that computes to a safe point when the patience of a request has run out.
 //
-// What:    armed for an actor with a pending request that it may compute on through (Requests::due). A timer that is due makes the
-//          monitor ask the running actor to come to a safe point, and there the request is delivered. Where that is not
-//          legal, the timer is armed again, for as long as something is pending: at the monitor's pace, not at each bytecode.
+// What:    armed for an actor with a pending request that it may compute on through (Requests::due). A timer that is
+//          due makes the monitor ask the running actor to come to a safe point, and there the request is delivered.
+//          Where that is not legal, the timer is armed again, for as long as something is pending: at the monitor's
+//          pace, not at each bytecode.
 // Owner:   itself, while armed; one per actor at most. It knows its actor by the pid, and may outlive it.
 // Simulation: there is none, every instruction of the program is a look.
 // Without memory there is none: the request then waits for a point, or for a safe point at the end of a slice.

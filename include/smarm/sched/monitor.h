@@ -1,11 +1,13 @@
 // monitor.h: one thread that notices actors that keep their worker too long.
 //
-// What:    it looks at each busy worker: at the end of each time slice while an actor there needs that, else seldom. When the same turn has
-//          lasted a slice and another actor could run, or a timer is due, it asks the worker's rider to bring the actor to a safe
-//          point, where it is preempted. When the actor does not get there within `stall_threshold` (C code that keeps the
-//          interpreter), although its thread computes or is blocked, it calls on_stall once for that turn. When all workers sleep
-//          and nothing is left that could wake one, it calls on_deadlock.
-// Without time_slice it preempts nobody: the actor is asked to show that it hears (Worker::request_answer), all else is the same.
+// What:    it looks at each busy worker: at the end of each time slice while an actor there needs that, else seldom.
+//          When the same turn has lasted a slice and another actor could run, or a timer is due, it asks the worker's
+//          rider to bring the actor to a safe point, where it is preempted. When the actor does not get there within
+//          `stall_threshold` (C code that keeps the interpreter), although its thread computes or is blocked, it calls
+//          on_stall once for that turn. When all workers sleep and nothing is left that could wake one, it calls
+//          on_deadlock.
+// Without time_slice it preempts nobody: the actor is asked to show that it hears (Worker::request_answer), all else is
+// the same.
 // Stacks:  now and then it asks a worker to give back the pages of parked stacks that ran deep (Worker::request_trim).
 // Idle:    after a few looks at sleeping workers only it sleeps until a worker wakes: no CPU while nothing runs.
 // Threads: start, stop: the scheduler's owner; note_busy: any worker. Blocks: stop joins the thread.

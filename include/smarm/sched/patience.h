@@ -1,7 +1,7 @@
 // patience.h: how long an ending may take.
 //
-// What:    at its end when nothing has come forward for `timeout`, or four times that have passed in all. So a crowd that is unwound
-//          on a busy machine has the time that it needs, and what does not end does not get all of it.
+// What:    at its end when nothing has come forward for `timeout`, or four times that have passed in all. So a crowd
+//          that is unwound on a busy machine has the time that it needs, and what does not end does not get all of it.
 // Threads: one at a time. Blocks, allocates, throws: no.
 #pragma once
 

@@ -1,12 +1,13 @@
 // preempt.h: allocations as the measure of an actor's work, and the safe points of native actors.
 //
-// What:    every allocation of an actor counts down a budget of its thread (its reductions, in Erlang's words). When the budget is
-//          used up, Worker::look_at_slice looks at the clock: an actor whose time slice is over while others could run, or while a
-//          timer is due, is asked to come to a safe point. So an actor that allocates gives way in time without the monitor,
-//          which is for loops that allocate nothing.
-// Python:  cpython/allocation_hook.h counts the object allocator's calls; the safe point is between two bytecodes (PyRider).
-// Native:  check() (SMARM_CHECK()) is the safe point. A program that links operator_new.cpp has its `operator new` counted, and
-//          inside an AllocationsPreempt an actor may be switched away in it.
+// What:    every allocation of an actor counts down a budget of its thread (its reductions, in Erlang's words). When
+//          the budget is used up, Worker::look_at_slice looks at the clock: an actor whose time slice is over while
+//          others could run, or while a timer is due, is asked to come to a safe point. So an actor that allocates
+//          gives way in time without the monitor, which is for loops that allocate nothing.
+// Python:  cpython/allocation_hook.h counts the object allocator's calls; the safe point is between two bytecodes
+//          (PyRider).
+// Native:  check() (SMARM_CHECK()) is the safe point. A program that links operator_new.cpp has its `operator new`
+//          counted, and inside an AllocationsPreempt an actor may be switched away in it.
 // Threads: a thread that is no worker's counts, too, and nothing comes of it. Blocks: check() may switch. Throws: no.
 // See:     tests/cpp/sched/preempt_test.cpp, docs/explanation/internals/preemption.md
 #pragma once
@@ -42,8 +43,8 @@ inline bool check() noexcept {
 // For loops that do not allocate.
 #define SMARM_CHECK() ::smarm::check()
 
-// Inside it the running native actor's allocations are safe points. It must not call smarm there: it could be switched away in
-// the middle of that. Exit requests wait for the end of it. Nests; must end on the actor that began it.
+// Inside it the running native actor's allocations are safe points. It must not call smarm there: it could be switched
+// away in the middle of that. Exit requests wait for the end of it. Nests; must end on the actor that began it.
 class AllocationsPreempt {
 public:
     AllocationsPreempt() noexcept;

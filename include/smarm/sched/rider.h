@@ -15,14 +15,15 @@ public:
     // Brackets a blocking wait of the worker: others may use the interpreter meanwhile.
     virtual void before_wait() noexcept = 0;
     virtual void after_wait() noexcept = 0;
-    // Called now and then on the context of a busy worker: threads that have waited long for the interpreter get their turn.
+    // Called now and then on the context of a busy worker: threads that have waited long for the interpreter get their
+    // turn.
     virtual void let_others_in() noexcept {}
     // Whether the running actor must keep the worker here, unless it parks. Asked when its turn is to end.
     virtual bool holds_worker() noexcept { return false; }
     // Asks the running actor to reach a safe point soon and call Worker::at_safe_point there.
     virtual void request_attention() noexcept = 0;
-    // The same from the running actor itself, in the middle of an allocation: must not allocate, or wait for a lock that this
-    // thread may hold. May do nothing: it is called again soon.
+    // The same from the running actor itself, in the middle of an allocation: must not allocate, or wait for a lock
+    // that this thread may hold. May do nothing: it is called again soon.
     virtual void try_request_attention() noexcept { request_attention(); }
 };
 

@@ -1,8 +1,9 @@
 // run_order.h: which actor of a worker runs next, and when its slice is over.
 //
-// What:    two queues. Woken and new actors go first, so that a message or a timer is answered at once; actors that used up a slice
-//          run when there are none, and beside them once a slice. New actors that were there before such a one began to wait get their
-//          first turn before it gets its next. A turn is numbered by the worker: a slice is that of one turn.
+// What:    two queues. Woken and new actors go first, so that a message or a timer is answered at once; actors that
+//          used up a slice run when there are none, and beside them once a slice. New actors that were there before
+//          such a one began to wait get their first turn before it gets its next. A turn is numbered by the worker: a
+//          slice is that of one turn.
 // Owner:   borrows the actors. Threads: the worker's own; the monitor's are marked. Blocks, allocates, throws: no.
 #pragma once
 
@@ -25,7 +26,8 @@ public:
     Actor* front() const noexcept { return ready_.front(); }
     Actor& pop() noexcept { return ready_.pop(); }
     void push(Actor& actor) noexcept { ready_.push(actor); }
-    // One that has never run. True: so many wait for their first turn now that whoever spawns them must let them have it; said once.
+    // One that has never run. True: so many wait for their first turn now that whoever spawns them must let them have
+    // it; said once.
     bool push_new(Actor& actor) noexcept;
     void note_first_turn() noexcept { ++begun_; }
     // One that used up its slice.
@@ -34,8 +36,9 @@ public:
     // Takes out whose turn it is, number `turn`; nullptr: nobody's. A simulation chooses instead, from all.
     Actor* next(Driver& driver, Duration slice, std::uint64_t turn) noexcept;
     Actor* next_simulated(Simulation& simulation) noexcept;
-    // Whether to take an actor from the shared queue: beside actors that compute, one for each of their rounds, and for a few rounds
-    // it is left to a worker that has fewer of them. What has started stays where it is, so they must spread evenly now.
+    // Whether to take an actor from the shared queue: beside actors that compute, one for each of their rounds, and for
+    // a few rounds it is left to a worker that has fewer of them. What has started stays where it is, so they must
+    // spread evenly now.
     bool wants_new_actor(const Scheduler& scheduler, bool look_around, bool simulated) noexcept;
     void note_taken() noexcept { turns_since_take_ = 0; }
 
@@ -44,7 +47,7 @@ public:
     // How many used up a slice and want another, when the worker last looked for new ones.
     std::size_t computing() const noexcept { return computing_.load(memory_order_relaxed); }
 
-    // ---- slices ------------------------------------------------------------------------------------------------------
+    // ---- slices -----------------------------------------------------------------------------------------------------
     void begin_slice(std::uint64_t turn, Instant now) noexcept {
         slice_start_.store(now.time_since_epoch().count(), memory_order_relaxed);
         slice_turn_.store(turn, memory_order_release);

@@ -1,14 +1,16 @@
 // scheduler.h: the workers, the actors and the queue of actors that have no worker yet.
 //
-// What:    spawn() places an actor: on the caller's worker, on a given worker, or in the shared queue, from which workers
-//          that run out of work take actors that have never run. A started actor never moves.
+// What:    spawn() places an actor: on the caller's worker, on a given worker, or in the shared queue, from which
+//          workers that run out of work take actors that have never run. A started actor never moves.
 // Workers: index 0 is run by the caller of run_main() on its own OS thread; the others are OS threads started when they
 //          are first needed (something is in the shared queue and nobody is idle, or on=index names them).
-// Stop:    (1) stop() refuses new actors; (2) every worker asks its actors to exit, side by side with the others, and again three times
-//          within stop_timeout; (3) a worker without actors ends its run(); (4) run_main joins the other threads.
-//          When none has ended for stop_timeout, or after four times that (Patience), the rest is given up and counted in abandoned().
+// Stop:    (1) stop() refuses new actors; (2) every worker asks its actors to exit, side by side with the others, and
+//          again three times within stop_timeout; (3) a worker without actors ends its run(); (4) run_main joins the
+//          other threads. When none has ended for stop_timeout, or after four times that (Patience), the rest is given
+//          up and counted in abandoned().
 // Threads: spawn, send, stop, statistics: any. run_main: once.
-// Errors:  spawn returns a null Pid when stopping or out of memory; the actor is then destroyed by the caller's unique_ptr.
+// Errors:  spawn returns a null Pid when stopping or out of memory; the actor is then destroyed by the caller's
+//          unique_ptr.
 #pragma once
 
 #include <cstdint>
@@ -77,15 +79,15 @@ public:
     Monitor& monitor() noexcept { return monitor_; }
     Registry& registry() noexcept { return registry_; }
 
-    // Gives the actor a pid and a place, and returns the pid; null: stopping, or refused (the actor stays the caller's), for
-    // the reason that `allocated` is then set to. before_start, if given, is called when the actor has its pid and cannot
-    // run yet.
+    // Gives the actor a pid and a place, and returns the pid; null: stopping, or refused (the actor stays the
+    // caller's), for the reason that `allocated` is then set to. before_start, if given, is called when the actor has
+    // its pid and cannot run yet.
     Pid spawn(std::unique_ptr<Actor>& actor, Place place, unsigned worker_index = 0,
               const std::function<void(Actor&)>& before_start = {}, Allocated* allocated = nullptr);
     // Sends an encoded message. Unless it is sent, the parcel is still the caller's.
     Sent send(Pid pid, OwnedParcel& parcel) noexcept;
-    // Brings the post to the worker of actor `to`, or to where it waits for one. False: nobody has that pid, and the post is
-    // still the caller's. `urgent`: an actor that runs there is brought to a safe point, to let it in.
+    // Brings the post to the worker of actor `to`, or to where it waits for one. False: nobody has that pid, and the
+    // post is still the caller's. `urgent`: an actor that runs there is brought to a safe point, to let it in.
     bool route(Pid to, Post& post, Pid from, bool urgent = false) noexcept;
 
     // Runs worker 0 on the calling thread until stop() and the end of all actors; joins the other workers.
@@ -94,8 +96,10 @@ public:
     bool stopping() const noexcept { return stopping_.load(memory_order_acquire); }
 
     // Changes these options while worker 0 is the only one that has been started, on its thread. False: too late.
-    // SAFETY: others may run meanwhile, the monitor and threads with a portal: they read workers() only, which is atomic. The two
-    // durations are read by workers: by this thread, and by those whose threads are made after this, under the same lock.
+    // SAFETY: others may run meanwhile, the monitor and threads with a portal: they read workers() only, which is
+    //         atomic. The two
+    // durations are read by workers: by this thread, and by those whose threads are made after this, under the same
+    // lock.
     bool reconfigure(unsigned workers, Duration stop_timeout, Duration spin_limit) noexcept;
 
     // The worker, started if need be; nullptr when the OS gives no thread. index must be below workers().
@@ -123,8 +127,8 @@ public:
     std::uint64_t unstarted() const noexcept { return unstarted_.load(memory_order_seq_cst); }
     // Whether a started worker has fewer actors that compute, as of when it last looked for new ones.
     bool has_worker_computing_less_than(std::size_t actors) const noexcept;
-    // Until when `taker` leaves the oldest actor of the shared queue to workers that have fewer of its actors, which are awake or
-    // are woken. In the past: it takes it now.
+    // Until when `taker` leaves the oldest actor of the shared queue to workers that have fewer of its actors, which
+    // are awake or are woken. In the past: it takes it now.
     Instant left_to_others_until(const Worker& taker) noexcept;
     // Makes every worker look for work again.
     void nudge_all() noexcept;
@@ -160,7 +164,8 @@ private:
 
     SpinLock shared_lock_;  // guards shared_
     RunQueue shared_;
-    // Low half: how many are in shared_; high half: how many have come, so that two looks that see the same saw no change.
+    // Low half: how many are in shared_; high half: how many have come, so that two looks that see the same saw no
+    // change.
     atomic<std::uint64_t> unstarted_{0};
     atomic<std::uint64_t> turns_{0};
 

@@ -1,17 +1,19 @@
 // simulation.h: one seed decides everything that chance decides otherwise.
 //
-// What:    a scheduler that is given a Simulation (SchedulerOptions) has one worker, whose driver's clock it is. It chooses which
-//          ready actor runs next, after how many preemption points the running one is preempted, and how long a message or
-//          signal is under way. The same seed and the same program give the same choices, and the same trace.
-// Time:    virtual. It jumps to the next timer when nothing can run, and passes by a microsecond for every instruction of
-//          the program, turn of an actor and look at a clock, so that a loop that waits for a time ends.
+// What:    a scheduler that is given a Simulation (SchedulerOptions) has one worker, whose driver's clock it is. It
+//          chooses which ready actor runs next, after how many preemption points the running one is preempted, and how
+//          long a message or signal is under way. The same seed and the same program give the same choices, and the
+//          same trace.
+// Time:    virtual. It jumps to the next timer when nothing can run, and passes by a microsecond for every instruction
+//          of the program, turn of an actor and look at a clock, so that a loop that waits for a time ends.
 // Names:   pids and monitor references are the same in every run, so they may repeat those of an earlier run.
-// Delays:  what one actor sends to another arrives in the order of sending, messages and signals together; what different
-//          actors send is free to overtake. An actor's messages to itself are not delayed.
-// Steps:   what makes the time pass by a microsecond; with a limit, on_too_many_steps is called when there are more, and the
-//          running actor is brought to a safe point. It must bring the run to its end.
+// Delays:  what one actor sends to another arrives in the order of sending, messages and signals together; what
+//          different actors send is free to overtake. An actor's messages to itself are not delayed.
+// Steps:   what makes the time pass by a microsecond; with a limit, on_too_many_steps is called when there are more,
+//          and the running actor is brought to a safe point. It must bring the run to its end.
 // Deadlock: nothing can run and no timer is armed: on_deadlock is called, which must bring the run to its end.
-// Owner:   the caller of the run; outlives the scheduler. Threads: the worker's. Throws: no; without memory it ends the process.
+// Owner:   the caller of the run; outlives the scheduler. Threads: the worker's. Throws: no; without memory it ends the
+//          process.
 // See:     tests/cpp/wait/simulated_reactor_test.cpp, docs/explanation/internals/simulation.md
 #pragma once
 
@@ -41,8 +43,8 @@ public:
         std::string place;
     };
 
-    // interrupt_point: how many preemption points every actor that computes has left when something is requested of it; kSeeded: a
-    // number that the seed decides, each time.
+    // interrupt_point: how many preemption points every actor that computes has left when something is requested of it;
+    // kSeeded: a number that the seed decides, each time.
     static constexpr std::uint64_t kSeeded = UINT64_MAX;
     Simulation(std::uint64_t seed, bool keeps_trace, std::uint64_t max_steps = UINT64_MAX,
                std::uint64_t interrupt_point = kSeeded) noexcept;

@@ -1,10 +1,12 @@
 // worker.h: one OS thread that runs actors: the switch, park and safe points, and the loop around them.
 //
-// Life:    constructed (its inbox already takes posts) -> run() on its own OS thread until stopped and empty -> destroyed.
+// Life:    constructed (its inbox already takes posts) -> run() on its own OS thread until stopped and empty ->
+//          destroyed.
 // Switch:  park and yield go straight to the next started actor while the inbox is empty and the switch budget lasts;
 //          otherwise to the worker's own context, which drains the inbox, expires timers, polls the driver, starts new
 //          actors, frees ended ones and waits when there is nothing to do.
-// Parts:   run_order.h (who is next, and for how long), idle.h (waiting for work, and being woken), delivery.h (messages into mailboxes).
+// Parts:   run_order.h (who is next, and for how long), idle.h (waiting for work, and being woken), delivery.h
+//          (messages into mailboxes).
 // Owner:   of its actors, stacks, timers and driver. Borrows the Scheduler and the Rider.
 // Threads: the worker's own OS thread, except post(), request_stop(), wake_remote() and the statistics.
 // Throws:  no. Blocks: run() and what parks. Errors: see start_actor (no memory ends that actor only).
@@ -38,9 +40,9 @@ inline constexpr std::int32_t kAllocationBudget = 256;
 extern constinit thread_local std::int32_t allocation_budget __attribute__((tls_model("initial-exec")));
 }  // namespace detail
 
-// How a park ended: neither of them, and it may have been spurious, so that the caller looks at its condition again; the
-// deadline has passed; something is requested of the actor (Requests::deliverable). Whoever parked decides what that means: one
-// that got what it waited for returns with it, and the request waits for the next point.
+// How a park ended: neither of them, and it may have been spurious, so that the caller looks at its condition again;
+// the deadline has passed; something is requested of the actor (Requests::deliverable). Whoever parked decides what
+// that means: one that got what it waited for returns with it, and the request waits for the next point.
 struct Parked {
     bool timed_out = false;
     bool requested = false;
@@ -93,18 +95,20 @@ public:
     void refuse() noexcept;
 
     // ---- for the running actor -----------------------------------------------------------------------------------
-    // Gives the worker away until somebody wakes this actor, the deadline passes or something is requested of it; not at all
-    // when something is.
+    // Gives the worker away until somebody wakes this actor, the deadline passes or something is requested of it; not
+    // at all when something is.
     Parked park(WaitReason reason, Instant deadline = kNever) noexcept;
     // Lets every other ready actor run first. True: something is requested of this one.
     bool yield() noexcept;
-    // Looks for what came from outside, and lets others run when the monitor asked for it in this turn and `may_preempt`.
+    // Looks for what came from outside, and lets others run when the monitor asked for it in this turn and
+    // `may_preempt`.
     // True: a request is to be delivered now (take_request), by what `deliver` says. See Rider::request_attention.
     bool at_safe_point(bool may_preempt, Deliver deliver) noexcept;
     // Takes what is requested of the running actor: the caller delivers it.
     Request take_request() noexcept;
-    // Looks at the clock, between two counts of allocations. When the running actor's slice is over while others could run, or a
-    // timer is due, asks it to come to at_safe_point(). Called in the middle of an allocation: does not wait for anybody.
+    // Looks at the clock, between two counts of allocations. When the running actor's slice is over while others could
+    // run, or a timer is due, asks it to come to at_safe_point(). Called in the middle of an allocation: does not wait
+    // for anybody.
     void look_at_slice() noexcept;
     // Adds what the running actor has allocated since the last time to its reductions.
     void charge(Actor& running) noexcept {
@@ -127,8 +131,8 @@ public:
     }
     // Takes over an actor that was settled here.
     void adopt(Actor& actor) noexcept;
-    // Asks something of an actor of this worker: noted now, delivered at its next point, or after `patience` when it computes
-    // (Duration::max(): only at a point). Without a cause an exit has that of the last one.
+    // Asks something of an actor of this worker: noted now, delivered at its next point, or after `patience` when it
+    // computes (Duration::max(): only at a point). Without a cause an exit has that of the last one.
     void request_exit(Actor& actor, Ref<ExitReason> cause, Duration patience) noexcept;
     void request_kill(Actor& actor, Ref<ExitReason> cause, Duration patience) noexcept;
     void request_signal(Actor& actor, Duration patience) noexcept;
@@ -163,8 +167,8 @@ public:
     void wake_remote(Actor& actor) noexcept {
         if (wake_silently(actor)) nudge();
     }
-    // For callers with a lock that the actor wants when it runs: the waking is a system call. True: nudge() must follow when
-    // the lock is free.
+    // For callers with a lock that the actor wants when it runs: the waking is a system call. True: nudge() must follow
+    // when the lock is free.
     [[nodiscard]] bool wake_silently(Actor& actor) noexcept;
     void request_stop() noexcept;
     // Makes the running actor, if any, come to at_safe_point() soon.
@@ -181,7 +185,8 @@ public:
     Instant next_timer() const noexcept { return Instant{Instant::duration{next_timer_.load(memory_order_relaxed)}}; }
     bool has_timer() const noexcept { return next_timer() != kNever; }
     bool timer_due(Instant now) const noexcept { return now >= next_timer(); }
-    // Makes the worker look for parked actors whose stacks ran deep and give those pages back, when it has nothing else to do.
+    // Makes the worker look for parked actors whose stacks ran deep and give those pages back, when it has nothing else
+    // to do.
     void request_trim() noexcept;
     // Tells the worker what time it is, for parked_since.
     void note_time(Instant now) noexcept { recent_.store(now.time_since_epoch().count(), memory_order_relaxed); }
@@ -210,8 +215,9 @@ public:
     // When the first turn of an actor here ended; kNever: its interpreter is being made, or loads the program.
     Instant booted_at() const noexcept { return Instant{Instant::duration{booted_at_.load(memory_order_relaxed)}}; }
     bool refusing() const noexcept { return refusing_.load(memory_order_relaxed); }
-    // Sleeps, or is about to, and will take an actor of the shared queue when it is nudged. For whoever has put one there before it
-    // asks: see idle.h. refusing_ is relaxed: it is set once, before the worker sleeps, and the look at its sleep is an acquire.
+    // Sleeps, or is about to, and will take an actor of the shared queue when it is nudged. For whoever has put one
+    // there before it asks: see idle.h. refusing_ is relaxed: it is set once, before the worker sleeps, and the look at
+    // its sleep is an acquire.
     bool is_free() const noexcept { return idle_.is_asleep() && !refusing(); }
 
     // What an actor (that was placed, or woken from another worker) is as a post.
@@ -279,7 +285,8 @@ private:
     // Of timers_; relaxed: the monitor may see an old one for one look.
     atomic<Instant::rep> next_timer_{kNever.time_since_epoch().count()};
     atomic<bool> asked_{false};  // by request_answer
-    // A time not long ago: an actor that parks is stamped with it, as a look at the clock would cost more than the park.
+    // A time not long ago: an actor that parks is stamped with it, as a look at the clock would cost more than the
+    // park.
     atomic<Instant::rep> recent_{0};
     bool closing_ = false;
     bool has_program_ = false;
@@ -298,10 +305,11 @@ private:
     std::uint32_t random_;  // never 0
 };
 
-// Begins to load what the switch to a parked actor will touch: of many actors it is in no cache, and the pages of its stack and of
-// its rider state are looked up at the same time now, not one after the other.
+// Begins to load what the switch to a parked actor will touch: of many actors it is in no cache, and the pages of its
+// stack and of its rider state are looked up at the same time now, not one after the other.
 // asm: gcc takes a function of nothing but __builtin_prefetch for one without effects, and leaves its calls out.
-// SAFETY: a prefetch of any address, also near that of a native actor's rider state, nullptr, does nothing worse than nothing.
+// SAFETY: a prefetch of any address, also near that of a native actor's rider state, nullptr, does nothing worse than
+//         nothing.
 inline void Worker::fetch_ahead(const Actor& actor) noexcept {
     constexpr std::uintptr_t kLine = 64;
     const auto fetch = [](const void* start, std::uintptr_t lines) {

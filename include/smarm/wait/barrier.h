@@ -1,7 +1,7 @@
 // barrier.h: where a number of actors wait for each other, round after round.
 //
-// What:    opens when `parties` actors wait at it, and closes behind them. One that gives up (timeout, exit) is not counted
-//          any more; the others go on waiting: a barrier does not break.
+// What:    opens when `parties` actors wait at it, and closes behind them. One that gives up (timeout, exit) is not
+//          counted any more; the others go on waiting: a barrier does not break.
 // Threads: wait_all: actors; the rest: any holder of a reference. Allocates, throws: no.
 // See:     wait/sync_object.h, tests/cpp/wait/barrier_test.cpp, docs/reference/sync.md
 #pragma once

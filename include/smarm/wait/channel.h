@@ -3,15 +3,16 @@
 // What:    Channel is the queue; SenderEnd and ReceiverEnd are its shared handles. When the last SenderEnd is gone or
 //          close() was called, receivers take what is left and then get `closed`; when the last ReceiverEnd is gone,
 //          senders get `closed` and what was queued is dropped.
-// States:  open -> closed (no more sends; receives until empty). Never opened again. The first close() may give a cause.
+// States:  open -> closed (no more sends; receives until empty). Never opened again. The first close() may give a
+//          cause.
 // Capacity: messages that may wait. kUnbounded: send never parks. A full channel does what its OnFull says.
 // Rendezvous: capacity 0. A sender parks until a receiver has taken its message straight from it; nothing ever waits.
 // Local:   a channel starts local to the worker that made it: no atomics, and messages may be local objects. Before the
 //          first end leaves that worker, share() is called there; from then on every message must be a parcel.
 // Order:   first in, first out; of two parked receivers the one that came first is woken first.
 // Threads: see Gate (wait/wait_queue.h). send and receive park: actors only. close, size: any holder.
-// Errors:  in the Status. Every one but `ok` leaves the message with the caller. must_convert: the channel is shared, or became so while the sender waited,
-//          and the local object has to become a parcel first.
+// Errors:  in the Status. Every one but `ok` leaves the message with the caller. must_convert: the channel is shared,
+//          or became so while the sender waited, and the local object has to become a parcel first.
 // See:     tests/cpp/wait/channel_test.cpp, rendezvous_test.cpp, docs/explanation/internals/channel.md
 #pragma once
 
@@ -58,12 +59,13 @@ public:
     }
     // Takes the oldest message if there is one. timed_out: there is none now. Does not park.
     Status try_receive(Message& message) noexcept;
-    // Ends sending. The cause, if any, is what this and every later holder of an end can learn; only the first close counts.
+    // Ends sending. The cause, if any, is what this and every later holder of an end can learn; only the first close
+    // counts.
     void close(Ref<ExitReason> cause = nullptr) noexcept;
 
-    // For who waits for several things at once (wait/select.h). watch: queues the waiter as a receiver; false, and not queued,
-    // when try_receive would not give timed_out. unwatch: takes it out; a wake-up that it got goes to the next receiver if
-    // there is still something to take.
+    // For who waits for several things at once (wait/select.h). watch: queues the waiter as a receiver; false, and not
+    // queued, when try_receive would not give timed_out. unwatch: takes it out; a wake-up that it got goes to the next
+    // receiver if there is still something to take.
     bool watch(Waiter& waiter) noexcept;
     void unwatch(Waiter& waiter) noexcept;
 

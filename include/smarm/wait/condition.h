@@ -1,8 +1,9 @@
 // condition.h: actors that hold a Mutex wait for another to say that something under it has changed.
 //
-// What:    wait_notified gives the mutex away, waits for a notify and takes the mutex again, without a deadline and shielded
-//          from exits, so that the caller holds it again whatever the outcome; unless it was poisoned meanwhile: then
-//          `closed` (or exit_requested), without it. A notified actor returns ok, whatever else there is.
+// What:    wait_notified gives the mutex away, waits for a notify and takes the mutex again, without a deadline and
+//          shielded from exits, so that the caller holds it again whatever the outcome; unless it was poisoned
+//          meanwhile: then `closed` (or exit_requested), without it. A notified actor returns ok, whatever else there
+//          is.
 // Order:   first in, first out.
 // Threads: wait_notified, notify: actors, which should hold the mutex; share: see SyncObject. Allocates, throws: no.
 // See:     wait/mutex.h, tests/cpp/wait/condition_test.cpp, docs/reference/sync.md

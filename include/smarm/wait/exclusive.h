@@ -18,7 +18,8 @@ public:
     Status acquire(Instant deadline, bool through_seal = false) noexcept;
 
     enum class Seal : std::uint8_t { keep, put, remove };
-    // Gives the lock away, and seals it or removes the seal first. Returns false when the running actor does not hold it.
+    // Gives the lock away, and seals it or removes the seal first. Returns false when the running actor does not hold
+    // it.
     bool release(Seal seal = Seal::keep) noexcept;
 
     // The holder, or the null Pid.

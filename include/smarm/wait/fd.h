@@ -1,13 +1,15 @@
 // fd.h: waiting for file descriptors, and closing them under those who wait.
 //
-// What:    wait_fd parks the running actor until the fd can be read or written, hangs up or fails (as poll(2) tells it);
-//          try_until_taken repeats a non-blocking call until the system no longer refuses it; read_fd, write_fd and send_file
-//          are made of it, so that they never enter the kernel blocking; close_fd and replace_fd end the waits of all
-//          workers' actors with `closed`.
-// Opening: every number has a count in a process-wide table that close_fd moves on: odd while it is being closed. A wait
-//          belongs to one opening, so that a close which is still on its way to another worker never ends a wait on the
-//          file that got the number next. Closing an fd in any other way ends its waits within a second: see Reactor.
-// Files:   regular files and block devices are always ready, and reading them may wait for the disk: that holds the worker up.
+// What:    wait_fd parks the running actor until the fd can be read or written, hangs up or fails (as poll(2) tells
+//          it); try_until_taken repeats a non-blocking call until the system no longer refuses it; read_fd, write_fd
+//          and send_file are made of it, so that they never enter the kernel blocking; close_fd and replace_fd end the
+//          waits of all workers' actors with `closed`.
+// Opening: every number has a count in a process-wide table that close_fd moves on: odd while it is being closed. A
+//          wait belongs to one opening, so that a close which is still on its way to another worker never ends a wait
+//          on the file that got the number next. Closing an fd in any other way ends its waits within a second: see
+//          Reactor.
+// Files:   regular files and block devices are always ready, and reading them may wait for the disk: that holds the
+//          worker up.
 // Deadline: kNever: none. In the past: tries once, then timed_out.
 // Threads: what waits: the running actor of a worker whose driver is a Reactor. What closes: any.
 // Errors:  in FdEnd; errno EBADF for what is no open fd. SIGPIPE must be ignored, as Python does.
@@ -42,8 +44,8 @@ FdEnd wait_fd(int fd, Interest interest, Instant deadline) noexcept;
 // As above for an owner whose last try was refused: see Reactor::add. Parks without asking the kernel first.
 FdEnd wait_fd(OwnedFd& fd, Interest interest, Instant deadline) noexcept;
 
-// One opening of an fd number, which a call that may try several times is for: a file that gets the number meanwhile is none of
-// its business.
+// One opening of an fd number, which a call that may try several times is for: a file that gets the number meanwhile is
+// none of its business.
 class FdOpening {
 public:
     // through: see FdWait.
@@ -58,7 +60,8 @@ private:
     const void* const through_;
 };
 
-// Calls attempt() until it returns true (false: the system refused, EAGAIN) and parks in between. ready: it returned true.
+// Calls attempt() until it returns true (false: the system refused, EAGAIN) and parks in between. ready: it returned
+// true.
 template <class Attempt>
 FdEnd try_until_taken(int fd, Interest interest, Instant deadline, Attempt attempt, const void* through = nullptr) {
     FdOpening opening(fd, through);
@@ -96,10 +99,11 @@ private:
 FdEnd read_fd(int fd, void* data, std::size_t size, Instant deadline, std::size_t& got) noexcept;
 // Writes all of it; `written` says how far it came.
 FdEnd write_fd(int fd, const void* data, std::size_t size, Instant deadline, std::size_t& written) noexcept;
-// As sendfile(2): copies `size` bytes of the file `from`, or what there is, from `offset` on (nullptr: its own position).
+// As sendfile(2): copies `size` bytes of the file `from`, or what there is, from `offset` on (nullptr: its own
+// position).
 FdEnd send_file(int to, int from, off_t* offset, std::size_t size, std::size_t& sent) noexcept;
-// Makes the file non-blocking, for everybody who shares it and for good, if it is not yet. There are calls without a flag for
-// that (accept), and taking O_NONBLOCK back would race with others that need it. Returns 0 or errno.
+// Makes the file non-blocking, for everybody who shares it and for good, if it is not yet. There are calls without a
+// flag for that (accept), and taking O_NONBLOCK back would race with others that need it. Returns 0 or errno.
 int keep_nonblocking(int fd) noexcept;
 
 // Ends all waits on `fd` with `closed`, then closes it. The actors of other workers are woken through their inboxes

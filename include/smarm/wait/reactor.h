@@ -7,9 +7,9 @@
 // Fds:     several waits on one fd, for reading and for writing, share one epoll registration; all that match an event
 //          fire, in the order of add(). The reactor never owns an fd. forget(fd) must be called before an fd is closed:
 //          it fires all its waits with Ready::closed. An event that was under way for a wait which has ended never
-//          fires a newer one of another registration, even of the same fd number. A file that leaves its number otherwise
-//          (closed by C code, dup2) is found out: when the next wait for the number comes, before an event of it fires, and
-//          within a second in any case; its waits get Ready::closed.
+//          fires a newer one of another registration, even of the same fd number. A file that leaves its number
+//          otherwise (closed by C code, dup2) is found out: when the next wait for the number comes, before an event of
+//          it fires, and within a second in any case; its waits get Ready::closed.
 // Owned:   whoever decides when an fd is closed keeps an OwnedFd; its waits share one edge-triggered registration that
 //          outlives them, so that a wait costs no system call, and it is told whether reading is worth a try.
 // Ready:   means "try now": another reader of the same fd may have been faster, so be prepared for EAGAIN.
@@ -105,8 +105,8 @@ public:
         return owned.reactor_ == id_ && owned.readiness_->number == owned.number_ &&
                (owned.readiness_->watched & EPOLLIN) && !(owned.readiness_->seen & kReadEvents);
     }
-    // The owner has read all there was: the system said EAGAIN, or gave a stream's reader less than it asked for. Not after
-    // the end of the stream or an error: those stay worth a try.
+    // The owner has read all there was: the system said EAGAIN, or gave a stream's reader less than it asked for. Not
+    // after the end of the stream or an error: those stay worth a try.
     void note_dry(OwnedFd& owned) noexcept {
         if (owned.reactor_ == id_ && owned.readiness_->number == owned.number_)
             owned.readiness_->seen &= ~std::uint32_t{EPOLLIN};

@@ -1,10 +1,11 @@
 // select.h: waiting for the first of several things.
 //
-// What:    select() asks its sources in a random order whether one has something; if none has, it has the actor enrolled
-//          with all of them, parks once, withdraws from all and asks again. A source takes what it has in poll(), so that
-//          exactly one thing is taken.
+// What:    select() asks its sources in a random order whether one has something; if none has, it has the actor
+//          enrolled with all of them, parks once, withdraws from all and asks again. A source takes what it has in
+//          poll(), so that exactly one thing is taken.
 // Fair:    each call shuffles the order anew: of n sources that always have something each is served 1/n of the times.
-// Wake-up: a hint, as everywhere. A source that woke this actor while another was served must see in withdraw() to it that
+// Wake-up: a hint, as everywhere. A source that woke this actor while another was served must see in withdraw() to it
+// that
 //          its wake-up is not lost: it wakes the next who waits.
 // Owner:   borrows the sources; none is enrolled when select returns, however it ends. Reorders the span.
 // Threads: the running actor. Parks. Allocates, throws: no; nor may a source, in enroll and withdraw.

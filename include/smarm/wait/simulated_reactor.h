@@ -1,9 +1,9 @@
 // simulated_reactor.h: the driver of a simulation: virtual time, and descriptors only as far as they are ready at once.
 //
-// What:    a Reactor whose clock is the Simulation's. When the worker has nothing to do, it looks once at the descriptors that
-//          actors wait for; if none is ready, time jumps to the next timer. It never waits for the world outside, so an
-//          actor that waits for a descriptor which nobody in this process will make ready sees its timeout, or is part
-//          of a deadlock.
+// What:    a Reactor whose clock is the Simulation's. When the worker has nothing to do, it looks once at the
+//          descriptors that actors wait for; if none is ready, time jumps to the next timer. It never waits for the
+//          world outside, so an actor that waits for a descriptor which nobody in this process will make ready sees its
+//          timeout, or is part of a deadlock.
 // Wake:    from other threads (signals): ends the next wait at once, without a jump.
 // Threads, errors: as Reactor.
 #pragma once

@@ -1,8 +1,8 @@
 // sync_object.h: what Mutex, Semaphore, Event, Condition, Barrier and Once have in common.
 //
 // What:    a Gate, a FIFO of waiters, and one way to wait: whoever takes a waiter out of the queue has given it what it
-//          waits for (hand-over), so nobody can overtake it and no wake-up can be lost. A waiter that was served returns with
-//          what it got, whatever is requested of its actor meanwhile.
+//          waits for (hand-over), so nobody can overtake it and no wake-up can be lost. A waiter that was served
+//          returns with what it got, whatever is requested of its actor meanwhile.
 // Local:   as channels: local to one worker until share() is called there, before the first handle leaves it.
 // Threads: see Gate (wait/wait_queue.h). Waiting: actors only.
 #pragma once
@@ -20,8 +20,8 @@ public:
     bool shared() const noexcept { return gate_.shared(); }
 
 protected:
-    // Parks the running actor, whose waiter is in `queue`, until it is served (ok: somebody took it out) or gives up (timed_out,
-    // exit_requested); it is then in no queue. The gate is held on entry and on return.
+    // Parks the running actor, whose waiter is in `queue`, until it is served (ok: somebody took it out) or gives up
+    // (timed_out, exit_requested); it is then in no queue. The gate is held on entry and on return.
     Status wait(WaitQueue& queue, Waiter& waiter, WaitReason reason, Instant deadline) noexcept;
 
     Gate gate_;

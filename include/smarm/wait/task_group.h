@@ -1,7 +1,7 @@
 // task_group.h: one actor's children, none of which outlives the block that it opened for them.
 //
-// States:  open (children are added) -> cancelled (first failure, or the owner says so: no more children) -> left, when no
-//          child is alive any more. Or open -> left.
+// States:  open (children are added) -> cancelled (first failure, or the owner says so: no more children) -> left, when
+//          no child is alive any more. Or open -> left.
 // Failure: the first child that fails, or is ended by somebody else than the group, cuts the owner's block short (its
 //          CancelScope expires) and wakes an owner that waits already, so that it cancels the others.
 // Owner:   shared by its owner and by the JoinStates of children that are alive.
@@ -38,8 +38,8 @@ public:
     // The child whose end was a failure, or the null Pid.
     Pid first_failure() noexcept;
 
-    // Parks the owner until a child ends that is the last one or the first failure, or until somebody interrupts it. Returns
-    // at once when no child runs, or one has failed and the group is not cancelled.
+    // Parks the owner until a child ends that is the last one or the first failure, or until somebody interrupts it.
+    // Returns at once when no child runs, or one has failed and the group is not cancelled.
     void wait_for_change() noexcept;
 
 private:

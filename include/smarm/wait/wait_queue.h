@@ -4,8 +4,8 @@
 //          called. WaitQueue is a FIFO of parked actors; wake_one and wake_all make them ready on their own workers.
 // Share:   the one worker that owns a local object calls share() before the first handle leaves for another worker; the
 //          hand-over of that handle orders it before every other worker's first access. It is never undone.
-// Use:     lock the gate; while the condition is false: Waiter waiter(...), unlock, park, lock, waiter.leave(). A waiter
-//          that was woken but gives up (timeout, exit) must pass the wake-up on with wake_one.
+// Use:     lock the gate; while the condition is false: Waiter waiter(...), unlock, park, lock, waiter.leave(). A
+//          waiter that was woken but gives up (timeout, exit) must pass the wake-up on with wake_one.
 // Owner:   borrows waiters, which live on their parked actor's stack.
 // Threads: the gate's. Blocks: the SpinLock only. Allocates, throws: no.
 #pragma once
@@ -65,8 +65,8 @@ public:
     void wake_one() noexcept {
         if (Waiter* waiter = waiters_.pop_front()) unpark(waiter->actor);
     }
-    // As wake_one, but another worker is not woken yet: the caller nudges the one that is returned, if any, when the gate is
-    // unlocked. The woken actor wants the gate next, and whoever holds it would be in a system call.
+    // As wake_one, but another worker is not woken yet: the caller nudges the one that is returned, if any, when the
+    // gate is unlocked. The woken actor wants the gate next, and whoever holds it would be in a system call.
     [[nodiscard]] Worker* wake_one_silently() noexcept {
         Waiter* waiter = waiters_.pop_front();
         if (!waiter) return nullptr;

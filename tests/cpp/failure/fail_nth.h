@@ -1,8 +1,8 @@
 // fail_nth.h: makes the Nth call of a system function fail, and counts what is not given back.
 //
-// What:    this executable's own mmap, madvise, ..., pthread_create and operator new stand before the C library's. While a
-//          FailNth lives, the calls of its kind are counted, on all threads, and the Nth of them fails with the error that
-//          the kernel gives. See https://sqlite.org/testing.html, "anomaly testing".
+// What:    this executable's own mmap, madvise, ..., pthread_create and operator new stand before the C library's.
+//          While a FailNth lives, the calls of its kind are counted, on all threads, and the Nth of them fails with the
+//          error that the kernel gives. See https://sqlite.org/testing.html, "anomaly testing".
 // Use:     for (n = 1; ; ++n) { FailNth fail(kind, n); scenario(); if (!fail.happened()) break; }
 // Threads: one FailNth at a time.
 #pragma once

@@ -30,7 +30,7 @@ private:
     Stack stack_;
 };
 
-// ---- memory ------------------------------------------------------------------------------------------------------------
+// ---- memory ---------------------------------------------------------------------------------------------------------
 
 // Of this file alone, and nobody has their addresses: a compiler may know who writes them.
 int changed_by_the_flow = 0;
@@ -65,7 +65,7 @@ TEST_CASE("what another flow writes is seen after a switch, also where nobody's 
     hop();
 }
 
-// ---- unwinding ---------------------------------------------------------------------------------------------------------
+// ---- unwinding ------------------------------------------------------------------------------------------------------
 
 #if !defined(SMARM_ADDRESS_SANITIZER) && !defined(SMARM_THREAD_SANITIZER)
 

@@ -35,7 +35,7 @@ std::function<void()> collector(std::vector<std::uint64_t>& numbers, std::size_t
 
 }  // namespace
 
-// ---- placement -------------------------------------------------------------------------------------------------------
+// ---- placement ------------------------------------------------------------------------------------------------------
 
 TEST_CASE("a local actor runs on its spawner's worker") {
     TestScheduler<> two(2);
@@ -203,7 +203,7 @@ TEST_CASE("a worker that could not be set up cancels its actors and does not swa
     });
 }
 
-// ---- messages --------------------------------------------------------------------------------------------------------
+// ---- messages -------------------------------------------------------------------------------------------------------
 
 TEST_CASE("messages to an actor that has not started arrive in order") {
     TestScheduler<VirtualDriver> alone;
@@ -337,7 +337,7 @@ TEST_CASE("messages to actors found by looking at the table are not lost, even w
     });
 }
 
-// ---- the end ---------------------------------------------------------------------------------------------------------
+// ---- the end --------------------------------------------------------------------------------------------------------
 
 TEST_CASE("stop asks every parked actor of every worker to exit, and run_main waits for them") {
     constexpr int kActors = 200;
@@ -484,7 +484,7 @@ TEST_CASE("a scheduler that never ran gives back its actors and their messages")
     CHECK(alive == 0);
 }
 
-// ---- under load --------------------------------------------------------------------------------------------------------
+// ---- under load -----------------------------------------------------------------------------------------------------
 
 TEST_CASE("a tree of spawns over four workers reports every leaf to its root") {
     constexpr std::uint64_t kDepth = 9;

@@ -40,7 +40,7 @@ struct PingPong {
 
 }  // namespace
 
-// ---- who runs next ---------------------------------------------------------------------------------------------------
+// ---- who runs next --------------------------------------------------------------------------------------------------
 
 TEST_CASE("local actors start in the order in which they were spawned") {
     Alone alone;
@@ -139,7 +139,7 @@ TEST_CASE("timers, the driver and new actors get their turn while others are alw
     CHECK(started);
 }
 
-// ---- sleeping and waking -----------------------------------------------------------------------------------------------
+// ---- sleeping and waking --------------------------------------------------------------------------------------------
 
 TEST_CASE("sleepers wake in the order of their deadlines, none early") {
     Alone alone;
@@ -213,7 +213,7 @@ TEST_CASE("waking an actor that is not parked does nothing") {
     });
 }
 
-// ---- exit requests -------------------------------------------------------------------------------------------------------
+// ---- exit requests --------------------------------------------------------------------------------------------------
 
 TEST_CASE("a parked actor that is asked to exit learns it from its park, once") {
     Alone alone;
@@ -266,7 +266,7 @@ TEST_CASE("nobody can be asked to exit by a stale pid") {
     });
 }
 
-// ---- starting and ending ---------------------------------------------------------------------------------------------------
+// ---- starting and ending --------------------------------------------------------------------------------------------
 
 namespace {
 

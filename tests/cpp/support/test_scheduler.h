@@ -1,7 +1,8 @@
 // test_scheduler.h: a scheduler for native actors, and what such actors say in tests.
 //
-// What:    TestScheduler(options).run(main) runs main as an actor of worker 0 and stops when it ends. The free functions
-//          speak for the running actor: spawn_here, spawn_shared, spawn_on, sleep_for, pass_turn, wait_until, join_all.
+// What:    TestScheduler(options).run(main) runs main as an actor of worker 0 and stops when it ends. The free
+//          functions speak for the running actor: spawn_here, spawn_shared, spawn_on, sleep_for, pass_turn, wait_until,
+//          join_all.
 // Not:     a way to wait by time: wait_until(condition) yields until the condition holds.
 // Mind:    main's locals die with main: join whoever uses them before it ends.
 #pragma once
@@ -32,7 +33,8 @@ inline Pid spawn_on(unsigned worker, std::function<void()> function) {
     return spawn(scheduler(), std::make_unique<NativeActor>(std::move(function)), Scheduler::Place::on_worker, worker);
 }
 
-// How a wait ended for an actor that is told at once what is requested of it. The end of a scope is for the test to take.
+// How a wait ended for an actor that is told at once what is requested of it. The end of a scope is for the test to
+// take.
 enum class Wake : std::uint8_t { woken, timed_out, exit_requested };
 inline Wake told(bool requested) {
     if (!requested) return Wake::woken;

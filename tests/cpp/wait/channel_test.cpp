@@ -14,7 +14,7 @@ using namespace smarm;
 using namespace smarm::testing;
 using namespace std::chrono_literals;
 
-// ---- one worker ------------------------------------------------------------------------------------------------------
+// ---- one worker -----------------------------------------------------------------------------------------------------
 
 TEST_CASE("what was sent first is received first") {
     Alone alone;
@@ -247,7 +247,8 @@ TEST_CASE("a wake-up whose receiver is asked to exit, or times out, goes to the 
             CHECK(second == Numbers{5});
         }
         SUBCASE("timeout") {
-            // Our sleep ends after its deadline and before it runs only if it is not served first; either way one has it.
+            // Our sleep ends after its deadline and before it runs only if it is not served first; either way one has
+            // it.
             wait_until([&] { return first.size() + second.size() == 1; });
             send(channel, 6);
             join(one);
@@ -325,7 +326,7 @@ TEST_CASE("a channel whose content cannot be converted stays local and keeps it"
     });
 }
 
-// ---- several workers -------------------------------------------------------------------------------------------------
+// ---- several workers ------------------------------------------------------------------------------------------------
 
 namespace {
 

@@ -217,7 +217,7 @@ TEST_CASE("any of several fds ends a wait for all of them") {
     });
 }
 
-// ---- owned fds ---------------------------------------------------------------------------------------------------------------
+// ---- owned fds ------------------------------------------------------------------------------------------------------
 
 TEST_CASE("an owner is told that reading is not worth a try until something has come") {
     Real run(1, with_reactors);
