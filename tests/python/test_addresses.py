@@ -28,7 +28,8 @@ def test_whatever_has_a_pid_names_an_actor(alone):
         assert smarm.message_count(handle) == 0
         assert smarm.process_info(handle).pid == handle.pid
         assert smarm.process_info("echo").pid == smarm.process_info(smarm.ServerRef("echo")).pid == server.pid
-        assert smarm.process_info("nobody") is None
+        with pytest.raises(smarm.NotRegistered, match="nobody"):
+            smarm.process_info("nobody")
         ref = smarm.monitor(handle)
         smarm.link(server)
         smarm.unlink(server)
@@ -55,7 +56,7 @@ def test_what_names_nobody_is_named(alone):
                 smarm.send(wrong, "x")
         with pytest.raises(smarm.NotRegistered, match="nobody is there for ServerRef"):
             smarm.send(smarm.ServerRef("nobody"), "x")
-        with pytest.raises(TypeError, match="needs a Pid"):
+        with pytest.raises(TypeError, match=r"its Pid, its registered name or what has a \.pid"):
             smarm.process_info(5)
 
     alone(main)
