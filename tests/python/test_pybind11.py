@@ -37,7 +37,7 @@ def test_actors_may_be_preempted_inside(succeed):
             import smarm_test_pybind
 
             for _ in range(40):
-                assert smarm_test_pybind.call_with(["a"] * 50, lambda name: sum(range(300)) and 1) == 50
+                assert smarm_test_pybind.call_with(["a"] * 50, lambda name: sum(range(3000)) and 1) == 50
             return "fine"
 
         def main():
