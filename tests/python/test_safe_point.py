@@ -45,9 +45,6 @@ def interrupt(how, function, *args):
         return type(error.__cause__)
 
 
-# In a process that has run many runtimes before, one in some hundred requests is never delivered to an actor that goes on
-# computing: seen in runs of the whole suite only, on all versions.
-pytestmark = pytest.mark.xfail(strict=False, reason="open: after many runs in one process a request gets lost")
 ENDS = {"exit": "enough", "kill": "killed", "deadline": smarm.Timeout}
 
 
