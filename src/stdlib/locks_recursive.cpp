@@ -1,7 +1,7 @@
 // _thread.RLock. Natively it belongs to an OS thread, which is the same for all actors of a worker: the entry says
 // which actor has it. While an actor has it, the worker's thread has it natively, once, so that other threads stay out.
-#include "stdlib/locks_wait.h"
 #include "smarm/interp/requested_exception.h"
+#include "stdlib/locks_wait.h"
 
 namespace smarm::stdlib_locks {
 namespace {

@@ -5,9 +5,9 @@
 #include <cmath>
 #include <vector>
 
+#include "smarm/interp/requested_exception.h"
 #include "stdlib/event_loop.h"
 #include "stdlib/socket_wait.h"
-#include "smarm/interp/requested_exception.h"
 
 namespace smarm::stdlib {
 namespace {

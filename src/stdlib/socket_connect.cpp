@@ -140,7 +140,8 @@ void install_socket_connecting(PyObject* module) {
     or_leave(Patch<accept>::install(module, "socket", "_accept"));
     or_leave(Patch<bind>::install(module, "socket", "bind"));
     // connect needs the connect_ex that was there before.
-    if (!connect_ex_method.function && !find(module, "socket", "connect_ex", connect_ex_method)) return drop_exception();
+    if (!connect_ex_method.function && !find(module, "socket", "connect_ex", connect_ex_method))
+        return drop_exception();
     or_leave(Patch<connect<true>>::install(module, "socket", "connect"));
     or_leave(Patch<connect<false>>::install(module, "socket", "connect_ex"));
 }

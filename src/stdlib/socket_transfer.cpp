@@ -6,8 +6,8 @@
 
 #include <sys/socket.h>
 
-#include "stdlib/socket_wait.h"
 #include "smarm/interp/requested_exception.h"
+#include "stdlib/socket_wait.h"
 
 namespace smarm::stdlib {
 namespace {

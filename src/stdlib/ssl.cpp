@@ -1,8 +1,8 @@
 // ssl sockets: the C object behind one is used with the socket in non-blocking mode, so that it says what it waits for
 // (as exceptions) instead of waiting; the mode is put back before the actor parks, since others may use the socket
 // meanwhile.
-#include "stdlib/socket_wait.h"
 #include "smarm/interp/requested_exception.h"
+#include "stdlib/socket_wait.h"
 
 namespace smarm::stdlib {
 namespace {

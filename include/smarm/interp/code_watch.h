@@ -1,8 +1,8 @@
 // code_watch.h: being told when the running actor reaches a place in one code object.
 //
 // What:    an event of sys.monitoring that is local to that code, for as long as it takes: for its instructions
-//          (raise_at_jump_target, ask_when_it_goes_on) or for its returns and yields (ask_at_return). One watch per worker; the next one
-//          replaces it. It takes a tool number while it lasts, and nothing where all are taken.
+//          (raise_at_jump_target, ask_when_it_goes_on) or for its returns and yields (ask_at_return). One watch per
+//          worker; the next one replaces it. It takes a tool number while it lasts, and nothing where all are taken.
 // Calls:   setting and ending a watch runs C functions of the interpreter, and what the program has hooked into them
 //          (audit hooks), with the actor's shield up: nothing is raised in there.
 // Threads: the worker's, attached.
