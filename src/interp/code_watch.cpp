@@ -20,6 +20,7 @@ constexpr int kAnywhere = -1;
 struct Watch {
     PyCodeObject* code = nullptr;  // owned
     const PyThreadState* state = nullptr;
+    long events = 0;
     int place = kAnywhere;  // or the offset of an instruction
     int tool = -1;
     bool (*raise)() = nullptr;  // null: the actor is asked to come to a safe point
@@ -89,15 +90,17 @@ PyObject* at_event(PyObject*, PyObject* arguments) {
 
 PyMethodDef callback_definition = {"smarm_code_watch", at_event, METH_VARARGS, nullptr};
 
-// Steals the code.
-bool set_watch(Watch wanted, long events) {
+// Steals the code. A request is tried each millisecond, and every change makes CPython look at all code once more.
+bool set_watch(Watch wanted) {
+    if (watch.code == wanted.code && watch.state == wanted.state && watch.events == wanted.events && !wanted.raise)
+        return Py_DECREF(wanted.code), true;
     const Shield shield(*this_actor());
     if (watch.code) end();
     if (!monitoring() || (wanted.tool = take_tool()) < 0) return Py_DECREF(wanted.code), false;
     watch = wanted;
     PyObject* callback = PyCFunction_New(&callback_definition, nullptr);
     if (callback) register_callback(watch.tool, callback);
-    const bool set = callback && set_events(watch, events);
+    const bool set = callback && set_events(watch, watch.events);
     Py_XDECREF(callback);
     if (!set) {
         drop_exception();
@@ -113,18 +116,19 @@ bool raise_at_jump_target(PyThreadState* state, bool (*raise)()) {
     PyCodeObject* code = nullptr;
     int offset = -1;
     if (!smarm_current_code(state, &code, &offset)) return false;
-    return set_watch({.code = code, .state = state, .place = find_position(code, offset).target, .raise = raise},
-                     event_number("INSTRUCTION"));
+    const int target = find_position(code, offset).target;
+    return set_watch(
+        {.code = code, .state = state, .events = event_number("INSTRUCTION"), .place = target, .raise = raise});
 }
 
 void ask_at_return(PyThreadState* state, PyCodeObject* code) {
     Py_INCREF(code);
-    set_watch({.code = code, .state = state}, event_number("PY_RETURN") | event_number("PY_YIELD"));
+    set_watch({.code = code, .state = state, .events = event_number("PY_RETURN") | event_number("PY_YIELD")});
 }
 
 void ask_when_it_goes_on(PyThreadState* state, PyCodeObject* code) {
     Py_INCREF(code);
-    set_watch({.code = code, .state = state}, event_number("INSTRUCTION"));
+    set_watch({.code = code, .state = state, .events = event_number("INSTRUCTION")});
 }
 
 void end_watch(const PyThreadState* state) {
