@@ -9,6 +9,7 @@
 #include "smarm/interp/code_owner.h"
 #include "smarm/interp/imports.h"
 #include "smarm/interp/interpreter_state.h"
+#include "smarm/interp/py_actor.h"
 #include "smarm/interp/requested_exception.h"
 #include "smarm/runtime/runtime.h"
 #include "smarm/runtime/signals.h"
@@ -33,6 +34,8 @@ PyObject* raise_in_main(PyObject* exception) {
         Py_RETURN_NONE;
     }
     runtime.end_watch().told();
+    watch_lost_exceptions();
+    mark_requested(*static_cast<PyActor*>(this_actor()), exception);
     PyErr_SetRaisedException(exception);
     return nullptr;
 }

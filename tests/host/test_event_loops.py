@@ -48,6 +48,32 @@ uvicorn.run(application, port=0, loop="asyncio", lifespan="on")
 print("returned", flush=True)
 """
 
+PLAIN_LOOP = """
+import asyncio, functools
+async def child():
+    try:
+        await asyncio.sleep(1e6)
+    finally:
+        print("child left", flush=True)
+async def main():
+    try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(child())
+            # Not by the coroutine: what comes while that computes is raised in it.
+            asyncio.get_running_loop().call_later(0.05, functools.partial(print, "ready", flush=True))
+    finally:
+        await asyncio.sleep(0.01)
+        print("main left", flush=True)
+loop = asyncio.new_event_loop()
+try:
+    loop.run_until_complete(main())
+except BaseException as error:
+    print(type(error).__name__, loop.is_running(), flush=True)
+    raise
+finally:
+    loop.close()
+"""
+
 OWN_LOOP = """
 import asyncio
 async def main():
@@ -125,6 +151,19 @@ def test_ctrl_c_leaves_a_loop_of_ones_own_as_under_python(start: Start, program:
     code, out, err = finish(start(OWN_LOOP, program), signal.SIGINT)
     assert (code, out) == (-signal.SIGINT, "main left\nclosed\n")
     assert err.splitlines()[-1] == "KeyboardInterrupt"
+
+
+def test_sigterm_cancels_what_a_loop_of_ones_own_runs(start: Start) -> None:
+    out = "child left\nmain left\nActorExit False\n"
+    result = finish(start(PLAIN_LOOP, HOST), signal.SIGTERM)
+    assert result == (-signal.SIGTERM, out, "")
+
+
+def test_ctrl_c_ends_what_a_loop_of_ones_own_runs_as_under_python(start: Start) -> None:
+    def end(program: str) -> tuple[int, str]:
+        return finish(start(PLAIN_LOOP, program), signal.SIGINT)[:2]
+
+    assert end(HOST) == end(sys.executable)
 
 
 def test_sigterm_leaves_a_loop_of_ones_own_as_ctrl_c_does(start: Start) -> None:

@@ -98,6 +98,8 @@ public:
     bool killed() const noexcept { return word_ & kKill; }
     // Whether a kill has been delivered, and the actor has not ended yet.
     bool unwinds_by_kill() const noexcept { return word_ & kTold; }
+    // Whether an exit, kill or signal was delivered once.
+    bool asked() const noexcept { return asked_; }
     // Whether the actor is asked once more, and has no time left: see above.
     bool urgent() const noexcept { return urgent_; }
     bool scope_expired() const noexcept { return word_ & kScope; }
