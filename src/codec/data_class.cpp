@@ -4,6 +4,7 @@
 
 #include "codec/data.h"
 #include "smarm/interp/imports.h"
+#include "smarm/interp/requested_exception.h"
 
 namespace smarm::codec {
 namespace {
@@ -222,7 +223,7 @@ PyObject* find_in_class(PyTypeObject* type, PyObject* name, PyTypeObject** owner
         if (owner) *owner = base;
         return found;  // the class keeps it
     }
-    PyErr_Clear();
+    drop_exception();
     return nullptr;
 }
 
@@ -259,7 +260,7 @@ bool is_data_attribute(Codec::Impl& codec, PyTypeObject* type, const DataClass& 
     if (!hidden_type->tp_descr_get && !hidden_type->tp_descr_set && !hidden_type->tp_call) return true;
     // It keeps its value there.
     if (!codec.cached_property) codec.cached_property = find_known_class("functools", "cached_property");
-    if (!codec.cached_property) PyErr_Clear();
+    if (!codec.cached_property) drop_exception();
     return reinterpret_cast<PyObject*>(hidden_type) == codec.cached_property.get();
 }
 
@@ -332,7 +333,7 @@ bool are_unicode_arguments(PyTypeObject* type, PyObject* arguments) {
     const Py_ssize_t length = decode ? PyBytes_GET_SIZE(object) : PyUnicode_GET_LENGTH(object);
     const Py_ssize_t from = PyLong_AsSsize_t(start);
     const Py_ssize_t to = PyLong_AsSsize_t(end);
-    if (PyErr_Occurred()) return PyErr_Clear(), false;
+    if (PyErr_Occurred()) return drop_exception(), false;
     return from >= 0 && from <= to && to <= length && PyUnicode_CheckExact(PyTuple_GET_ITEM(arguments, first + 3)) &&
            (translate || PyUnicode_CheckExact(PyTuple_GET_ITEM(arguments, 0)));
 }

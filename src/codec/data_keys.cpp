@@ -1,6 +1,7 @@
 // Which objects may be keys of a dict and members of a set where only data travel: hashing and comparing them runs C
 // code, or one of three functions of the standard library.
 #include "codec/data.h"
+#include "smarm/interp/requested_exception.h"
 
 namespace smarm::codec {
 namespace {
@@ -97,7 +98,7 @@ bool is_key(Codec::Impl& codec, PyObject* key, unsigned levels, unsigned& items)
 bool is_data_key(Codec::Impl& codec, PyObject* key) {
     unsigned items = kMostItems;
     bool answer = is_key(codec, key, kMostLevels, items);
-    if (PyErr_Occurred()) PyErr_Clear();
+    drop_exception();
     return answer;
 }
 
