@@ -397,7 +397,8 @@ def test_a_refusing_actor_is_given_up_and_run_returns(run_app):
 def test_those_given_up_are_counted_once_however_often_they_were_asked(run_app):
     result = run_app("""
         import smarm
-        def stubborn():
+        def stubborn(parent):
+            smarm.send(parent, "began")
             while True:
                 try:
                     while True:
@@ -406,8 +407,8 @@ def test_those_given_up_are_counted_once_however_often_they_were_asked(run_app):
                     pass
         def main():
             for index in (0, 0, 1):
-                smarm.spawn(stubborn, on=index)
-            smarm.sleep(0.05)
+                smarm.spawn(stubborn, smarm.self(), on=index)
+                smarm.receive()
         smarm.run(main, workers=2, shutdown_timeout=0.3, time_slice=0.001)
     """)
     assert "gave up 3 actors that did not end" in result.err
@@ -601,3 +602,29 @@ def test_a_shutdown_that_comes_forward_has_the_time_that_it_needs(succeed):
         print("returned")
     """)
     assert out == "returned\n"
+
+
+def test_actors_that_spawn_while_the_runtime_ends_end_without_a_report(succeed):
+    assert (
+        succeed("""
+        import smarm
+
+        def leaf():
+            pass
+
+        def spawns(parent):
+            smarm.send(parent, "begins")
+            while True:
+                smarm.spawn(leaf)
+
+        def main():
+            for number in range(4):
+                smarm.spawn(spawns, smarm.self(), on=number % 2)
+                smarm.receive()
+
+        if __name__ == "__main__":
+            for _ in range(5):
+                smarm.run(main, workers=2)
+    """)
+        == ""
+    )
