@@ -397,17 +397,21 @@ def test_a_refusing_actor_is_given_up_and_run_returns(run_app):
 def test_those_given_up_are_counted_once_however_often_they_were_asked(run_app):
     result = run_app("""
         import smarm
-        def stubborn():
+        def stubborn(tx):
+            to_say = ["ready"]
             while True:
                 try:
+                    if to_say:
+                        tx.send(to_say.pop())
                     while True:
                         pass
                 except smarm.ActorExit:
                     pass
         def main():
+            tx, rx = smarm.channel()
             for index in (0, 0, 1):
-                smarm.spawn(stubborn, on=index)
-            smarm.sleep(0.05)
+                smarm.spawn(stubborn, tx, on=index)
+                rx.recv()
         smarm.run(main, workers=2, shutdown_timeout=0.3, time_slice=0.001)
     """)
     assert "gave up 3 actors that did not end" in result.err
