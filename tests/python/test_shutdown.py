@@ -6,6 +6,9 @@ import re
 import signal
 
 import pytest
+import stuck_clean_up
+
+import smarm
 
 PARKED = """
 def work(tx):
@@ -529,6 +532,16 @@ def test_os_exit_and_abort_in_an_actor_are_the_processes(run_app):
         smarm.run(main, workers=2)
     """)
     assert result.code == 9
+
+
+@pytest.mark.parametrize("kind", stuck_clean_up.WAYS)
+def test_a_wait_for_a_lock_while_an_actor_is_unwound_fits_into_the_time_of_the_end(kind, capfd):
+    def main():
+        smarm.spawn(stuck_clean_up.be_stuck, kind, smarm.self(), on="local").observe()
+        assert smarm.receive(timeout=60) == "held"
+
+    smarm.run(main, workers=1, shutdown_timeout=1, kill_patience=86400)
+    assert capfd.readouterr().err == ""
 
 
 # ---- what keeps the main actor from hearing of a signal ---------------------------------------------------------------
