@@ -9,6 +9,8 @@
 // Threads: the interpreter must be attached. find_data_global can import, and therefore park; the others cannot.
 #pragma once
 
+#include <iterator>
+
 #include "codec/handle.h"
 #include "codec/impl.h"
 
@@ -18,11 +20,29 @@ namespace smarm::codec {
 // whose dict that is. Sets no exception.
 PyObject* find_in_class(PyTypeObject* type, PyObject* name, PyTypeObject** owner = nullptr);
 
+// Looks at the class, and remembers what it saw until the class changes.
+DataClass look_at_class(Codec::Impl& codec, PyTypeObject* type);
+
 // How instances of the class are made. `why` is set when the kind is none.
-DataClass data_class(Codec::Impl& codec, PyTypeObject* type);
+// SAFETY: an entry has no references. A version tag is never given to two classes, and changes with every change of a
+//         class or of its bases: where address and tag agree it is the same class, unchanged, and so is what it keeps.
+inline DataClass data_class(Codec::Impl& codec, PyTypeObject* type) {
+    const DataClass& known =
+        codec.data_classes[(reinterpret_cast<std::uintptr_t>(type) >> 6) % std::size(codec.data_classes)];
+    if (known.type == type && known.version == type->tp_version_tag && known.version != 0) return known;
+    return look_at_class(codec, type);
+}
+
+// Looks for the name in the class, and remembers it if no answer to another question can change that.
+bool look_at_attribute(Codec::Impl& codec, PyTypeObject* type, PyObject* name, DataAttribute& place);
 
 // Whether instances may have such an entry in their __dict__: it must be a field, or hide no method or other callable.
-bool is_data_attribute(Codec::Impl& codec, PyTypeObject* type, const DataClass& data, PyObject* name);
+inline bool is_data_attribute(Codec::Impl& codec, PyTypeObject* type, PyObject* name) {
+    const std::uintptr_t mixed = (reinterpret_cast<std::uintptr_t>(name) >> 4) ^ type->tp_version_tag;
+    DataAttribute& known = codec.data_attributes[mixed % std::size(codec.data_attributes)];
+    if (known.name.get() == name && known.version == type->tp_version_tag && known.version != 0) return true;
+    return look_at_attribute(codec, type, name, known);
+}
 
 // Returns the descriptor (borrowed) of a slot that can be set without a call, or nullptr.
 PyObject* find_slot(PyTypeObject* type, PyObject* name);
@@ -30,8 +50,18 @@ PyObject* find_slot(PyTypeObject* type, PyObject* name);
 // Whether it is a field that an ImportError or AttributeError has beside its args: a name or a path.
 bool is_exception_field(PyTypeObject* type, PyObject* name, PyObject* value);
 
-// Whether a built-in exception class takes these arguments without calling anything of them.
-bool are_exception_arguments(PyTypeObject* type, PyObject* arguments);
+// How exceptions of the class are made.
+DataClass look_at_exception(Cache& cache, PyTypeObject* type);
+
+// The answer to is_data_key that goes for all instances of the class.
+KeyKind key_kind(Cache& cache, PyTypeObject* type, DataKind kind);
+
+// Whether the class has under this name what `from` has.
+bool is_inherited(PyTypeObject* type, PyTypeObject* from, PyObject* name);
+
+// Whether an instance has what `root` has, slots and a __dict__, and no other state: that of a class in C would not be
+// set up.
+bool has_visible_state(PyTypeObject* type, PyTypeObject* root);
 
 // Returns the built-in class that an exception class comes from.
 PyTypeObject* builtin_base(PyTypeObject* type);

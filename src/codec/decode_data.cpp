@@ -22,42 +22,37 @@ const unsigned char* packed(PyObject* arguments, Py_ssize_t size) {
     return reinterpret_cast<const unsigned char*>(PyBytes_AS_STRING(bytes));
 }
 
-PyObject* zone_of(PyObject* arguments) {
-    return PyTuple_GET_SIZE(arguments) == 2 ? PyTuple_GET_ITEM(arguments, 1) : Py_None;
-}
-
 int year_of(const unsigned char* at) { return at[0] << 8 | at[1]; }
 int microsecond_of(const unsigned char* at) { return at[0] << 16 | at[1] << 8 | at[2]; }
 
-// Calls the type's own C constructor, which checks every field.
-Handle make_with_fold(PyTypeObject* type, Handle arguments, int fold) {
-    if (!arguments) return {};
-    Handle keywords(fold ? Py_BuildValue("{s:i}", "fold", 1) : nullptr);
-    if (fold && !keywords) return {};
-    return Handle(type->tp_new(type, arguments.get(), keywords.get()));
+// A type's own C constructor looks at few fields of the bytes that its __reduce__ gave.
+bool is_date(const unsigned char* at, int month) {
+    constexpr int kDays[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+    const int year = year_of(at);
+    if (year < 1 || year > 9999 || month < 1 || month > 12 || at[3] < 1) return false;
+    const bool leap_day = month == 2 && year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    return at[3] <= kDays[month - 1] + leap_day;
+}
+
+bool is_time(const unsigned char* at, int hour) {
+    return hour < 24 && at[1] < 60 && at[2] < 60 && microsecond_of(at + 3) < 1'000'000;
 }
 
 Handle make_date(PyTypeObject* type, PyObject* arguments) {
     const unsigned char* at = packed(arguments, 4);
     if (!at || PyTuple_GET_SIZE(arguments) != 1) return {};
-    return make_with_fold(type, Handle(Py_BuildValue("(iii)", year_of(at), at[2], at[3])), 0);
+    return is_date(at, at[2]) ? Handle(type->tp_new(type, arguments, nullptr)) : Handle();
 }
 
 Handle make_time(PyTypeObject* type, PyObject* arguments) {
     const unsigned char* at = packed(arguments, 6);
-    if (!at) return {};
-    return make_with_fold(
-        type, Handle(Py_BuildValue("(iiiiO)", at[0] & 0x7f, at[1], at[2], microsecond_of(at + 3), zone_of(arguments))),
-        at[0] >> 7);
+    return at && is_time(at, at[0] & 0x7f) ? Handle(type->tp_new(type, arguments, nullptr)) : Handle();
 }
 
 Handle make_datetime(PyTypeObject* type, PyObject* arguments) {
     const unsigned char* at = packed(arguments, 10);
-    if (!at) return {};
-    return make_with_fold(type,
-                          Handle(Py_BuildValue("(iiiiiiiO)", year_of(at), at[2] & 0x7f, at[3], at[4], at[5], at[6],
-                                               microsecond_of(at + 7), zone_of(arguments))),
-                          at[2] >> 7);
+    return at && is_date(at, at[2] & 0x7f) && is_time(at + 4, at[4]) ? Handle(type->tp_new(type, arguments, nullptr))
+                                                                     : Handle();
 }
 
 Handle make_timedelta(PyTypeObject* type, PyObject* arguments) {
@@ -108,18 +103,17 @@ bool set_slot(PyObject* object, const char* text, PyObject* value) {
     return name && set_slot(object, name.get(), value);
 }
 
-Handle make_empty(PyTypeObject* type) {
-    Handle none(PyTuple_New(0));
-    return none ? Handle(PyBaseObject_Type.tp_new(type, none.get(), nullptr)) : Handle();
-}
+// As object.__new__ does for a class that is not abstract.
+Handle make_empty(PyTypeObject* type) { return Handle(type->tp_alloc(type, 0)); }
 
 // In lowest terms, as Fraction keeps it.
-Handle make_fraction(PyTypeObject* type, PyObject* arguments) {
+Handle make_fraction(Codec::Impl& codec, PyTypeObject* type, PyObject* arguments) {
     if (PyTuple_GET_SIZE(arguments) != 2 || !is_int(arguments, 0) || !is_int(arguments, 1)) return {};
     PyObject* numerator = PyTuple_GET_ITEM(arguments, 0);
     PyObject* denominator = PyTuple_GET_ITEM(arguments, 1);
-    Handle gcd = find_known_class("math", "gcd");
-    Handle common(gcd ? PyObject_CallFunctionObjArgs(gcd.get(), numerator, denominator, nullptr) : nullptr);
+    if (!codec.gcd) codec.gcd = find_known_class("math", "gcd");
+    PyObject* both[] = {numerator, denominator};
+    Handle common(codec.gcd ? PyObject_Vectorcall(codec.gcd.get(), both, 2, nullptr) : nullptr);
     Handle one(PyLong_FromLong(1));
     if (!common || !one || PyObject_RichCompareBool(common.get(), one.get(), Py_NE) != 0) return {};
     if (PyObject_RichCompareBool(denominator, one.get(), Py_LT) != 0) return {};
@@ -178,7 +172,10 @@ bool Decoder::accept_data_class(BuildFrame& frame, Handle object) {
     }
     frame.object = object.release();
     frame.await = Await::Arguments;
-    return frame.tag != Tag::Plain || make_data(frame, cache_.no_arguments.get());
+    if (frame.tag != Tag::Plain) return true;
+    frame.await = Await::Part;
+    Handle of_type(std::exchange(frame.object, make_empty(type).release()));
+    return frame.object != nullptr;
 }
 
 bool Decoder::make_data(BuildFrame& frame, PyObject* arguments) {
@@ -187,10 +184,9 @@ bool Decoder::make_data(BuildFrame& frame, PyObject* arguments) {
     const DataClass data = data_class(codec_, type);
     Handle made;
     switch (data.kind) {
-        case DataKind::record: made = make_empty(type); break;
         case DataKind::named_tuple: made = make_named_tuple(type, data, arguments); break;
         case DataKind::exception:
-            if (are_exception_arguments(type, arguments)) made = Handle(make_exception(type, arguments));
+            if (!data.takes || data.takes(arguments)) made = Handle(make_exception(type, arguments));
             break;
         case DataKind::date: made = make_date(type, arguments); break;
         case DataKind::time: made = make_time(type, arguments); break;
@@ -199,10 +195,11 @@ bool Decoder::make_data(BuildFrame& frame, PyObject* arguments) {
         case DataKind::timezone: made = make_timezone(codec_, type, arguments); break;
         case DataKind::zone_info: made = make_zone(type, arguments); break;
         case DataKind::decimal: made = make_decimal(type, arguments); break;
-        case DataKind::fraction: made = make_fraction(type, arguments); break;
+        case DataKind::fraction: made = make_fraction(codec_, type, arguments); break;
         case DataKind::uuid: made = make_uuid(cache_, type, arguments); break;
         case DataKind::ref: made = make_ref(type, arguments); break;
         case DataKind::none:
+        case DataKind::record:
         case DataKind::member:
         case DataKind::flag: break;
     }
@@ -261,11 +258,12 @@ bool Decoder::set_data_attribute(PyObject* object, const DataClass& data, PyObje
         PyObject* args = find_in_class(type, name.get());
         if (args && Py_IS_TYPE(args, &PyGetSetDescr_Type) &&
             PyUnicode_Compare(name.get(), cache_.args_name.get()) == 0) {
-            if (!are_exception_arguments(type, value)) return bad("args that are none"), false;
+            if (!PyTuple_CheckExact(value) || (data.takes && !data.takes(value)))
+                return bad("args that are none"), false;
             return Py_TYPE(args)->tp_descr_set(args, object, value) == 0;
         }
     }
-    if (!is_data_attribute(codec_, type, data, name.get())) return refuse_attribute(type, name.get());
+    if (!is_data_attribute(codec_, type, name.get())) return refuse_attribute(type, name.get());
     Handle own(PyObject_GenericGetDict(object, nullptr));
     if (!own) {
         if (!PyErr_ExceptionMatches(PyExc_AttributeError)) return false;
