@@ -153,8 +153,7 @@ std::size_t Codec::immutable_bytes(PyObject* value) noexcept {
 
 namespace codec {
 
-bool Cache::prepare() {
-    if (ready) return true;
+bool Cache::fill() {
     const struct {
         Handle* place;
         const char* text;

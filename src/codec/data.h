@@ -23,14 +23,26 @@ PyObject* find_in_class(PyTypeObject* type, PyObject* name, PyTypeObject** owner
 // Looks at the class, and remembers what it saw until the class changes.
 DataClass look_at_class(Codec::Impl& codec, PyTypeObject* type);
 
-// How instances of the class are made. `why` is set when the kind is none.
+// Where what is known of a class is kept, until it is that of another one.
+inline DataClass& known_class(Codec::Impl& codec, PyTypeObject* type) {
+    return codec.data_classes[(reinterpret_cast<std::uintptr_t>(type) >> 6) % std::size(codec.data_classes)];
+}
+
 // SAFETY: an entry has no references. A version tag is never given to two classes, and changes with every change of a
 //         class or of its bases: where address and tag agree it is the same class, unchanged, and so is what it keeps.
+inline bool is_known(const DataClass& known, PyTypeObject* type) {
+    return known.type == type && known.version == type->tp_version_tag && known.version != 0;
+}
+
+// How instances of the class are made. `why` is set when the kind is none.
 inline DataClass data_class(Codec::Impl& codec, PyTypeObject* type) {
-    const DataClass& known =
-        codec.data_classes[(reinterpret_cast<std::uintptr_t>(type) >> 6) % std::size(codec.data_classes)];
-    if (known.type == type && known.version == type->tp_version_tag && known.version != 0) return known;
-    return look_at_class(codec, type);
+    const DataClass& known = known_class(codec, type);
+    return is_known(known, type) ? known : look_at_class(codec, type);
+}
+
+inline DataKind data_kind(Codec::Impl& codec, PyTypeObject* type) {
+    const DataClass& known = known_class(codec, type);
+    return is_known(known, type) ? known.kind : look_at_class(codec, type).kind;
 }
 
 // Looks for the name in the class, and remembers it if no answer to another question can change that.
@@ -67,7 +79,16 @@ bool has_visible_state(PyTypeObject* type, PyTypeObject* root);
 PyTypeObject* builtin_base(PyTypeObject* type);
 
 // Whether hashing the object and comparing it with other keys runs nothing of the program.
-bool is_data_key(Codec::Impl& codec, PyObject* key);
+bool look_at_key(Codec::Impl& codec, PyObject* key);
+
+inline bool is_data_key(Codec::Impl& codec, PyObject* key) {
+    const auto is_simple = [](PyObject* object) { return PyUnicode_CheckExact(object) || PyLong_CheckExact(object); };
+    if (!PyTuple_CheckExact(key)) return is_simple(key) || look_at_key(codec, key);
+    for (Py_ssize_t index = 0; index < PyTuple_GET_SIZE(key); ++index) {
+        if (!is_simple(PyTuple_GET_ITEM(key, index))) return look_at_key(codec, key);
+    }
+    return true;
+}
 
 // Whether the program listed the module: its functions may be named, and it may be imported.
 bool is_trusted_module(const Codec::Impl& codec, PyObject* module);

@@ -219,8 +219,7 @@ bool has_visible_state(PyTypeObject* type, PyTypeObject* root) {
 }
 
 DataClass look_at_class(Codec::Impl& codec, PyTypeObject* type) {
-    DataClass& known =
-        codec.data_classes[(reinterpret_cast<std::uintptr_t>(type) >> 6) % std::size(codec.data_classes)];
+    DataClass& known = known_class(codec, type);
     const bool tagged = PyUnstable_Type_AssignVersionTag(type) == 1;
     const unsigned version = type->tp_version_tag;
     DataClass found = look_at(codec, type);
@@ -236,14 +235,25 @@ PyObject* find_slot(PyTypeObject* type, PyObject* name) {
     if (!found || !Py_IS_TYPE(found, &PyMemberDescr_Type)) return nullptr;
     const PyMemberDef* member = reinterpret_cast<PyMemberDescrObject*>(found)->d_member;
     const bool object = member->type == Py_T_OBJECT_EX || member->type == 6;  // _Py_T_OBJECT, of exceptions
-    return object && !(member->flags & Py_READONLY) ? found : nullptr;
+    const bool own = PyType_IsSubtype(type, PyDescr_TYPE(found));  // not one of another class, put into this one
+    return object && own && !(member->flags & Py_READONLY) ? found : nullptr;
+}
+
+// A ClassVar and an InitVar are among the fields of a data class, too; instances have none of them.
+static bool is_field(const DataClass& data, PyObject* name) {
+    if (data.kind != DataKind::record || !data.fields) return false;
+    PyObject* field = PyDict_GetItemWithError(data.fields, name);
+    Handle kind_name(field ? PyUnicode_InternFromString("_field_type") : nullptr);
+    PyObject* slot = kind_name ? find_slot(Py_TYPE(field), kind_name.get()) : nullptr;
+    Handle kind(slot ? Py_TYPE(slot)->tp_descr_get(slot, field, nullptr) : nullptr);
+    PyErr_Clear();
+    return kind && kind.get() == find_loaded("dataclasses", "_FIELD");
 }
 
 bool look_at_attribute(Codec::Impl& codec, PyTypeObject* type, PyObject* name, DataAttribute& place) {
     if (!PyUnicode_CheckExact(name)) return false;
     const DataClass data = data_class(codec, type);
-    const bool is_field = data.kind == DataKind::record && data.fields && PyDict_Contains(data.fields, name) == 1;
-    PyObject* hidden = is_field ? nullptr : find_in_class(type, name);
+    PyObject* hidden = is_field(data, name) ? nullptr : find_in_class(type, name);
     if (!hidden) {
         place = {data.version, Handle::share(name)};
         return true;

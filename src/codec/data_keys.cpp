@@ -26,7 +26,8 @@ bool has_builtin_slots(PyTypeObject* type) {
 
 // Others that are compared with it may ask for its __class__.
 bool has_plain_attributes(Cache& cache, PyTypeObject* type) {
-    return type->tp_getattro == PyObject_GenericGetAttr &&
+    const bool generic = type->tp_getattro == PyObject_GenericGetAttr || type->tp_getattro == PyType_Type.tp_getattro;
+    return generic &&
            find_in_class(type, cache.class_name.get()) == find_in_class(&PyBaseObject_Type, cache.class_name.get());
 }
 
@@ -46,7 +47,7 @@ bool has_plain_zone(Codec::Impl& codec, PyObject* time) {
     Handle zone(PyObject_GetAttrString(time, "tzinfo"));
     if (!zone) return false;
     if (zone.get() == Py_None) return true;
-    const DataKind kind = data_class(codec, Py_TYPE(zone.get())).kind;
+    const DataKind kind = data_kind(codec, Py_TYPE(zone.get()));
     return kind == DataKind::timezone || kind == DataKind::zone_info;
 }
 
@@ -102,18 +103,17 @@ KeyKind key_kind(Cache& cache, PyTypeObject* type, DataKind kind) {
         return as_tuple ? KeyKind::contents : KeyKind::none;
     }
     if (has_builtin_slots(type)) {
-        const bool plain = !PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE) || has_plain_attributes(cache, type) ||
-                           (PyType_IsSubtype(type, &PyType_Type) && type->tp_getattro == PyType_Type.tp_getattro);
+        const bool plain = !PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE) || has_plain_attributes(cache, type);
         return plain ? KeyKind::plain : KeyKind::none;
     }
     const bool member = kind == DataKind::member || kind == DataKind::flag;
     return member && has_plain_attributes(cache, type) && is_plain_member(cache, type) ? KeyKind::plain : KeyKind::none;
 }
 
-bool is_data_key(Codec::Impl& codec, PyObject* key) {
+bool look_at_key(Codec::Impl& codec, PyObject* key) {
     unsigned items = kMostItems;
-    bool answer = is_key(codec, key, kMostLevels, items);
-    if (PyErr_Occurred()) PyErr_Clear();
+    const bool answer = codec.cache.prepare() && is_key(codec, key, kMostLevels, items);
+    if (!answer) PyErr_Clear();
     return answer;
 }
 

@@ -346,11 +346,8 @@ bool Decoder::add_attribute(BuildFrame& frame) {
     return refuse_attribute(owner, frame.extra);
 }
 
-// Whether the object may be hashed.
-bool Decoder::add_key(PyObject* key) {
-    if (PyUnicode_CheckExact(key) || PyLong_CheckExact(key)) return true;
+bool Decoder::check_key(PyObject* key) {
     if (only_data()) {
-        if (!cache_.prepare()) return false;
         if (is_data_key(codec_, key)) return true;
         Handle name(PyType_GetFullyQualifiedName(Py_TYPE(key)));
         if (name) refuse("a %U as a key: hashing and comparing it may be a call, which is not allowed", name.get());

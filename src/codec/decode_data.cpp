@@ -64,7 +64,7 @@ Handle make_timedelta(PyTypeObject* type, PyObject* arguments) {
 Handle make_timezone(Codec::Impl& codec, PyTypeObject* type, PyObject* arguments) {
     const Py_ssize_t count = PyTuple_GET_SIZE(arguments);
     if (count < 1 || count > 2) return {};
-    if (data_class(codec, Py_TYPE(PyTuple_GET_ITEM(arguments, 0))).kind != DataKind::timedelta) return {};
+    if (data_kind(codec, Py_TYPE(PyTuple_GET_ITEM(arguments, 0))) != DataKind::timedelta) return {};
     if (count == 2 && !PyUnicode_CheckExact(PyTuple_GET_ITEM(arguments, 1))) return {};
     return Handle(type->tp_new(type, arguments, nullptr));
 }
@@ -146,6 +146,10 @@ Handle make_ref(PyTypeObject* type, PyObject* arguments) {
     return Handle(PyLong_Type.tp_new(type, arguments, nullptr));
 }
 
+bool are_arguments(const DataClass& exception, PyObject* arguments) {
+    return PyTuple_CheckExact(arguments) && (!exception.takes || exception.takes(arguments));
+}
+
 Handle make_named_tuple(PyTypeObject* type, const DataClass& data, PyObject* items) {
     if (PyTuple_GET_SIZE(items) != PyTuple_GET_SIZE(data.fields)) return {};
     Handle arguments(PyTuple_Pack(1, items));
@@ -158,15 +162,16 @@ Handle make_named_tuple(PyTypeObject* type, const DataClass& data, PyObject* ite
 bool Decoder::accept_data_class(BuildFrame& frame, Handle object) {
     if (!PyType_Check(object.get())) return bad("an object whose class is none"), false;
     auto* type = reinterpret_cast<PyTypeObject*>(object.get());
-    const DataClass data = data_class(codec_, type);
-    const bool is_record = data.kind == DataKind::record;
-    const bool is_exception = data.kind == DataKind::exception;
+    const DataKind kind = data_kind(codec_, type);
+    const bool is_record = kind == DataKind::record;
+    const bool is_exception = kind == DataKind::exception;
     const bool has_no_arguments =
-        is_record || data.kind == DataKind::none || data.kind == DataKind::member || data.kind == DataKind::flag;
+        is_record || kind == DataKind::none || kind == DataKind::member || kind == DataKind::flag;
     const bool fits = frame.tag == Tag::Plain       ? is_record
                       : frame.tag == Tag::Exception ? is_exception
                                                     : frame.tag == Tag::New && !is_exception && !has_no_arguments;
     if (!fits) {
+        const DataClass data = data_class(codec_, type);
         refuse_class(type, data.why ? data.why : "its objects are made in another way");
         return false;
     }
@@ -181,12 +186,11 @@ bool Decoder::accept_data_class(BuildFrame& frame, Handle object) {
 bool Decoder::make_data(BuildFrame& frame, PyObject* arguments) {
     frame.await = Await::Part;
     auto* type = reinterpret_cast<PyTypeObject*>(frame.object);
-    const DataClass data = data_class(codec_, type);
     Handle made;
-    switch (data.kind) {
-        case DataKind::named_tuple: made = make_named_tuple(type, data, arguments); break;
+    switch (data_kind(codec_, type)) {
+        case DataKind::named_tuple: made = make_named_tuple(type, data_class(codec_, type), arguments); break;
         case DataKind::exception:
-            if (!data.takes || data.takes(arguments)) made = Handle(make_exception(type, arguments));
+            if (are_arguments(data_class(codec_, type), arguments)) made = Handle(make_exception(type, arguments));
             break;
         case DataKind::date: made = make_date(type, arguments); break;
         case DataKind::time: made = make_time(type, arguments); break;
@@ -227,6 +231,7 @@ bool Decoder::set_data_state(const BuildFrame& frame, PyObject* state) {
         parts[0] = PyTuple_GET_ITEM(state, 0);
         parts[1] = PyTuple_GET_ITEM(state, 1);
     }
+    if (parts[1] != Py_None && data.kind != DataKind::record) return bad("slots for an object that has none"), false;
     for (PyObject* part : parts) {
         if (part != Py_None && !PyDict_CheckExact(part)) return bad("an object's attributes are not a dict"), false;
     }
@@ -258,8 +263,7 @@ bool Decoder::set_data_attribute(PyObject* object, const DataClass& data, PyObje
         PyObject* args = find_in_class(type, name.get());
         if (args && Py_IS_TYPE(args, &PyGetSetDescr_Type) &&
             PyUnicode_Compare(name.get(), cache_.args_name.get()) == 0) {
-            if (!PyTuple_CheckExact(value) || (data.takes && !data.takes(value)))
-                return bad("args that are none"), false;
+            if (!are_arguments(data, value)) return bad("args that are none"), false;
             return Py_TYPE(args)->tp_descr_set(args, object, value) == 0;
         }
     }
@@ -275,7 +279,7 @@ bool Decoder::set_data_attribute(PyObject* object, const DataClass& data, PyObje
 
 bool Decoder::refuse_attribute(PyTypeObject* type, PyObject* name) {
     Handle owner(PyType_GetFullyQualifiedName(type));
-    if (owner) refuse("an attribute %R that hides what %U has under that name", name, owner.get());
+    if (owner) refuse("an attribute %.200R that hides what %U has under that name", name, owner.get());
     return false;
 }
 
@@ -283,13 +287,16 @@ bool Decoder::refuse_attribute(PyTypeObject* type, PyObject* name) {
 PyObject* Decoder::read_member() {
     Handle owner;
     Handle key;
+    // A member within a member would be read on the C stack.
+    if (std::exchange(in_member_, true)) return bad("a member of what is no enum");
     if (read(*owner.out()) != Step::Value || !PyType_Check(owner.get()) || read(*key.out()) != Step::Value) {
         return PyErr_Occurred() ? nullptr : bad("a member of what is no enum");
     }
+    in_member_ = false;
     if (!PyUnicode_CheckExact(key.get()) && !PyLong_CheckExact(key.get())) return bad("a member without a name");
     auto* type = reinterpret_cast<PyTypeObject*>(owner.get());
     if (!cache_.prepare()) return nullptr;
-    const DataKind kind = data_class(codec_, type).kind;
+    const DataKind kind = data_kind(codec_, type);
     if (kind != DataKind::member && kind != DataKind::flag) return bad("a member of what is no enum");
     Handle member;
     if (PyUnicode_CheckExact(key.get())) member = find_member(cache_, type, key.get());
@@ -297,7 +304,8 @@ PyObject* Decoder::read_member() {
     if (!member) {
         if (PyErr_Occurred()) return nullptr;
         Handle name(PyType_GetFullyQualifiedName(type));
-        return name ? refuse("%U has no member %R", name.get(), key.get()) : nullptr;
+        if (name && PyLong_Check(key.get())) return refuse("%U has no such combination", name.get());
+        return name ? refuse("%U has no member %.200R", name.get(), key.get()) : nullptr;
     }
     remember(member.get());
     return member.release();
@@ -310,11 +318,11 @@ PyObject* Decoder::read_data_global(PyObject* module, PyObject* name) {
         remember(found.get());
         return found.release();
     }
-    if (!PyErr_Occurred()) return refuse("a message cannot name %R of %R: %s", name, module, why);
+    if (!PyErr_Occurred()) return refuse("a message cannot name %.200R of %.200R: %s", name, module, why);
     if (!PyErr_ExceptionMatches(PyExc_Exception) || PyErr_ExceptionMatches(PyExc_MemoryError)) return nullptr;
     // A listed module, or the script, fails when it is loaded.
     Handle cause(PyErr_GetRaisedException());
-    refuse("%R of %R cannot be looked up: %T", name, module, cause.get());
+    refuse("%.200R of %.200R cannot be looked up: %T", name, module, cause.get());
     Handle error(PyErr_GetRaisedException());
     if (PyExceptionInstance_Check(error.get())) PyException_SetCause(error.get(), cause.release());
     PyErr_SetRaisedException(error.release());

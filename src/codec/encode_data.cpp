@@ -142,9 +142,8 @@ bool Encoder::check_attributes(PyObject* value, PyObject* state) {
 bool Encoder::check_attribute(PyObject* owner, PyObject* name, PyObject* value) {
     PyTypeObject* type = Py_TYPE(owner);
     if (is_data_attribute(codec_, type, name)) return true;
-    const DataClass data = data_class(codec_, type);
     const bool of_exception =
-        data.kind == DataKind::exception && PyUnicode_CheckExact(name) &&
+        data_kind(codec_, type) == DataKind::exception && PyUnicode_CheckExact(name) &&
         (is_exception_field(type, name, value) || PyUnicode_Compare(name, cache_.args_name.get()) == 0);
     if (of_exception) return true;
     refuse("%T cannot be sent: its attribute %R hides what its class has under that name (pickle=False, --no-pickle)",
@@ -153,7 +152,6 @@ bool Encoder::check_attribute(PyObject* owner, PyObject* name, PyObject* value) 
 }
 
 bool Encoder::check_key(PyObject* key) {
-    if (!cache_.prepare()) return false;
     if (is_data_key(codec_, key)) return true;
     refuse(
         "%T cannot be sent as a key or in a set: a receiver would call its __hash__ and __eq__ (pickle=False, "
@@ -200,7 +198,8 @@ Encoder::Step Encoder::write_data_global(PyObject* value, PyObject* name) {
         return refuse("'%U' of the module '%U' cannot be sent (pickle=False, --no-pickle): %s", name, module.get(),
                       why);
     }
-    return write_global(value, name);
+    // which says why not
+    return found.get() == value ? put_global(value, module.get(), name) : write_global(value, name);
 }
 
 Encoder::Step Encoder::refuse_data(PyObject* value, const char* why) {

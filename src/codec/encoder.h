@@ -140,6 +140,7 @@ private:
     Step write_function_or_class(PyObject* value);
     int is_importable(PyObject* value, PyObject* name);
     Step write_global(PyObject* value, PyObject* name);
+    Step put_global(PyObject* value, PyObject* module, PyObject* name);
     void write_name(PyObject* name);
     Handle reduce_by_value(PyObject* value);
     bool prepare_by_value();

@@ -30,7 +30,10 @@ struct Cache {
     bool ready = false;
 
     // Fills what is empty. Returns false with an exception set. It can import, so several actors may be in it.
-    bool prepare();
+    bool prepare() { return ready || fill(); }
+
+private:
+    bool fill();
 };
 
 // How objects of a class are made where only data travel: see codec/data.h.
