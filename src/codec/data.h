@@ -40,10 +40,14 @@ inline DataClass data_class(Codec::Impl& codec, PyTypeObject* type) {
     return is_known(known, type) ? known : look_at_class(codec, type);
 }
 
-inline DataKind data_kind(Codec::Impl& codec, PyTypeObject* type) {
+// One of the things that are known of the class.
+template <class T>
+T ask_class(Codec::Impl& codec, PyTypeObject* type, T DataClass::* answer) {
     const DataClass& known = known_class(codec, type);
-    return is_known(known, type) ? known.kind : look_at_class(codec, type).kind;
+    return is_known(known, type) ? known.*answer : look_at_class(codec, type).*answer;
 }
+
+inline DataKind data_kind(Codec::Impl& codec, PyTypeObject* type) { return ask_class(codec, type, &DataClass::kind); }
 
 // Looks for the name in the class, and remembers it if no answer to another question can change that.
 bool look_at_attribute(Codec::Impl& codec, PyTypeObject* type, PyObject* name, DataAttribute& place);

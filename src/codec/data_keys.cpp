@@ -74,7 +74,7 @@ bool is_key(Codec::Impl& codec, PyObject* key, unsigned levels, unsigned& items)
     for (const NativeType& native : codec.natives) {
         if (type == native.type) return true;
     }
-    switch (data_class(codec, type).key) {
+    switch (ask_class(codec, type, &DataClass::key)) {
         case KeyKind::none: return false;
         case KeyKind::plain: return true;
         case KeyKind::zoned: return has_plain_zone(codec, key);

@@ -30,6 +30,7 @@ bool is_date(const unsigned char* at, int month) {
     constexpr int kDays[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
     const int year = year_of(at);
     if (year < 1 || year > 9999 || month < 1 || month > 12 || at[3] < 1) return false;
+    if (at[3] <= 28) return true;
     const bool leap_day = month == 2 && year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
     return at[3] <= kDays[month - 1] + leap_day;
 }
@@ -146,12 +147,24 @@ Handle make_ref(PyTypeObject* type, PyObject* arguments) {
     return Handle(PyLong_Type.tp_new(type, arguments, nullptr));
 }
 
-bool are_arguments(const DataClass& exception, PyObject* arguments) {
-    return PyTuple_CheckExact(arguments) && (!exception.takes || exception.takes(arguments));
+bool are_exception_arguments(Codec::Impl& codec, PyTypeObject* type, PyObject* arguments) {
+    const auto takes = ask_class(codec, type, &DataClass::takes);
+    return PyTuple_CheckExact(arguments) && (!takes || takes(arguments));
 }
 
-Handle make_named_tuple(PyTypeObject* type, const DataClass& data, PyObject* items) {
-    if (PyTuple_GET_SIZE(items) != PyTuple_GET_SIZE(data.fields)) return {};
+bool is_made_by(DataKind kind, Tag tag) {
+    switch (kind) {
+        case DataKind::none:
+        case DataKind::member:
+        case DataKind::flag: return false;
+        case DataKind::record: return tag == Tag::Plain;
+        case DataKind::exception: return tag == Tag::Exception;
+        default: return tag == Tag::New;
+    }
+}
+
+Handle make_named_tuple(PyTypeObject* type, PyObject* fields, PyObject* items) {
+    if (PyTuple_GET_SIZE(items) != PyTuple_GET_SIZE(fields)) return {};
     Handle arguments(PyTuple_Pack(1, items));
     return arguments ? Handle(PyTuple_Type.tp_new(type, arguments.get(), nullptr)) : Handle();
 }
@@ -162,15 +175,7 @@ Handle make_named_tuple(PyTypeObject* type, const DataClass& data, PyObject* ite
 bool Decoder::accept_data_class(BuildFrame& frame, Handle object) {
     if (!PyType_Check(object.get())) return bad("an object whose class is none"), false;
     auto* type = reinterpret_cast<PyTypeObject*>(object.get());
-    const DataKind kind = data_kind(codec_, type);
-    const bool is_record = kind == DataKind::record;
-    const bool is_exception = kind == DataKind::exception;
-    const bool has_no_arguments =
-        is_record || kind == DataKind::none || kind == DataKind::member || kind == DataKind::flag;
-    const bool fits = frame.tag == Tag::Plain       ? is_record
-                      : frame.tag == Tag::Exception ? is_exception
-                                                    : frame.tag == Tag::New && !is_exception && !has_no_arguments;
-    if (!fits) {
+    if (!is_made_by(data_kind(codec_, type), frame.tag)) {
         const DataClass data = data_class(codec_, type);
         refuse_class(type, data.why ? data.why : "its objects are made in another way");
         return false;
@@ -188,9 +193,11 @@ bool Decoder::make_data(BuildFrame& frame, PyObject* arguments) {
     auto* type = reinterpret_cast<PyTypeObject*>(frame.object);
     Handle made;
     switch (data_kind(codec_, type)) {
-        case DataKind::named_tuple: made = make_named_tuple(type, data_class(codec_, type), arguments); break;
+        case DataKind::named_tuple:
+            made = make_named_tuple(type, ask_class(codec_, type, &DataClass::fields), arguments);
+            break;
         case DataKind::exception:
-            if (are_arguments(data_class(codec_, type), arguments)) made = Handle(make_exception(type, arguments));
+            if (are_exception_arguments(codec_, type, arguments)) made = Handle(make_exception(type, arguments));
             break;
         case DataKind::date: made = make_date(type, arguments); break;
         case DataKind::time: made = make_time(type, arguments); break;
@@ -222,16 +229,15 @@ bool Decoder::make_data(BuildFrame& frame, PyObject* arguments) {
 // Puts attributes into the object that the frame has just made: into its __dict__ and its slots, past its class.
 bool Decoder::set_data_state(const BuildFrame& frame, PyObject* state) {
     PyTypeObject* type = Py_TYPE(frame.object);
-    const DataClass data = data_class(codec_, type);
-    const bool stateful =
-        data.kind == DataKind::record || data.kind == DataKind::named_tuple || data.kind == DataKind::exception;
+    const DataKind kind = data_kind(codec_, type);
+    const bool stateful = kind == DataKind::record || kind == DataKind::named_tuple || kind == DataKind::exception;
     if (!stateful) return bad("a state for an object that has none"), false;
     PyObject* parts[] = {state, Py_None};
     if (PyTuple_CheckExact(state) && PyTuple_GET_SIZE(state) == 2) {
         parts[0] = PyTuple_GET_ITEM(state, 0);
         parts[1] = PyTuple_GET_ITEM(state, 1);
     }
-    if (parts[1] != Py_None && data.kind != DataKind::record) return bad("slots for an object that has none"), false;
+    if (parts[1] != Py_None && kind != DataKind::record) return bad("slots for an object that has none"), false;
     for (PyObject* part : parts) {
         if (part != Py_None && !PyDict_CheckExact(part)) return bad("an object's attributes are not a dict"), false;
     }
@@ -240,7 +246,7 @@ bool Decoder::set_data_state(const BuildFrame& frame, PyObject* state) {
     PyObject* value;
     while (parts[0] != Py_None && PyDict_Next(parts[0], &position, &name, &value)) {
         Handle held = Handle::share(value);
-        if (!set_data_attribute(frame.object, data, name, held.get())) return false;
+        if (!set_data_attribute(frame.object, kind, name, held.get())) return false;
     }
     position = 0;
     while (parts[1] != Py_None && PyDict_Next(parts[1], &position, &name, &value)) {
@@ -252,18 +258,18 @@ bool Decoder::set_data_state(const BuildFrame& frame, PyObject* state) {
     return true;
 }
 
-bool Decoder::set_data_attribute(PyObject* object, const DataClass& data, PyObject* borrowed, PyObject* value) {
+bool Decoder::set_data_attribute(PyObject* object, DataKind kind, PyObject* borrowed, PyObject* value) {
     PyTypeObject* type = Py_TYPE(object);
     if (!PyUnicode_CheckExact(borrowed)) return bad("an attribute whose name is no string"), false;
     PyObject* own_name = Py_NewRef(borrowed);
     PyUnicode_InternInPlace(&own_name);
     Handle name(own_name);
-    if (data.kind == DataKind::exception) {
+    if (kind == DataKind::exception) {
         if (is_exception_field(type, name.get(), value)) return set_slot(object, name.get(), value);
         PyObject* args = find_in_class(type, name.get());
         if (args && Py_IS_TYPE(args, &PyGetSetDescr_Type) &&
             PyUnicode_Compare(name.get(), cache_.args_name.get()) == 0) {
-            if (!are_arguments(data, value)) return bad("args that are none"), false;
+            if (!are_exception_arguments(codec_, type, value)) return bad("args that are none"), false;
             return Py_TYPE(args)->tp_descr_set(args, object, value) == 0;
         }
     }

@@ -114,7 +114,7 @@ private:
     bool accept_data_class(BuildFrame& frame, Handle object);
     bool make_data(BuildFrame& frame, PyObject* arguments);
     bool set_data_state(const BuildFrame& frame, PyObject* state);
-    bool set_data_attribute(PyObject* object, const DataClass& data, PyObject* name, PyObject* value);
+    bool set_data_attribute(PyObject* object, DataKind kind, PyObject* name, PyObject* value);
     PyObject* read_member();
     PyObject* read_data_global(PyObject* module, PyObject* name);
     bool refuse_attribute(PyTypeObject* type, PyObject* name);

@@ -299,24 +299,31 @@ Encoder::Step Encoder::write_plain_state(PyObject* state) {
 
 Encoder::Step Encoder::open_iterator(Kind kind, Tag tag, PyObject* iterator) {
     if (!iterator) return Step::Done;
-    const Py_ssize_t announced = PyObject_LengthHint(iterator, 0);
-    if (announced < 0) return explain(iterator);
     put(tag);
-    return push(kind, iterator, announced);
+    return push(kind, iterator, 0);
 }
 
 // An iterator need not have an end. What comes that its length hint did not announce counts as large, so that one
-// without an end meets the limit before it has held the worker up for long.
-void Encoder::count_item(Frame& frame) {
+// without an end meets the limit before it has held the worker up for long. Few items are not worth asking for the
+// hint. False with an exception set.
+bool Encoder::count_item(Frame& frame) {
+    constexpr Py_ssize_t kFew = 64;
     constexpr std::size_t kUnannounced = 1024;
-    if (++frame.index > frame.count) claim(kUnannounced);
+    if (++frame.index < kFew) return true;
+    if (frame.index == kFew) {
+        const Py_ssize_t left = PyObject_LengthHint(frame.object, 0);
+        frame.count = frame.index + left;
+        return left >= 0;
+    }
+    if (frame.index > frame.count) claim(frame.index == kFew + 1 ? (kFew + 1) * kUnannounced : kUnannounced);
+    return true;
 }
 
 Encoder::Step Encoder::advance_items() {
     Frame& frame = frames_.top();
     while (PyObject* next = PyIter_Next(frame.object)) {
         Handle item(next);
-        count_item(frame);
+        if (!count_item(frame)) return explain(frame.object);
         Step step = write(item.get());
         if (step != Step::Done) return step;
     }
@@ -339,7 +346,7 @@ Encoder::Step Encoder::advance_pairs() {
         if (!PyTuple_Check(frame.held) || PyTuple_GET_SIZE(frame.held) != 2) {
             return refuse("the items of a __reduce_ex__ must be pairs");
         }
-        count_item(frame);
+        if (!count_item(frame)) return explain(frame.object);
         frame.phase = Phase::Key;
         Step step = write(PyTuple_GET_ITEM(frame.held, 0));
         if (step != Step::Done) return step;

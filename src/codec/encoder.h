@@ -115,7 +115,7 @@ private:
     Step write_arguments(Tag tag, PyObject* arguments);
     Step write_plain_state(PyObject* state);
     Step open_iterator(Kind kind, Tag tag, PyObject* iterator);
-    void count_item(Frame& frame);
+    bool count_item(Frame& frame);
     int is_plain(PyTypeObject* type);
     void add_plain(PyTypeObject* type) { plain_types_[next_plain_type_++ % std::size(plain_types_)] = type; }
     Handle reduce(PyObject* value);

@@ -44,12 +44,64 @@ def hook(name: str, result: Any = None) -> Any:
     return function
 
 
-HOOKS = """__init__ __getattribute__ __getattr__ __setattr__ __delattr__ __dir__ __repr__ __str__ __format__ __bytes__ __bool__
-    __len__ __iter__ __next__ __getitem__ __setitem__ __delitem__ __contains__ __missing__ __reversed__ __call__ __index__ __int__
-    __float__ __complex__ __enter__ __exit__ __get__ __set_name__ __eq__ __ne__ __lt__ __hash__ __copy__ __deepcopy__
-    __length_hint__ __add__ __radd__ __or__ __ror__ __buffer__ __instancecheck__ __subclasscheck__ __mro_entries__ __fspath__
-    __await__ __aiter__ __post_init__ __sizeof__ __replace__ __init_subclass__ __class_getitem__ __subclasshook__""".split()
-META_HOOKS = [name for name in HOOKS if name not in ("__init__", "__getattribute__", "__setattr__", "__dir__", "__set_name__")]
+HOOKS = [
+    "__init__",
+    "__getattribute__",
+    "__getattr__",
+    "__setattr__",
+    "__delattr__",
+    "__dir__",
+    "__repr__",
+    "__str__",
+    "__format__",
+    "__bytes__",
+    "__bool__",
+    "__len__",
+    "__iter__",
+    "__next__",
+    "__getitem__",
+    "__setitem__",
+    "__delitem__",
+    "__contains__",
+    "__missing__",
+    "__reversed__",
+    "__call__",
+    "__index__",
+    "__int__",
+    "__float__",
+    "__complex__",
+    "__enter__",
+    "__exit__",
+    "__get__",
+    "__set_name__",
+    "__eq__",
+    "__ne__",
+    "__lt__",
+    "__hash__",
+    "__copy__",
+    "__deepcopy__",
+    "__length_hint__",
+    "__add__",
+    "__radd__",
+    "__or__",
+    "__ror__",
+    "__buffer__",
+    "__instancecheck__",
+    "__subclasscheck__",
+    "__mro_entries__",
+    "__fspath__",
+    "__await__",
+    "__aiter__",
+    "__post_init__",
+    "__sizeof__",
+    "__replace__",
+    "__init_subclass__",
+    "__class_getitem__",
+    "__subclasshook__",
+]
+META_HOOKS = [
+    name for name in HOOKS if name not in ("__init__", "__getattribute__", "__setattr__", "__dir__", "__set_name__")
+]
 hooks = {name: hook(name) for name in HOOKS}
 
 
@@ -175,7 +227,7 @@ class Fields:
     """Each kind of entry that the decorator knows."""
 
     x: Any
-    described: Any = Descriptor()  # noqa: RUF009
+    described: Any = Descriptor()
     made: list[Any] = dataclasses.field(default_factory=hook("default_factory", []))
     callback: Any = print
     given: dataclasses.InitVar[Any] = print
@@ -215,13 +267,20 @@ class HasNew(int):
 
 
 def with_hooks(base: type) -> type:
-    cls = type(f"Has{base.__name__}", (base,), {"__new__": hook("__new__"), "__eq__": hook("__eq__"), "__hash__": hook("__hash__", 1)})
+    cls = type(
+        f"Has{base.__name__}",
+        (base,),
+        {"__new__": hook("__new__"), "__eq__": hook("__eq__"), "__hash__": hook("__hash__", 1)},
+    )
     cls.__module__ = __name__
     globals()[cls.__name__] = cls
     return cls
 
 
-SUBCLASSES = [with_hooks(base) for base in (str, bytes, float, complex, tuple, list, dict, set, frozenset, bytearray, range.__base__)]
+SUBCLASSES = [
+    with_hooks(base)
+    for base in (str, bytes, float, complex, tuple, list, dict, set, frozenset, bytearray, range.__base__)
+]
 
 
 class FieldsProperty(tuple):  # type: ignore[type-arg]
@@ -457,7 +516,9 @@ def test_exceptions_are_made_by_their_built_in_class_alone() -> None:
     assert (seen, ran) == ([], [])
     assert (type(came), came.errno, came.filename) == (NewError, 2, "file")
     with what_runs() as seen:
-        decode(bytes(made("Exception", CauseProperty, parts=part("Cause", ERROR) + part("Context", ERROR))), pickle=False)
+        decode(
+            bytes(made("Exception", CauseProperty, parts=part("Cause", ERROR) + part("Context", ERROR))), pickle=False
+        )
     assert (seen, ran) == ([], [])
 
 
@@ -467,7 +528,9 @@ def test_exceptions_are_made_by_their_built_in_class_alone() -> None:
 def test_modules_are_looked_into_and_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     answers: dict[str, Any] = {"__getattr__": hook("__getattr__"), "__spec__": property(hook("__spec__"))}
     by_class = types.ModuleType("by_class")
-    by_class.__class__ = type("Module", (types.ModuleType,), {"__spec__": answers["__spec__"], "Missing": answers["__spec__"]})
+    by_class.__class__ = type(
+        "Module", (types.ModuleType,), {"__spec__": answers["__spec__"], "Missing": answers["__spec__"]}
+    )
     without_spec = types.ModuleType("without_spec")
     del without_spec.__spec__
     without_spec.__getattr__ = answers["__getattr__"]  # type: ignore[method-assign]
@@ -482,7 +545,10 @@ def test_modules_are_looked_into_and_not_asked(monkeypatch: pytest.MonkeyPatch) 
         monkeypatch.setitem(sys.modules, "odd_module", module)
         ran.clear()
         with what_runs() as seen:
-            refused = [refusal(named("odd_module", name)) for name in ("Missing", "rgb_to_hsv", "__spec__", "__class__", "__dict__")]
+            refused = [
+                refusal(named("odd_module", name))
+                for name in ("Missing", "rgb_to_hsv", "__spec__", "__class__", "__dict__")
+            ]
         assert all(refused)
         assert (seen, ran) == ([], [])
     monkeypatch.setitem(sys.modules, "odd_module", None)  # type: ignore[misc]
@@ -556,7 +622,11 @@ def test_a_class_with_other_bases_is_looked_at_again() -> None:
 
 
 def test_a_key_whose_class_changes_is_looked_at_again() -> None:
-    for cls in (changing(eq=False), type("Tuple", (ArmedPair,), {"__module__": __name__}), enum.Enum("Late", {"A": 1}, module=__name__)):
+    for cls in (
+        changing(eq=False),
+        type("Tuple", (ArmedPair,), {"__module__": __name__}),
+        enum.Enum("Late", {"A": 1}, module=__name__),
+    ):
         globals()[cls.__name__] = cls
         key = cls.A if issubclass(cls, enum.Enum) else cls(1)
         message = bytes(data({1: 2})[:1] + b"\1" + encode(key, pickle=False) + data(3))
@@ -605,11 +675,20 @@ def test_an_exception_class_that_changes_is_looked_at_again() -> None:
 # ---- bytes -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("tag", ["List", "Tuple", "Set", "FrozenSet", "Dict", "String1", "String4", "Bytes", "ByteArray", "BigInt"])
+@pytest.mark.parametrize(
+    "tag", ["List", "Tuple", "Set", "FrozenSet", "Dict", "String1", "String4", "Bytes", "ByteArray", "BigInt"]
+)
 def test_announced_sizes_take_no_memory(tag: str) -> None:
     if tag not in TAG:
         pytest.skip("no such tag")
-    for count in (b"\xff\x7f", b"\xff\xff\xff\x7f", b"\x80\x80\x80\x80\x10", b"\xff" * 8 + b"\x7f", b"\xff" * 9 + b"\x01", b"\xff" * 30):
+    for count in (
+        b"\xff\x7f",
+        b"\xff\xff\xff\x7f",
+        b"\x80\x80\x80\x80\x10",
+        b"\xff" * 8 + b"\x7f",
+        b"\xff" * 9 + b"\x01",
+        b"\xff" * 30,
+    ):
         for before in (b"", TAG["Plain"] + of(Armed) + TAG["Memo"] + TAG["State"]):
             tracemalloc.start()
             refused = refusal(before + TAG[tag] + count + b"\0" * 20)
@@ -624,7 +703,33 @@ def test_dates_and_times_are_those_that_their_constructors_take() -> None:
     cls = datetime.datetime
     message = bytearray(bytes(made("New", cls, b"\x07\xd0\x02\x1d\x17\x3b\x3b\x0f\x42\x3f")))
     start = message.index(b"\x07\xd0\x02\x1d")
-    interesting = [0, 1, 2, 4, 11, 12, 13, 23, 24, 28, 29, 30, 31, 32, 59, 60, 99, 100, 127, 128, 129, 130, 140, 141, 255]
+    interesting = [
+        0,
+        1,
+        2,
+        4,
+        11,
+        12,
+        13,
+        23,
+        24,
+        28,
+        29,
+        30,
+        31,
+        32,
+        59,
+        60,
+        99,
+        100,
+        127,
+        128,
+        129,
+        130,
+        140,
+        141,
+        255,
+    ]
     accepted = 0
     for _ in range(20_000):
         fields = bytearray(message[start : start + 10])
@@ -641,6 +746,6 @@ def test_dates_and_times_are_those_that_their_constructors_take() -> None:
         except smarm.DecodeError:
             came = None
         assert came == expected
-        assert came is None or expected is not None and came.fold == expected.fold
+        assert came is None or (expected is not None and came.fold == expected.fold)
         accepted += came is not None
     assert 1000 < accepted < 19_000
