@@ -4,6 +4,7 @@
   ./dev bench ring pingpong                   some benchmarks
   ./dev bench ring --peers asyncio,go         some peers; --peers none: ours only
   ./dev bench ring --json out.json --plots d  keep the results; draw SVG charts into d
+  ./dev bench ring --against ../before        every row of ours beside the same program with the smarm of another built checkout
   ./dev bench --list                          every benchmark with its commands
   ./dev bench --write-docs results.json ...   put such results into docs/benchmarks.md and its scoreboard
 
@@ -14,7 +15,7 @@ import argparse
 import json
 import shlex
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -35,6 +36,7 @@ def arguments():
     )
     parser.add_argument("names", nargs="*", metavar="BENCHMARK")
     parser.add_argument("--peers", help="names, separated by commas, of the peers to run; none: only ours")
+    parser.add_argument("--against", type=Path, metavar="CHECKOUT", help="another checkout, built with ./dev build")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--echo-seconds", type=int, default=3)
     parser.add_argument(
@@ -53,6 +55,11 @@ def arguments():
     for name in (options.peers or "none").split(","):
         if name not in peers | {"none"}:
             parser.error(f"there is no peer {name!r}: {', '.join(sorted(peers))}, or none")
+    if options.against:
+        if not (options.against / ".venv/bin/python").exists():
+            parser.error(f"{options.against} is no checkout that ./dev build has built: it has no .venv/bin/python")
+        if options.peers or options.json or options.plots:
+            parser.error("--against compares two checkouts, without peers, and prints tables only")
     if options.rounds < 1:
         parser.error(f"--rounds is 1 or more, not {options.rounds}")
     if options.plots and not options.json:
@@ -96,6 +103,17 @@ def filled(program, build):
             word = word.replace(place, value)
         command.append(word)
     return command
+
+
+def against(benchmark, checkout):
+    """A benchmark for each Python program of ours: it, and the same with the smarm of the other checkout."""
+    venv = str(checkout.resolve() / ".venv/bin")
+    for program in benchmark.programs:
+        if program.peer != "smarm":
+            continue
+        command = tuple(word.replace("{smarm}", f"{venv}/python").replace("{bin}", venv) for word in program.command)
+        other = replace(program, label=f"{program.label}, {checkout.name}", command=command)
+        yield replace(benchmark, title=f"{benchmark.title}: {program.label}", programs=(program, other), aim="")
 
 
 def measure(benchmark, programs, options, build):
@@ -142,6 +160,8 @@ def main():
         return
 
     build = (ROOT / options.build_dir).resolve()
+    if options.against:
+        benchmarks = [pair for benchmark in benchmarks for pair in against(benchmark, options.against)]
     versions, missing = prepare(wanted_peers(benchmarks, options.peers), build)
     for peer, why in missing.items():
         print(f"{peer} is left out: {why}.", file=sys.stderr)

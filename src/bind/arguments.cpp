@@ -4,6 +4,7 @@
 
 #include "smarm/interp/errors.h"
 #include "smarm/interp/point.h"
+#include "smarm/interp/requested_exception.h"
 #include "smarm/sched/scheduler.h"
 
 namespace smarm::bind {
@@ -30,7 +31,7 @@ bool read_seconds(PyObject* number, Duration& duration) {
     if (seconds == -1.0 && PyErr_Occurred()) {
         if (!PyErr_ExceptionMatches(PyExc_TypeError)) {
             if (!PyErr_ExceptionMatches(PyExc_OverflowError)) return false;
-            PyErr_Clear();  // an int beyond any float: never, or, when negative, refused below
+            drop_exception();  // an int beyond any float: never, or, when negative, refused below
             PyObject* zero = PyLong_FromLong(0);
             const int negative = zero ? PyObject_RichCompareBool(number, zero, Py_LT) : -1;
             Py_XDECREF(zero);
@@ -121,7 +122,7 @@ bool read_text(PyObject* name, const char* what, std::string& text) {
     if (utf8) {
         text.assign(utf8, static_cast<std::size_t>(size));
     } else if (PyErr_ExceptionMatches(PyExc_UnicodeEncodeError)) {
-        PyErr_Clear();
+        drop_exception();
         PyErr_Format(PyExc_ValueError, "%s must be text that UTF-8 can hold, not %R (it has half a character)", what,
                      name);
     }

@@ -9,6 +9,7 @@
 #include "smarm/codec/codec.h"
 #include "smarm/interp/buffer_loan.h"
 #include "smarm/interp/errors.h"
+#include "smarm/interp/requested_exception.h"
 #include "smarm/sched/worker.h"
 
 namespace smarm::bind {
@@ -169,7 +170,7 @@ PyObject* buffer_compare(PyObject* self, PyObject* other, int operation) {
     View view;
     if (!view.get(other, PyBUF_SIMPLE)) {
         if (!PyErr_ExceptionMatches(PyExc_BufferError) || current_error_is("BufferMoved")) return nullptr;
-        PyErr_Clear();
+        drop_exception();
         Py_RETURN_NOTIMPLEMENTED;
     }
     BufferObject& buffer = as_buffer(self);

@@ -129,7 +129,7 @@ bool ends_actor(PyObject* type) {
         PyErr_GivenExceptionMatches(type, PyExc_GeneratorExit))
         return false;
     PyObject* cancelled = error_type("Cancelled");
-    if (!cancelled) PyErr_Clear();
+    if (!cancelled) drop_exception();
     const bool goes_on = cancelled && PyErr_GivenExceptionMatches(type, cancelled);
     Py_XDECREF(cancelled);
     return !goes_on;

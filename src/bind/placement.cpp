@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "smarm/interp/errors.h"
+#include "smarm/interp/requested_exception.h"
 
 namespace smarm::bind {
 namespace {
@@ -18,7 +19,7 @@ bool is_stateless(PyObject* callable) {
     if (function->func_closure) return false;
     // Nested functions have "<locals>" in their qualified name, lambdas end in "<lambda>".
     const char* name = PyUnicode_AsUTF8(function->func_qualname);
-    if (!name) PyErr_Clear();
+    if (!name) drop_exception();
     return name && !std::strchr(name, '<');
 }
 
@@ -26,7 +27,7 @@ bool is_stateless(PyObject* callable) {
 std::optional<unsigned> read_index(PyObject* on, unsigned workers) {
     if (!PyLong_CheckExact(on)) return {};
     const long index = PyLong_AsLong(on);
-    if (index == -1 && PyErr_Occurred()) PyErr_Clear();
+    if (index == -1 && PyErr_Occurred()) drop_exception();
     if (index < 0 || index >= static_cast<long>(workers)) return {};
     return static_cast<unsigned>(index);
 }

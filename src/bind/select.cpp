@@ -14,6 +14,7 @@
 #include "interp/method_table.h"
 #include "smarm/interp/errors.h"
 #include "smarm/interp/py_rider.h"
+#include "smarm/interp/requested_exception.h"
 #include "smarm/wait/select_sources.h"
 
 namespace smarm::bind {
@@ -168,7 +169,7 @@ PyObject* value_of(Slot& slot, PyObject* object) {
 // Says in the error that is set which source it came from.
 void note_source(PyObject* source) {
     PyObject* error = PyErr_GetRaisedException();
-    if (PyObject_SetAttrString(error, "source", source) != 0) PyErr_Clear();
+    if (PyObject_SetAttrString(error, "source", source) != 0) drop_exception();
     PyErr_SetRaisedException(error);
 }
 

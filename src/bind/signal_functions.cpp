@@ -10,6 +10,7 @@
 #include "smarm/interp/pid_type.h"
 #include "smarm/interp/point.h"
 #include "smarm/interp/py_actor.h"
+#include "smarm/interp/requested_exception.h"
 
 namespace smarm::bind {
 namespace {
@@ -48,7 +49,7 @@ PyObject* monitor_actor(PyObject*, PyObject* address) {
     Pid pid;
     if (!read_address(*interpreter_state(), worker->scheduler(), address, pid)) {
         if (!current_error_is("NotRegistered")) return nullptr;
-        PyErr_Clear();
+        drop_exception();
     }
     try {
         Actor& self = *worker->current();

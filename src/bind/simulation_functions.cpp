@@ -10,6 +10,7 @@
 #include "smarm/interp/pid_type.h"
 #include "smarm/interp/py_actor.h"
 #include "smarm/interp/py_rider.h"
+#include "smarm/interp/requested_exception.h"
 #include "smarm/runtime/runtime.h"
 #include "smarm/sched/simulation.h"
 
@@ -89,7 +90,7 @@ bool is_program_code(PyCodeObject* code) {
     Py_ssize_t size = 0;
     const char* name = PyUnicode_AsUTF8AndSize(code->co_filename, &size);
     if (!name) {
-        PyErr_Clear();
+        drop_exception();
         return false;
     }
     const std::string_view file(name, static_cast<std::size_t>(size));

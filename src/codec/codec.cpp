@@ -9,6 +9,7 @@
 #include "smarm/base/assert.h"
 #include "smarm/interp/errors.h"
 #include "smarm/interp/imports.h"
+#include "smarm/interp/requested_exception.h"
 #include "smarm/sched/scheduler.h"
 
 namespace smarm {
@@ -111,7 +112,7 @@ bool Codec::is_immutable_at(PyObject* value, int depth) const noexcept {
         }
         // Only memory can have run out.
         if (!PyErr_Occurred()) return immutable;
-        PyErr_Clear();
+        drop_exception();
         return false;
     }
     if (type == &PyComplex_Type || type == &PyRange_Type || value == Py_Ellipsis) return true;
@@ -146,7 +147,7 @@ std::size_t Codec::immutable_bytes(PyObject* value) noexcept {
             if (!item) break;
             bytes += 2 * sizeof(PyObject*) + immutable_bytes(item.get());
         }
-        PyErr_Clear();  // only memory can have run out
+        drop_exception();  // only memory can have run out
     }
     return bytes;
 }

@@ -4,6 +4,7 @@
 
 #include "codec/data.h"
 #include "smarm/interp/imports.h"
+#include "smarm/interp/requested_exception.h"
 
 namespace smarm::codec {
 namespace {
@@ -195,7 +196,7 @@ PyObject* find_in_class(PyTypeObject* type, PyObject* name, PyTypeObject** owner
         if (owner) *owner = base;
         return found;  // the class keeps it
     }
-    PyErr_Clear();
+    drop_exception();
     return nullptr;
 }
 
@@ -246,7 +247,7 @@ static bool is_field(const DataClass& data, PyObject* name) {
     Handle kind_name(field ? PyUnicode_InternFromString("_field_type") : nullptr);
     PyObject* slot = kind_name ? find_slot(Py_TYPE(field), kind_name.get()) : nullptr;
     Handle kind(slot ? Py_TYPE(slot)->tp_descr_get(slot, field, nullptr) : nullptr);
-    PyErr_Clear();
+    drop_exception();
     return kind && kind.get() == find_loaded("dataclasses", "_FIELD");
 }
 
@@ -262,7 +263,7 @@ bool look_at_attribute(Codec::Impl& codec, PyTypeObject* type, PyObject* name, D
     if (!hidden_type->tp_descr_get && !hidden_type->tp_descr_set && !hidden_type->tp_call) return true;
     // It keeps its value there.
     if (!codec.cached_property) codec.cached_property = find_known_class("functools", "cached_property");
-    if (!codec.cached_property) PyErr_Clear();
+    if (!codec.cached_property) drop_exception();
     return reinterpret_cast<PyObject*>(hidden_type) == codec.cached_property.get();
 }
 

@@ -1,5 +1,6 @@
 // Members of enums: looked up in what the class has, never asked of its __new__, __call__ or _missing_.
 #include "codec/data.h"
+#include "smarm/interp/requested_exception.h"
 
 namespace smarm::codec {
 namespace {
@@ -23,7 +24,7 @@ long long class_number(PyTypeObject* type, PyObject* name) {
 long long number_of(PyObject* member) {
     Handle value(PyObject_GenericGetDict(member, nullptr));
     PyObject* found = value ? PyDict_GetItemString(value.get(), "_value_") : nullptr;
-    PyErr_Clear();
+    drop_exception();
     if (!found || !PyLong_CheckExact(found)) return -1;
     int overflow;
     const long long number = PyLong_AsLongLongAndOverflow(found, &overflow);
@@ -75,7 +76,7 @@ Handle make_combination(Cache& cache, PyTypeObject* type, PyObject* members, PyO
 bool has_plain_combinations(PyTypeObject* type) {
     Handle flag = find_known_class("enum", "Flag");
     Handle missing(PyUnicode_InternFromString("_missing_"));
-    if (!flag || !missing || !PyType_Check(flag.get())) return PyErr_Clear(), false;
+    if (!flag || !missing || !PyType_Check(flag.get())) return drop_exception(), false;
     auto* base = reinterpret_cast<PyTypeObject*>(flag.get());
     return PyType_IsSubtype(type, base) && find_in_class(type, missing.get()) == find_in_class(base, missing.get()) &&
            (type->tp_basicsize == PyBaseObject_Type.tp_basicsize || PyType_IsSubtype(type, &PyLong_Type));

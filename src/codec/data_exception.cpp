@@ -1,5 +1,6 @@
 // How exceptions are made: by the built-in class that theirs comes from, from arguments of which it calls nothing.
 #include "codec/data.h"
+#include "smarm/interp/requested_exception.h"
 
 namespace smarm::codec {
 namespace {
@@ -65,7 +66,7 @@ bool are_unicode_arguments(PyObject* arguments) {
     const Py_ssize_t length = decode ? PyBytes_GET_SIZE(object) : PyUnicode_GET_LENGTH(object);
     const Py_ssize_t from = PyLong_AsSsize_t(start);
     const Py_ssize_t to = PyLong_AsSsize_t(end);
-    if (PyErr_Occurred()) return PyErr_Clear(), false;
+    if (PyErr_Occurred()) return drop_exception(), false;
     return from >= 0 && from <= to && to <= length && PyUnicode_CheckExact(PyTuple_GET_ITEM(arguments, first + 3)) &&
            (translate || PyUnicode_CheckExact(PyTuple_GET_ITEM(arguments, 0)));
 }

@@ -1,6 +1,7 @@
 // Which objects may be keys of a dict and members of a set where only data travel: hashing and comparing them runs C
 // code, or one of three functions of the standard library.
 #include "codec/data.h"
+#include "smarm/interp/requested_exception.h"
 
 namespace smarm::codec {
 namespace {
@@ -113,7 +114,7 @@ KeyKind key_kind(Cache& cache, PyTypeObject* type, DataKind kind) {
 bool look_at_key(Codec::Impl& codec, PyObject* key) {
     unsigned items = kMostItems;
     const bool answer = codec.cache.prepare() && is_key(codec, key, kMostLevels, items);
-    if (!answer) PyErr_Clear();
+    if (!answer) drop_exception();
     return answer;
 }
 

@@ -1,6 +1,7 @@
 // What a name in a message stands for where only data travel: looked up in dicts, so that nothing is called.
 #include "codec/data.h"
 #include "codec/globals.h"
+#include "smarm/interp/requested_exception.h"
 
 namespace smarm::codec {
 namespace {
@@ -71,7 +72,7 @@ bool is_being_imported(PyObject* module) {
     PyObject* spec = PyDict_GetItemString(PyModule_GetDict(module), "__spec__");  // borrowed, as all of these
     Handle own(spec ? PyObject_GenericGetDict(spec, nullptr) : nullptr);
     PyObject* importing = own ? PyDict_GetItemString(own.get(), "_initializing") : nullptr;
-    PyErr_Clear();
+    drop_exception();
     return importing == Py_True;
 }
 

@@ -6,6 +6,7 @@
 #include "codec/decoder.h"
 
 #include "smarm/interp/errors.h"
+#include "smarm/interp/requested_exception.h"
 
 namespace smarm::codec {
 namespace {
@@ -385,7 +386,7 @@ std::nullptr_t Decoder::blame() {
     Handle text(PyObject_Str(cause.get()));
     const char* what = text ? PyUnicode_AsUTF8(text.get()) : nullptr;
     if (!what) {
-        PyErr_Clear();
+        drop_exception();
         what = "a value cannot be made";
     }
     return bad(what);

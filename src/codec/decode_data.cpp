@@ -5,6 +5,7 @@
 
 #include "codec/data.h"
 #include "codec/decoder.h"
+#include "smarm/interp/requested_exception.h"
 
 namespace smarm::codec {
 namespace {
@@ -217,7 +218,7 @@ bool Decoder::make_data(BuildFrame& frame, PyObject* arguments) {
     if (!made) {
         if (PyErr_Occurred() && !PyErr_ExceptionMatches(PyExc_Exception)) return false;
         if (PyErr_Occurred() && PyErr_ExceptionMatches(PyExc_MemoryError)) return false;
-        PyErr_Clear();
+        drop_exception();
         Handle name(PyType_GetFullyQualifiedName(type));
         if (name) refuse("the parts of a %U are not those of one", name.get());
         return false;
@@ -277,7 +278,7 @@ bool Decoder::set_data_attribute(PyObject* object, DataKind kind, PyObject* borr
     Handle own(PyObject_GenericGetDict(object, nullptr));
     if (!own) {
         if (!PyErr_ExceptionMatches(PyExc_AttributeError)) return false;
-        PyErr_Clear();
+        drop_exception();
         return bad("an attribute for an object without a __dict__"), false;
     }
     return PyDict_SetItem(own.get(), name.get(), value) == 0;

@@ -2,6 +2,7 @@
 #include "codec/data.h"
 #include "codec/decoder.h"
 #include "codec/globals.h"
+#include "smarm/interp/requested_exception.h"
 
 namespace smarm::codec {
 namespace {
@@ -19,7 +20,7 @@ void note_global(PyObject* module, PyObject* name) {
     Handle error(PyErr_GetRaisedException());
     Handle note(PyUnicode_FromFormat("while decoding a value that refers to %U.%U", module, name));
     Handle done(note ? PyObject_CallMethod(error.get(), "add_note", "O", note.get()) : nullptr);
-    PyErr_Clear();
+    drop_exception();
     PyErr_SetRaisedException(error.release());
 }
 
@@ -90,7 +91,7 @@ Decoder::Step Decoder::open_attributes(BuildFrame& frame) {
     Handle own;
     if (only_data()) {
         own = Handle(PyObject_GenericGetDict(frame.object, nullptr));
-        if (!own) return PyErr_Clear(), Step::Value;
+        if (!own) return drop_exception(), Step::Value;
     } else {
         Handle set_state;
         if (PyObject_GetOptionalAttr(frame.object, cache_.set_state_name.get(), set_state.out()) < 0) {
@@ -193,7 +194,7 @@ PyObject* Decoder::make_exception(PyTypeObject* type, PyObject* arguments) {
     if (base->tp_init(made.get(), arguments, nullptr) < 0) {
         // A class that hid its base's arguments: what that base would have made of them stays empty.
         if (!PyErr_ExceptionMatches(PyExc_TypeError)) return nullptr;
-        PyErr_Clear();
+        drop_exception();
     }
     return made.release();
 }

@@ -1,5 +1,6 @@
 // The walk: containers whose children are taken without running Python code.
 #include "codec/encoder.h"
+#include "smarm/interp/requested_exception.h"
 
 namespace smarm::codec {
 
@@ -117,7 +118,7 @@ Encoder::Step Encoder::advance_set() {
         if (step != Step::Done) return step;
     }
     if (PyErr_Occurred()) {
-        PyErr_Clear();
+        drop_exception();
         return changed("set");
     }
     if (frame.count != 0) return changed("set");

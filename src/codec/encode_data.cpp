@@ -5,6 +5,7 @@
 #include "codec/data.h"
 #include "codec/encoder.h"
 #include "codec/globals.h"
+#include "smarm/interp/requested_exception.h"
 
 namespace smarm::codec {
 namespace {
@@ -25,7 +26,7 @@ Handle as_new(const Cache& cache, PyTypeObject* type, PyObject* arguments, PyObj
 Handle state_of(PyObject* value) {
     Handle own(PyObject_GenericGetDict(value, nullptr));
     if (!own && PyErr_ExceptionMatches(PyExc_AttributeError)) {
-        PyErr_Clear();
+        drop_exception();
         return Handle(Py_NewRef(Py_None));
     }
     if (own && PyDict_GET_SIZE(own.get()) == 0) return Handle(Py_NewRef(Py_None));
@@ -102,7 +103,7 @@ Encoder::Step Encoder::open_record(PyObject* value) {
     } else {
         state = Handle(PyObject_GenericGetDict(value, nullptr));
         if (!state && PyErr_ExceptionMatches(PyExc_AttributeError)) {
-            PyErr_Clear();
+            drop_exception();
             state = Handle(Py_NewRef(Py_None));
         }
     }
@@ -164,13 +165,13 @@ bool Encoder::check_key(PyObject* key) {
 Encoder::Step Encoder::write_member(PyObject* value, DataKind kind) {
     PyTypeObject* type = Py_TYPE(value);
     Handle name(PyObject_GenericGetAttr(value, cache_.member_name_name.get()));
-    PyErr_Clear();
+    drop_exception();
     Handle found = name ? find_member(cache_, type, name.get()) : Handle();
     PyObject* written = name.get();
     Handle number;
     if (found.get() != value && kind == DataKind::flag) {
         number = Handle(PyObject_GenericGetAttr(value, cache_.member_value_name.get()));
-        PyErr_Clear();
+        drop_exception();
         found = number ? find_combination(cache_, type, number.get()) : Handle();
         written = number.get();
     }

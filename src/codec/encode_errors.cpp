@@ -4,6 +4,7 @@
 
 #include "codec/encoder.h"
 #include "smarm/interp/errors.h"
+#include "smarm/interp/requested_exception.h"
 
 namespace smarm::codec {
 namespace {
@@ -51,7 +52,7 @@ void raise_with_note(PyObject* exception, PyObject* path) {
         Handle note(PyUnicode_FromFormat("while encoding %U", path));
         Handle done(note ? PyObject_CallMethod(exception, "add_note", "O", note.get()) : nullptr);
     }
-    PyErr_Clear();
+    drop_exception();
     PyErr_SetRaisedException(exception);
 }
 
@@ -105,7 +106,7 @@ Encoder::Step Encoder::explain(PyObject* value) {
     }
     Handle reason(PyObject_Str(cause.get()));
     const char* text = reason ? PyUnicode_AsUTF8(reason.get()) : nullptr;
-    if (!text) PyErr_Clear();
+    if (!text) drop_exception();
     unsendable(value, text ? text : "pickling failed");
     Handle error(PyErr_GetRaisedException());
     if (PyExceptionInstance_Check(error.get())) {

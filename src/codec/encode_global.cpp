@@ -3,6 +3,7 @@
 #include "codec/encoder.h"
 #include "codec/globals.h"
 #include "smarm/interp/imports.h"
+#include "smarm/interp/requested_exception.h"
 
 namespace smarm::codec {
 namespace {
@@ -60,7 +61,7 @@ int Encoder::is_importable(PyObject* value, PyObject* name) {
     Handle found = find_global(cache_, module.get(), name);
     if (found) return found.get() == value;
     if (!PyErr_ExceptionMatches(PyExc_AttributeError) && !PyErr_ExceptionMatches(PyExc_ImportError)) return -1;
-    PyErr_Clear();
+    drop_exception();
     return 0;
 }
 
@@ -73,7 +74,7 @@ Encoder::Step Encoder::write_global(PyObject* value, PyObject* name) {
         if (!PyErr_ExceptionMatches(PyExc_AttributeError) && !PyErr_ExceptionMatches(PyExc_ImportError)) {
             return explain(value);
         }
-        PyErr_Clear();
+        drop_exception();
         return refuse("%s '%U' cannot be sent: it is not found as %U.%U; define it at module level, under its own name",
                       noun(value), name, module.get(), name);
     }

@@ -1,6 +1,7 @@
 // Values by type, and those that are one tag and its operands.
 #include "codec/encoder.h"
 #include "smarm/interp/errors.h"
+#include "smarm/interp/requested_exception.h"
 #include "smarm/msg/buffer.h"
 
 namespace smarm::codec {
@@ -17,7 +18,7 @@ bool is_whole_shared_buffer(const NativeType& type, const Py_buffer& view) {
     if (!view.obj || !Py_IS_TYPE(view.obj, type.type) || !type.is_shared(view.obj)) return false;
     Py_buffer whole;
     if (PyObject_GetBuffer(view.obj, &whole, PyBUF_SIMPLE) != 0) {
-        PyErr_Clear();
+        drop_exception();
         return false;
     }
     const bool same = whole.buf == view.buf && whole.len == view.len;

@@ -4,6 +4,7 @@
 
 #include "codec/encoder.h"
 #include "smarm/interp/imports.h"
+#include "smarm/interp/requested_exception.h"
 
 namespace smarm::codec {
 namespace {
@@ -25,7 +26,7 @@ int has_attribute(PyTypeObject* type, PyObject* name, PyObject* expected) {
 // Whether a built-in class takes instances of this exception type apart.
 bool has_builtin_reduce(PyTypeObject* type, const Cache& cache) {
     Handle reduce(PyObject_GetAttr(reinterpret_cast<PyObject*>(type), cache.reduce_name.get()));
-    if (!reduce) PyErr_Clear();
+    if (!reduce) drop_exception();
     return reduce && Py_IS_TYPE(reduce.get(), &PyMethodDescr_Type) &&
            has_attribute(type, cache.reduce_ex_name.get(), cache.object_reduce_ex.get()) == 1;
 }
@@ -65,7 +66,7 @@ Encoder::Step Encoder::write_object(PyObject* borrowed) {
         Handle state(PyObject_GenericGetDict(value.get(), nullptr));
         if (!state) {
             if (!PyErr_ExceptionMatches(PyExc_AttributeError)) return Step::Failed;
-            PyErr_Clear();
+            drop_exception();
         }
         return open_plain(value.get(), std::move(state));
     }

@@ -1,5 +1,6 @@
 #include "codec/globals.h"
 #include "smarm/interp/imports.h"
+#include "smarm/interp/requested_exception.h"
 
 namespace smarm::codec {
 namespace {
@@ -40,7 +41,7 @@ Handle search_modules(Cache& cache, PyObject* object, PyObject* name) {
         if (PyErr_Occurred()) {
             // A module whose __getattr__ fails is not the one.
             if (!PyErr_ExceptionMatches(PyExc_Exception)) return {};
-            PyErr_Clear();
+            drop_exception();
         }
     }
     return {};
@@ -89,7 +90,7 @@ Handle find_global(Cache& cache, PyObject* module_name, PyObject* qualified_name
     Handle found = look_up(cache, module_name, qualified_name);
     if (found || !PyErr_Occurred() || !PyErr_ExceptionMatches(PyExc_AttributeError)) return found;
     // The import that this actor waited for may have been cut short by the exit of another: then it begins anew.
-    PyErr_Clear();
+    drop_exception();
     return look_up(cache, module_name, qualified_name);
 }
 

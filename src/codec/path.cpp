@@ -1,5 +1,6 @@
 // Where in a value something went wrong, read off the frames of the walk.
 #include "codec/encoder.h"
+#include "smarm/interp/requested_exception.h"
 
 namespace smarm::codec {
 namespace {
@@ -12,7 +13,7 @@ Handle repr_of(PyObject* key) {
     Handle text(PyObject_Repr(key));
     if (!text) {
         if (!PyErr_ExceptionMatches(PyExc_Exception)) return {};
-        PyErr_Clear();
+        drop_exception();
         return Handle(PyUnicode_FromFormat("<%T>", key));
     }
     if (PyUnicode_GET_LENGTH(text.get()) <= kLongestKey) return text;

@@ -101,15 +101,29 @@ unsigned long smarm_thread_ident(PyThreadState* state) {
     return state->thread_id;
 }
 
+static int is_entry(const struct _PyInterpreterFrame* frame) {
+#if PY_VERSION_HEX >= 0x030e0000
+    return frame->owner >= FRAME_OWNED_BY_INTERPRETER;
+#else
+    return frame->owner == FRAME_OWNED_BY_CSTACK;
+#endif
+}
+
 int smarm_entry_depth(PyThreadState* state) {
     int depth = 0;
     for (struct _PyInterpreterFrame* frame = state->current_frame; frame; frame = frame->previous)
-#if PY_VERSION_HEX >= 0x030e0000
-        depth += frame->owner >= FRAME_OWNED_BY_INTERPRETER;
-#else
-        depth += frame->owner == FRAME_OWNED_BY_CSTACK;
-#endif
+        depth += is_entry(frame);
     return depth;
+}
+
+PyCodeObject* smarm_calling_code(PyThreadState* state) {
+    struct _PyInterpreterFrame* frame = state->current_frame;
+    while (frame && !is_entry(frame)) frame = frame->previous;
+    while (frame && _PyFrame_IsIncomplete(frame)) frame = frame->previous; /* entries are, too */
+    if (!frame) return NULL;
+    PyCodeObject* code = (PyCodeObject*)PyUnstable_InterpreterFrame_GetCode(frame);
+    Py_DECREF(code); /* the frame keeps it alive */
+    return code;
 }
 
 int smarm_starts_function(int resume_argument) {

@@ -52,6 +52,9 @@ unsigned long smarm_thread_ident(PyThreadState* state);
 /* How many calls of Python code by C code `state` is in: the actor's own is the first. */
 int smarm_entry_depth(PyThreadState* state);
 
+/* The code that called the C code that made the innermost of these calls; borrowed from its frame. NULL: none did. */
+PyCodeObject* smarm_calling_code(PyThreadState* state);
+
 /* Whether a RESUME with this argument is the first of its function; others follow a yield or an await. */
 int smarm_starts_function(int resume_argument);
 

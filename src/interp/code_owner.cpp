@@ -5,6 +5,7 @@
 #include <string>
 
 #include "smarm/interp/imports.h"
+#include "smarm/interp/requested_exception.h"
 
 namespace smarm {
 namespace {
@@ -35,7 +36,7 @@ bool find_folder(const char* module_name, std::string& folder) {
         folder = text_of(file);
         folder.resize(folder.rfind('/') + 1);
     } else if (PyErr_ExceptionMatches(PyExc_AttributeError)) {
-        PyErr_Clear();  // not in files: its frozen modules are known by name
+        drop_exception();  // not in files: its frozen modules are known by name
     }
     Py_XDECREF(file);
     return !PyErr_Occurred();
@@ -48,7 +49,7 @@ bool find_code_owners() { return find_folder("os", library_directory) && find_fo
 std::string_view text_of(PyObject* string) noexcept {
     Py_ssize_t size = 0;
     const char* text = PyUnicode_AsUTF8AndSize(string, &size);
-    if (!text) return PyErr_Clear(), std::string_view();
+    if (!text) return drop_exception(), std::string_view();
     return {text, static_cast<std::size_t>(size)};
 }
 

@@ -11,6 +11,7 @@
 #include "smarm/interp/imports.h"
 #include "smarm/interp/interpreter_state.h"
 #include "smarm/interp/pid_type.h"
+#include "smarm/interp/requested_exception.h"
 
 namespace smarm {
 namespace {
@@ -34,7 +35,7 @@ std::string utf8(PyObject* text) {
         text && PyUnicode_Check(text) ? PyUnicode_AsEncodedString(text, "utf-8", "backslashreplace") : nullptr;
     std::string copy = bytes ? PyBytes_AS_STRING(bytes) : "?";
     Py_XDECREF(bytes);
-    PyErr_Clear();
+    drop_exception();
     return copy;
 }
 
@@ -43,7 +44,7 @@ std::string describe_frame(PyTracebackObject* entry) {
     PyObject* number = PyObject_GetAttrString(reinterpret_cast<PyObject*>(entry), "tb_lineno");
     const long line = number ? PyLong_AsLong(number) : -1;
     Py_XDECREF(number);
-    PyErr_Clear();
+    drop_exception();
     std::string text = "  File \"" + utf8(code->co_filename) + "\", line " + std::to_string(line) + ", in " +
                        utf8(code->co_name) + "\n";
     Py_DECREF(code);
@@ -55,7 +56,7 @@ std::string describe_exception(PyObject* exception) {
     PyObject* message = PyObject_Str(exception);
     const std::string said = message ? utf8(message) : "<its str() failed>";
     Py_XDECREF(message);
-    PyErr_Clear();
+    drop_exception();
     return std::string(Py_TYPE(exception)->tp_name) + (said.empty() ? "" : ": " + said) + "\n";
 }
 
@@ -101,7 +102,7 @@ OwnedParcel encode_fields(PyObject* fields, PyObject* exception, const Actor& ac
     ValueCodec& codec = *interpreter_state()->codec;
     OwnedParcel parcel = codec.encode(fields, "exception");
     if (!parcel) {
-        PyErr_Clear();
+        drop_exception();
         const Py_ssize_t last = PyTuple_Size(fields) - 1;
         PyObject* parts = PyTuple_GetSlice(fields, 0, last);
         PyObject* none = parts ? PyTuple_Pack(1, Py_None) : nullptr;
@@ -112,13 +113,13 @@ OwnedParcel encode_fields(PyObject* fields, PyObject* exception, const Actor& ac
     }
     Py_XDECREF(fields);
     if (!parcel) {
-        PyErr_Clear();
+        drop_exception();
         fields = make_fields(actor, Py_TYPE(exception)->tp_name, "its description is longer than message_size allows\n",
                              Py_None);
         if (fields) parcel = codec.encode(fields, "exception");
         Py_XDECREF(fields);
     }
-    PyErr_Clear();
+    drop_exception();
     return parcel;
 }
 
@@ -135,7 +136,7 @@ bool write_by_python(const std::string& text) {
     PyObject* flushed = written ? PyObject_CallMethod(stream, "flush", nullptr) : nullptr;
     Py_XDECREF(flushed);
     Py_XDECREF(stream);
-    PyErr_Clear();
+    drop_exception();
     return written;
 }
 
@@ -146,20 +147,20 @@ Ref<ExitReason> describe_failure(PyObject* exception, Actor& actor) noexcept {
     try {
         PyObject* fields = describe_fully(exception, actor);
         if (!fields || !PyTuple_Check(fields) || PyTuple_GET_SIZE(fields) != 7) {
-            PyErr_Clear();
+            drop_exception();
             std::string summary = describe_exception(exception);
             summary.pop_back();  // the end of the line
             Py_XSETREF(fields, make_fields(actor, summary, describe_plainly(exception), exception));
         }
         if (!fields) {
-            PyErr_Clear();
+            drop_exception();
             return undescribed_failure(actor, "no memory was left to describe it");
         }
         std::string report =
             "smarm: " + title(actor) + " failed, and nobody joined it:\n" + utf8(PyTuple_GET_ITEM(fields, 5));
         return ExitReason::with(ExitKind::failed, encode_fields(fields, exception, actor), std::move(report));
     } catch (const std::bad_alloc&) {
-        PyErr_Clear();
+        drop_exception();
         return ExitReason::plain(ExitKind::failed);
     }
 }

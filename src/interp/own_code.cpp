@@ -7,6 +7,7 @@
 
 #include "smarm/base/sync.h"
 #include "smarm/interp/imports.h"
+#include "smarm/interp/requested_exception.h"
 
 namespace smarm {
 namespace {
@@ -35,7 +36,7 @@ void remember_own_code() {
             directory.store(copy, memory_order_release);
         }
     }
-    PyErr_Clear();
+    drop_exception();
     Py_XDECREF(path);
     Py_XDECREF(paths);
 }

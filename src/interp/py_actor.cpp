@@ -4,6 +4,7 @@
 #include "smarm/cpython/py_swap.h"
 #include "smarm/fiber/stack.h"
 #include "smarm/interp/calling_actor.h"
+#include "smarm/interp/code_watch.h"
 #include "smarm/interp/errors.h"
 #include "smarm/interp/failure_report.h"
 #include "smarm/interp/forked_child.h"
@@ -83,6 +84,7 @@ PyObject* PyActor::call() {
 void PyActor::body() noexcept {
     PyObject* result = call();
     if (!this_worker()) end_forked_child(result ? nullptr : PyErr_GetRaisedException());
+    end_watch(static_cast<PyThreadState*>(rider_state));
     if (result) finish_with_result(result);
     else finish_with_error();
     Py_CLEAR(start_.callable);
@@ -144,7 +146,7 @@ void PyActor::end_by_exit(PyObject* exit) {
     PyObject* reason = PyObject_GetAttrString(exit, "reason");
     Py_DECREF(exit);
     exit_reason = reason ? reason_from_python(reason) : nullptr;
-    PyErr_Clear();
+    drop_exception();
     Py_XDECREF(reason);
     if (!exit_reason || requests.killed()) exit_reason = ExitReason::plain(ExitKind::killed);
     if (exit_reason->kind() == ExitKind::normal) finish_with_result(Py_NewRef(Py_None));
@@ -179,7 +181,7 @@ static PyObject* undecodable(const char* what) {
     PyObject* error = PyErr_GetRaisedException();
     PyObject* text = PyUnicode_FromFormat("<%s that cannot be decoded here: %R>", what, error);
     if (!text && !PyErr_ExceptionMatches(PyExc_MemoryError)) {  // its repr fails, too
-        PyErr_Clear();
+        drop_exception();
         text = PyUnicode_FromFormat("<%s that cannot be decoded here: %s>", what, Py_TYPE(error)->tp_name);
     }
     Py_DECREF(error);

@@ -6,7 +6,9 @@
 
 #include "cpython/py_compat.h"
 #include "cpython/thread_bound_code.h"
+#include "smarm/actor/shield.h"
 #include "smarm/cpython/data_stack.h"
+#include "smarm/interp/code_watch.h"
 #include "smarm/interp/errors.h"
 #include "smarm/interp/forked_child.h"
 #include "smarm/interp/interpreter_state.h"
@@ -23,9 +25,6 @@ constexpr Duration kOthersPatience = std::chrono::milliseconds(1);  // of thread
 constexpr Duration kRepeatPause = std::chrono::milliseconds(20);    // between two signals for one queued call
 // between two walks over a stack that holds the worker
 constexpr Duration kHoldPause = std::chrono::milliseconds(1);
-// Of points that are reached one after the other, to raise at. What asks for one may always do so at the same place of
-// a loop (an allocation), and the next point after that may be one where nothing is raised.
-constexpr unsigned kTriesInARow = 8;
 constexpr Duration kHandOverLimit = std::chrono::milliseconds(1);  // for such a thread to wake up
 }  // namespace
 
@@ -47,7 +46,7 @@ PyRider::~PyRider() {
     ending_.store(true, memory_order_release);
     PyObject* raised = PyErr_GetRaisedException();
     while (attention_.load(memory_order_acquire)) {
-        if (smarm_make_pending_calls() != 0) PyErr_Clear();
+        if (smarm_make_pending_calls() != 0) drop_exception();
     }
     PyErr_SetRaisedException(raised);
 }
@@ -182,13 +181,18 @@ bool PyRider::deliver(PyThreadState* state, PyActor& actor) {
     const Instant now = worker_.driver().now();
     if (!actor.preemptible() || !actor.requests.is_due(now) || !is_deliverable(actor)) return true;
     const bool overdue = now - actor.requests.due() >= worker_.scheduler().options().kill_patience;
-    switch (may_raise_here(state, actor, overdue)) {
+    const SafePoint point = look_for_safe_point(state, actor, overdue);
+    switch (point.may_raise) {
         case MayRaise::here: return raise_now();
         case MayRaise::at_jump_target: return raise_at_jump_target(state, raise_now) || !overdue || raise_now();
         case MayRaise::soon: request_attention(); return true;
-        case MayRaise::later:
-            if (!worker_.simulation() && ++tries_ % kTriesInARow != 0) request_attention();
+        case MayRaise::after_return:
+            if (!worker_.simulation()) ask_at_return(state, point.code);
             return true;
+        case MayRaise::code_goes_on:
+            if (!worker_.simulation()) ask_when_it_goes_on(state, point.code);
+            return true;
+        case MayRaise::later: return true;
     }
     return true;
 }
@@ -241,6 +245,8 @@ static PyObject* make_exception(PyActor& actor, Request request) {
 
 PyObject* raise_exit() {
     auto* actor = static_cast<PyActor*>(this_actor());
+    const Shield shield(*actor);  // what another request raised in the following calls would be lost
+    end_watch(static_cast<PyThreadState*>(actor->rider_state));
     const Request request = this_worker()->take_request();
     SMARM_ASSERT(request != Request::none, "an exception was to be raised that nobody has requested");
     watch_lost_exceptions();

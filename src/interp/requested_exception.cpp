@@ -73,14 +73,23 @@ std::uint64_t cancelled_scope(PyObject* cancelled) noexcept {
 
 bool arm_again(PyObject* exception) noexcept {
     Worker* worker = this_worker();
-    const std::uint64_t bits = worker && PyExceptionInstance_Check(exception) ? marked_pid(exception) : 0;
+    if (!worker || !PyExceptionInstance_Check(exception)) return false;
+    const bool cancelled = is_cancelled(exception);
+    if (!cancelled && !is_exit(exception)) return false;
+    const std::uint64_t bits = marked_pid(exception);
     if (bits == 0) return false;
     Actor* actor = worker->scheduler().table().own(Pid::from_bits(bits));
     if (!actor) return true;
-    if (is_cancelled(exception)) return CancelScope::expire_again(*actor, cancelled_scope(exception)), true;
-    if (!is_exit(exception)) return false;
+    if (cancelled) return CancelScope::expire_again(*actor, cancelled_scope(exception)), true;
     worker->request_exit(*actor, nullptr, Duration::zero());
     return true;
+}
+
+void drop_exception() noexcept {
+    PyObject* exception = PyErr_GetRaisedException();
+    if (!exception) return;
+    if (this_worker()) arm_again(exception);
+    Py_DECREF(exception);
 }
 
 PyObject* find_in_groups(PyObject* exception, const std::function<bool(PyObject*)>& wanted) noexcept {

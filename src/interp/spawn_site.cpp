@@ -9,6 +9,7 @@
 
 #include "cpython/py_compat.h"
 #include "smarm/interp/own_code.h"
+#include "smarm/interp/requested_exception.h"
 
 namespace smarm {
 namespace {
@@ -40,7 +41,7 @@ const SpawnSite* intern(std::string file, int line, std::string function) {
 
 std::string text(PyObject* unicode) {
     const char* utf8 = PyUnicode_AsUTF8(unicode);
-    if (!utf8) PyErr_Clear();
+    if (!utf8) drop_exception();
     return utf8 ? utf8 : "?";
 }
 

@@ -10,6 +10,7 @@
 #include "smarm/interp/failure_report.h"
 #include "smarm/interp/interpreter_state.h"
 #include "smarm/interp/py_actor.h"
+#include "smarm/interp/requested_exception.h"
 #include "smarm/sched/scheduler.h"
 
 namespace smarm {
@@ -58,7 +59,7 @@ bool look_at(Home& home, Instant now) noexcept {
 void spawn_reporter(Worker& worker) {
     PyObject* function = PyDict_GetItemString(interpreter_state()->names, "_report_failures");  // borrowed
     PyObject* arguments = function ? PyTuple_New(0) : nullptr;
-    if (!arguments) return PyErr_Clear();
+    if (!arguments) return drop_exception();
     auto name = std::make_shared<const std::string>("reporter of failures");
     auto join = make_shared_ref<JoinState>(false);
     std::unique_ptr<Actor> actor =

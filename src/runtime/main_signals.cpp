@@ -9,6 +9,7 @@
 #include "smarm/interp/code_owner.h"
 #include "smarm/interp/imports.h"
 #include "smarm/interp/interpreter_state.h"
+#include "smarm/interp/requested_exception.h"
 #include "smarm/runtime/runtime.h"
 #include "smarm/runtime/signals.h"
 
@@ -56,7 +57,7 @@ PyObject* on_set_handler(const stdlib::Original& original, PyObject* self, PyObj
     PyObject* result = original.call(self, values, count, names);
     if (!result || !Runtime::current() || count != 2) return result;
     const long number = PyLong_AsLong(values[0]);
-    if (PyErr_Occurred()) PyErr_Clear();
+    drop_exception();
     if (number == SIGTERM && values[1] == terminate_handler) SignalWatch::retake(SIGTERM);
     if (number != SIGINT || !has_default_handler(SIGINT)) return result;
     SignalWatch::retake(SIGINT);
@@ -89,12 +90,12 @@ PyObject* on_set_wake_up(const stdlib::Original& original, PyObject* self, PyObj
 bool is_defined_in(PyObject* handler, std::string_view module_name) {
     PyObject* function = PyObject_GetAttrString(handler, "func");
     if (!function) {
-        PyErr_Clear();
+        drop_exception();
         function = Py_NewRef(handler);
     }
     PyObject* module = PyObject_GetAttrString(function, "__module__");
     const bool same = module && PyUnicode_Check(module) && text_of(module) == module_name;
-    PyErr_Clear();
+    drop_exception();
     Py_XDECREF(module);
     Py_DECREF(function);
     return same;

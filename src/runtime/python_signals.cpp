@@ -1,6 +1,7 @@
 #include "runtime/python_signals.h"
 
 #include "smarm/interp/imports.h"
+#include "smarm/interp/requested_exception.h"
 #include <csignal>
 
 namespace smarm {
@@ -31,7 +32,7 @@ bool set_handler(PyObject* module, int number, PyObject* handler) {
 PyObject* current_handler(int number) {
     PyObject* module = import_signal();
     PyObject* handler = module ? PyObject_CallMethod(module, "getsignal", "i", number) : nullptr;
-    PyErr_Clear();
+    drop_exception();
     Py_XDECREF(module);
     return handler;
 }
@@ -44,7 +45,7 @@ bool has_default_handler(int number) {
     // A shell starts background programs with SIGQUIT ignored; a dump is wanted of those all the more.
     PyObject* ignored = number == SIGQUIT && module ? PyObject_GetAttrString(module, "SIG_IGN") : nullptr;
     const bool is_ignored = ignored && is_handler(module, number, ignored);
-    PyErr_Clear();
+    drop_exception();
     Py_XDECREF(ignored);
     Py_XDECREF(module);
     return same || is_ignored;
@@ -53,7 +54,7 @@ bool has_default_handler(int number) {
 bool replace_default_handler(int number, PyObject* handler) {
     PyObject* module = import_signal();
     const bool done = module && set_handler(module, number, handler);
-    PyErr_Clear();
+    drop_exception();
     Py_XDECREF(module);
     return done;
 }
@@ -65,7 +66,7 @@ void put_back_default_handler(int number, PyObject* handler) {
         set_handler(module, number, standard);
         Py_XDECREF(standard);
     }
-    PyErr_Clear();
+    drop_exception();
     Py_XDECREF(module);
 }
 
@@ -76,7 +77,7 @@ int replace_wake_up_descriptor(int descriptor) {
     PyObject* quietly = Py_BuildValue("{sO}", "warn_on_full_buffer", Py_False);
     PyObject* previous = function && arguments && quietly ? PyObject_Call(function, arguments, quietly) : nullptr;
     const long number = previous ? PyLong_AsLong(previous) : -1;
-    PyErr_Clear();
+    drop_exception();
     Py_XDECREF(previous);
     Py_XDECREF(quietly);
     Py_XDECREF(arguments);

@@ -22,6 +22,7 @@
 #include "smarm/interp/own_code.h"
 #include "smarm/interp/py_actor.h"
 #include "smarm/interp/py_rider.h"
+#include "smarm/interp/requested_exception.h"
 #include "smarm/interp/safe_point.h"
 #include "smarm/interp/spawn_site.h"
 #include "smarm/interp/unjoined_failures.h"
@@ -308,12 +309,12 @@ PyObject* Runtime::run_main(PyObject* main, PyObject* arguments) {
     }
     if (SignalWatch::terminated()) {
         Py_XDECREF(exception);
-        PyErr_Clear();
+        drop_exception();
         // As without smarm: the process ends by the signal, now that everything has been cleaned up.
         for (const char* name : {"stdout", "stderr"}) {
             PyObject* stream = PySys_GetObject(name);  // borrowed
             if (stream && stream != Py_None) Py_XDECREF(PyObject_CallMethod(stream, "flush", nullptr));
-            PyErr_Clear();
+            drop_exception();
         }
         std::signal(SIGTERM, SIG_DFL);
         std::raise(SIGTERM);

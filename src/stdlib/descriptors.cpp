@@ -9,6 +9,7 @@
 
 #include <fcntl.h>
 
+#include "smarm/interp/requested_exception.h"
 #include "smarm/sched/scheduler.h"
 #include "stdlib/socket_wait.h"
 
@@ -106,7 +107,7 @@ PyObject* send_file_parking(const Original& original, PyObject* self, PyObject* 
     const int from = read_fd_argument(values[1]);
     const long long size = PyLong_Check(values[3]) ? PyLong_AsLongLong(values[3]) : -1;
     const long long position = PyLong_Check(values[2]) ? PyLong_AsLongLong(values[2]) : -1;
-    PyErr_Clear();
+    drop_exception();
     if (to < 0 || from < 0 || size < 0 || (position < 0 && values[2] != Py_None))
         return original.call(self, values, count, names);
     if (!pass_point(*this_actor())) return nullptr;
@@ -157,7 +158,7 @@ void install_descriptors(PyObject* module) {
 
 void install_socket_closing(PyObject* module) {
     or_leave(Patch<close_number, 1>::install(module, nullptr, "close"));
-    if (!detach_method.function && !find(module, "socket", "detach", detach_method)) return PyErr_Clear();
+    if (!detach_method.function && !find(module, "socket", "detach", detach_method)) return drop_exception();
     or_leave(Patch<close_socket>::install(module, "socket", "close"));
     or_leave(Patch<detach_socket>::install(module, "socket", "detach"));
 }

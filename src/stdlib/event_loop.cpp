@@ -7,6 +7,7 @@
 #include "smarm/interp/code_owner.h"
 #include "smarm/interp/imports.h"
 #include "smarm/interp/point.h"
+#include "smarm/interp/requested_exception.h"
 #include "smarm/sched/worker.h"
 
 namespace smarm::stdlib {
@@ -45,7 +46,7 @@ bool EventLoopWait::give() {
     raise_exit();
     PyObject* exception = PyErr_GetRaisedException();
     PyObject* given = exception ? call_imported("smarm._trio", "give", Py_BuildValue("(O)", exception)) : nullptr;
-    if (!given) PyErr_Clear();
+    if (!given) drop_exception();
     if (!given || given == Py_False) return PyErr_SetRaisedException(exception), false;
     if (requests.deliverable()) hold(given == Py_True ? requests.due() : kNever);
     Py_DECREF(given);

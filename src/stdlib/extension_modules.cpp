@@ -5,13 +5,14 @@
 #include "smarm/cpython/tls_blocks.h"
 #include "smarm/interp/imports.h"
 #include "smarm/interp/native_threads.h"
+#include "smarm/interp/requested_exception.h"
 
 namespace smarm {
 namespace {
 
 PyObject* attribute_or_null(PyObject* object, const char* name) {
     PyObject* value = PyObject_GetAttrString(object, name);
-    if (!value) PyErr_Clear();
+    if (!value) drop_exception();
     return value;
 }
 
@@ -25,7 +26,7 @@ void raise_as_own(PyObject* spec) {
     PyObject* foreign_text = PyObject_Str(foreign);
     PyObject* bytes = foreign_text ? PyUnicode_AsEncodedString(foreign_text, "utf-8", "backslashreplace") : nullptr;
     if (!bytes) {
-        PyErr_Clear();
+        drop_exception();
         PyErr_SetString(PyExc_ImportError, "the extension module could not be initialised");
         return;
     }

@@ -1,5 +1,6 @@
 // _thread.RLock. Natively it belongs to an OS thread, which is the same for all actors of a worker: the entry says
 // which actor has it. While an actor has it, the worker's thread has it natively, once, so that other threads stay out.
+#include "smarm/interp/requested_exception.h"
 #include "stdlib/locks_wait.h"
 
 namespace smarm::stdlib_locks {
@@ -31,7 +32,7 @@ bool lock_for(const LockWaiter& heir, PyObject* lock) {
     PyObject* done = state ? originals.rlock_acquire_restore.call(lock, &state, 1) : nullptr;
     Py_XDECREF(state);
     Py_XDECREF(done);
-    if (!done) PyErr_Clear();
+    if (!done) drop_exception();
     return done != nullptr;
 }
 
@@ -141,7 +142,7 @@ bool read_saved(PyObject* state, unsigned long& count) {
     count = good ? PyLong_AsUnsignedLong(PyTuple_GET_ITEM(pair, 0)) : 0;
     Py_XDECREF(pair);
     const bool read = good && !PyErr_Occurred() && count > 0;
-    PyErr_Clear();
+    drop_exception();
     return read;
 }
 

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <vector>
 
+#include "smarm/interp/requested_exception.h"
 #include "stdlib/event_loop.h"
 #include "stdlib/socket_wait.h"
 
@@ -22,7 +23,7 @@ int read_timeout(PyObject* timeout, double unit, bool negative_is_never, Instant
     if (!timeout || timeout == Py_None) return 1;
     const double number = PyFloat_AsDouble(timeout);
     if (PyErr_Occurred()) {
-        PyErr_Clear();
+        drop_exception();
         return -1;
     }
     if (std::isnan(number)) return -1;
@@ -105,7 +106,7 @@ bool registrations_are_known(PyObject* module) {
         known = events && PyLong_Check(events) && PyLong_AsLong(events) == (POLLIN | POLLOUT);
         Py_DECREF(key);
     }
-    PyErr_Clear();
+    drop_exception();
     Py_XDECREF(done);
     Py_XDECREF(poll);
     return known;
@@ -178,7 +179,7 @@ void install_select(PyObject* module) {
     or_leave(Patch<select>::install(module, nullptr, "select"));
     if (epoll_fileno.function || find(module, "epoll", "fileno", epoll_fileno))
         or_leave(Patch<epoll_poll>::install(module, "epoll", "poll"));
-    PyErr_Clear();
+    drop_exception();
     if (!registrations_are_known(module)) return;
     // poll() is a function: the type has no name in the module.
     PyObject* object = PyObject_CallMethod(module, "poll", nullptr);

@@ -5,6 +5,7 @@
 #include "cpython/method_patch.h"
 #include "smarm/interp/imports.h"
 #include "smarm/interp/point.h"
+#include "smarm/interp/requested_exception.h"
 #include "stdlib/locks_wait.h"
 
 namespace smarm {
@@ -23,7 +24,7 @@ bool read_seconds(PyObject* object, double& seconds) {
         return false;
     }
     if (PyErr_Occurred()) {
-        PyErr_Clear();
+        drop_exception();
         return false;
     }
     return seconds >= 0 && seconds < kLongest;  // and no NaN

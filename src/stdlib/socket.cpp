@@ -7,6 +7,7 @@
 #include "smarm/interp/errors.h"
 #include "smarm/interp/imports.h"
 #include "smarm/interp/py_rider.h"
+#include "smarm/interp/requested_exception.h"
 #include "smarm/sched/scheduler.h"
 #include "stdlib/socket_wait.h"
 
@@ -27,7 +28,7 @@ void install_module(PyObject* module) {
         else if (std::strcmp(name, "_queue") == 0) install_queue(module);
         else if (std::strcmp(name, "posix") == 0) install_descriptors(module);
     }
-    PyErr_Clear();
+    drop_exception();
 }
 
 PyObject* exec_module(const Original& original, PyObject* self, PyObject* const* values, Py_ssize_t count,

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 
+#include "smarm/interp/requested_exception.h"
 #include "smarm/sched/scheduler.h"
 #include "stdlib/socket_wait.h"
 
@@ -18,7 +19,7 @@ PyObject* accept_waiting(const Original& accept, PyObject* self) {
     for (;;) {
         PyObject* result = accept.call(self, nullptr, 0);
         if (result || !PyErr_ExceptionMatches(PyExc_BlockingIOError)) return result;
-        PyErr_Clear();
+        drop_exception();
         pollfd look{fd_of(self), POLLIN, 0};
         int count = 0;
         Py_BEGIN_ALLOW_THREADS count = poll(&look, 1, -1);
@@ -139,7 +140,8 @@ void install_socket_connecting(PyObject* module) {
     or_leave(Patch<accept>::install(module, "socket", "_accept"));
     or_leave(Patch<bind>::install(module, "socket", "bind"));
     // connect needs the connect_ex that was there before.
-    if (!connect_ex_method.function && !find(module, "socket", "connect_ex", connect_ex_method)) return PyErr_Clear();
+    if (!connect_ex_method.function && !find(module, "socket", "connect_ex", connect_ex_method))
+        return drop_exception();
     or_leave(Patch<connect<true>>::install(module, "socket", "connect"));
     or_leave(Patch<connect<false>>::install(module, "socket", "connect_ex"));
 }

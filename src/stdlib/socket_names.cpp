@@ -9,6 +9,7 @@
 
 #include "smarm/interp/blocking_pool.h"
 #include "smarm/interp/imports.h"
+#include "smarm/interp/requested_exception.h"
 #include "stdlib/socket_wait.h"
 
 namespace smarm::stdlib {
@@ -89,7 +90,7 @@ bool needs_lookup(PyObject* host) {
                        : PyByteArray_Check(host) ? PyByteArray_AS_STRING(host)
                                                  : nullptr;
     if (!text) {
-        PyErr_Clear();
+        drop_exception();
         return false;  // None, or for the original to judge
     }
     unsigned char binary[sizeof(in6_addr)];

@@ -6,6 +6,7 @@
 
 #include <sys/socket.h>
 
+#include "smarm/interp/requested_exception.h"
 #include "stdlib/socket_wait.h"
 
 namespace smarm::stdlib {
@@ -96,7 +97,7 @@ PyObject* fixed(PyObject* iterable, const char* otherwise) {
 
 PyObject* call_original(const Original& original, PyObject* self, PyObject* const* values, Py_ssize_t count,
                         PyObject* names) {
-    PyErr_Clear();
+    drop_exception();
     return original.call(self, values, count, names);
 }
 

@@ -6,6 +6,7 @@
 #include "cpython/method_patch.h"
 #include "cpython/socket_twin.h"
 #include "smarm/interp/point.h"
+#include "smarm/interp/requested_exception.h"
 #include "smarm/wait/fd.h"
 #include "stdlib/locks_wait.h"
 
@@ -24,7 +25,7 @@ void install_descriptors(PyObject* module);
 
 // A function that is not as we know it stays as it is.
 inline void or_leave(bool installed) {
-    if (!installed) PyErr_Clear();
+    if (!installed) drop_exception();
 }
 
 // Raises what an end other than ready means to users of the standard library: TimeoutError, OSError, ActorExit, or
@@ -42,7 +43,7 @@ PyObject* call_until_taken(const Mode& mode, Interest interest, Attempt attempt)
         [&] {
             result = attempt();
             if (result || !PyErr_ExceptionMatches(PyExc_BlockingIOError)) return true;
-            PyErr_Clear();
+            drop_exception();
             return false;
         },
         mode.socket);

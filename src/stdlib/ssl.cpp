@@ -1,6 +1,7 @@
 // ssl sockets: the C object behind one is used with the socket in non-blocking mode, so that it says what it waits for
 // (as exceptions) instead of waiting; the mode is put back before the actor parks, since others may use the socket
 // meanwhile.
+#include "smarm/interp/requested_exception.h"
 #include "stdlib/socket_wait.h"
 
 namespace smarm::stdlib {
@@ -19,7 +20,7 @@ const Interest* wanted() {
         PyObject* type = module ? PyObject_GetAttrString(module, type_name) : nullptr;
         const bool same = type && PyErr_GivenExceptionMatches(raised, type);
         Py_XDECREF(type);
-        PyErr_Clear();
+        drop_exception();
         return same;
     };
     const Interest* interest = is("SSLWantReadError") ? &kRead : is("SSLWantWriteError") ? &kWrite : nullptr;
@@ -35,7 +36,7 @@ bool set_timeout(PyObject* socket, PyObject* timeout) {
     const bool ok = done != nullptr;
     Py_XDECREF(done);
     if (raised) {
-        PyErr_Clear();
+        drop_exception();
         PyErr_SetRaisedException(raised);
     }
     return ok;
@@ -68,7 +69,7 @@ PyObject* park_instead(const Original& original, PyObject* self, PyObject* const
                        PyObject* names) {
     if (!calling_actor()) return original.call(self, values, count, names);
     PyObject* socket = PyObject_GetAttrString(self, "owner");
-    PyErr_Clear();
+    drop_exception();
     // An SSLObject, which has no socket, owns itself.
     const Mode mode = socket && is_socket(socket) ? mode_of(socket) : Mode();
     if (mode.parks && !pass_point(*this_actor())) {

@@ -5,6 +5,7 @@
 
 #include "smarm/interp/imports.h"
 #include "smarm/interp/point.h"
+#include "smarm/interp/requested_exception.h"
 #include "smarm/wait/wait_queue.h"
 #include "stdlib/socket_wait.h"
 
@@ -16,7 +17,7 @@ namespace {
 bool read_timeout(PyObject* timeout, stdlib_locks::Patience& patience) {
     if (!timeout || timeout == Py_None) return true;
     const double seconds = PyFloat_AsDouble(timeout);
-    if (PyErr_Occurred() || !(seconds > 0)) return PyErr_Clear(), false;  // 0, negative, NaN
+    if (PyErr_Occurred() || !(seconds > 0)) return drop_exception(), false;  // 0, negative, NaN
     patience.forever = seconds >= 9e9;
     if (!patience.forever) patience.timeout = Duration(static_cast<Duration::rep>(std::ceil(seconds * 1e9)));
     return true;
@@ -34,7 +35,7 @@ void wake_joiners(PyObject* handle) {
     InterpreterState* state = interpreter_state();
     if (!state || !state->running_threads) return;
     PySet_Discard(state->running_threads, handle);
-    PyErr_Clear();
+    drop_exception();
     if (stdlib_locks::LockEntry* entry = stdlib_locks::find_entry(handle)) entry->wake_all();
 }
 
@@ -159,7 +160,7 @@ bool read_wait(PyObject* const* values, Py_ssize_t count, PyObject* names, stdli
         else if (PyUnicode_EqualToUTF8(name, "timeout") && !timeout) timeout = values[count + i];
         else return false;
     }
-    if (block && PyObject_IsTrue(block) != 1) return PyErr_Clear(), false;
+    if (block && PyObject_IsTrue(block) != 1) return drop_exception(), false;
     patience.is_point = true;
     return read_timeout(timeout, patience);
 }
@@ -201,7 +202,7 @@ PyObject* put_item(const Original& original, PyObject* self, PyObject* const* va
 
 void install_queue(PyObject* module) {
     // get last: who waits must be woken.
-    if (!queue_size.function && !find(module, "SimpleQueue", "qsize", queue_size)) return PyErr_Clear();
+    if (!queue_size.function && !find(module, "SimpleQueue", "qsize", queue_size)) return drop_exception();
     const bool wakes = Patch<put_item, 0>::install(module, "SimpleQueue", "put") &&
                        Patch<put_item, 1>::install(module, "SimpleQueue", "put_nowait");
     or_leave(wakes && Patch<get_item>::install(module, "SimpleQueue", "get"));

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import document, measuring, report
+from bench import document, measuring, report, run
 from bench.peer_setup import BUILT, PEERS, Missing, need, prepare
 from bench.suite import BENCHMARKS, BY_NAME, Benchmark, Program
 
@@ -50,6 +50,17 @@ def test_a_program_that_failed_is_not_run_again_and_keeps_its_row():
     rows = report.summarise(benchmark(), outcome, COMMANDS)
     assert rows[1].error == "no such thing"
     assert "failed: no such thing" in report.table(benchmark(), rows)
+
+
+def test_against_another_checkout_each_program_of_ours_is_a_pair(tmp_path):
+    served = Program("smarm host", "smarm", ("{smarm}", "{bin}/smarm-host"))
+    pairs = list(run.against(Benchmark("thing", "Things/s", False, (FIRST, SECOND, served)), tmp_path / "before"))
+    venv = f"{tmp_path}/before/.venv/bin"
+    assert [[program.label for program in pair.programs] for pair in pairs] == [
+        ["smarm", "smarm, before"],
+        ["smarm host", "smarm host, before"],
+    ]
+    assert pairs[1].programs[1].command == (f"{venv}/python", f"{venv}/smarm-host")
 
 
 @pytest.mark.parametrize(("less_is_better", "ratio"), [(False, 2.0), (True, 0.5)])

@@ -110,6 +110,12 @@ def test_version_tests_are_in_the_compatibility_files() -> None:
             assert path.stem in {"py_compat", "py_swap"}, name_of(path)
 
 
+def test_python_exceptions_are_dropped_by_the_function_that_arms_requested_ones_again() -> None:
+    for path in HEADERS + SOURCES:
+        if layer_of(path) not in {"cpython", "host"} and path.stem != "requested_exception":
+            assert "PyErr_Clear" not in code_of(path), f"{name_of(path)}: drop_exception() loses no request"
+
+
 # These take __import__ or all builtins from the frame that runs: see smarm/interp/imports.h.
 FRAMES_BUILTINS = re.compile(
     r"\b(PyImport_ImportModule|PyImport_Import|PyCapsule_Import|PyEval_GetBuiltins|PyRun_SimpleString\w*)\b"

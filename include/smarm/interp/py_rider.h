@@ -80,7 +80,6 @@ private:
     atomic<Instant::rep> asked_at_{0};
     atomic<bool> attention_{false};  // a pending call is queued
     atomic<bool> ending_{false};     // the destructor waits for the last one
-    unsigned tries_ = 0;             // to raise what is due, where nothing may be raised
 };
 
 // Takes what is requested of the running actor and sets its exception: ActorExit, Cancelled for a CancelScope, what

@@ -3,7 +3,8 @@
 //
 // Lost:    an exception that ends where nobody can catch it is armed again, silently, and raised at the actor's next
 //          point: in sys.unraisablehook (a finaliser, a weakref callback), in a Handle, Task or Future of asyncio that
-//          nobody awaits, in a concurrent.futures work item, in threading.excepthook. These places are watched from the
+//          nobody awaits, in a concurrent.futures work item, in threading.excepthook, or is dropped by C code of ours
+//          (drop_exception). Python's places are watched from the
 //          first raise in an interpreter on (watch_lost_exceptions, pylib/smarm/_lost.py); what a program raises itself
 //          is not armed again.
 // Unwinds: while such an exception is handled, taking a lock is not cut short again, or `finally` and `with` blocks
@@ -36,6 +37,10 @@ std::uint64_t cancelled_scope(PyObject* cancelled) noexcept;
 // one (a collection found the exception) and may have ended: then nothing is left to do. So it is, too, when the block
 // of its scope has ended. False: it was not raised for a request.
 bool arm_again(PyObject* exception) noexcept;
+
+// Clears the exception that is set, if one is, and arms it again if it was raised for a request: for what C code tries,
+// whose failure is not the program's. Wherever Python code can have run it stands in for PyErr_Clear().
+void drop_exception() noexcept;
 
 // The exception itself, unless it is an exception group: then one of its leaves, if `wanted` holds for each.
 // asyncio.TaskGroup and trio's nurseries put what leaves their tasks into groups. Borrowed; nullptr without an

@@ -8,11 +8,13 @@
 //            - in code of the standard library that keeps locks and books (asyncio, selectors, threading, queue,
 //              concurrent.futures, contextlib, logging, weakref), or of smarm itself, unless it has called the
 //              program's code
+// Left:    what stands in the way is watched (interp/code_watch.h), so that the exception is raised right behind it: a
+//          request need not happen to be tried in the moment between two such calls.
 // Bound:   who asks again and again ends that with `overdue`: then only the place in the code counts. No loop is
 //          unkillable.
 // Jumps:   where a loop's jump back lacks the handlers that its target has, the exception is raised at the target
-//          instead, by an instruction event of sys.monitoring, which is the next thing that happens
-//          (raise_at_jump_target). Without a tool number for that, `overdue` decides.
+//          instead, which is the next thing that happens (raise_at_jump_target). Without a tool number for that,
+//          `overdue` decides.
 // Threads: the actor's worker, attached. Not: collections and pending calls, see PyRider; waits, which are points by
 //          themselves.
 // See:     docs/explanation/internals/preemption.md, tests/python/test_safe_point.py
@@ -30,15 +32,16 @@ namespace smarm {
 // any actor runs. False with an exception set.
 bool prepare_safe_points();
 
-// soon: not in the middle of this statement, ask at the next opportunity. later: in a millisecond or more.
-enum class MayRaise : std::uint8_t { here, at_jump_target, soon, later };
+// soon: not in the middle of this statement, ask at the next opportunity. later: in a millisecond or more, or
+// after_return of a frame of that code, or when code_goes_on that was interrupted by a finaliser.
+enum class MayRaise : std::uint8_t { here, at_jump_target, soon, after_return, code_goes_on, later };
+struct SafePoint {
+    MayRaise may_raise;
+    PyCodeObject* code = nullptr;  // borrowed from a frame of the actor
+};
 
 // `state`: the running actor's thread state. Takes microseconds, and more on deep stacks: for when something is to be
 // raised.
-MayRaise may_raise_here(PyThreadState* state, const PyActor& actor, bool overdue) noexcept;
-
-// After may_raise_here() said at_jump_target: calls `raise` when the running frame gets there, if the same actor is
-// still the one that runs; it returns false with an exception set, or true. False: every tool number is taken.
-bool raise_at_jump_target(PyThreadState* state, bool (*raise)());
+SafePoint look_for_safe_point(PyThreadState* state, const PyActor& actor, bool overdue) noexcept;
 
 }  // namespace smarm
