@@ -170,7 +170,7 @@ bool read_order(PyObject* const* arguments, Py_ssize_t count, PyObject* names, M
         if (code->co_flags & (CO_COROUTINE | CO_ASYNC_GENERATOR)) {
             PyErr_Format(PyExc_TypeError,
                          "spawn() takes a plain function, whose calls park by themselves; %R is an `async def`: leave "
-                         "async and await out, or run it with asyncio.run() in an actor of its own",
+                         "async and await out, or write spawn(smarm.aio.run, ...) with it",
                          order.callable);
             return false;
         }

@@ -163,6 +163,13 @@ py::object worker_count() {
 // Whether the runtime of the running actor ends: everybody is asked to exit.
 py::object is_ending() { return py::bool_(this_worker() && this_worker()->scheduler().stopping()); }
 
+py::object kill_patience() {
+    Worker* worker = this_worker();
+    if (!worker) return py::none();
+    const Duration patience = worker->scheduler().options().kill_patience;
+    return py::float_(std::chrono::duration<double>(patience).count());
+}
+
 PyObject* report_failures(PyObject*, PyObject*) {
     report_unjoined_failures(false);
     Py_RETURN_NONE;
@@ -180,6 +187,7 @@ PyMethodDef statistics_functions[] = {
     {"_report_failures", report_failures, METH_NOARGS, nullptr},
     {"_is_ending", without_arguments<is_ending>, METH_NOARGS, nullptr},
     {"_worker_count", without_arguments<worker_count>, METH_NOARGS, nullptr},
+    {"_kill_patience", without_arguments<kill_patience>, METH_NOARGS, nullptr},
     {nullptr, nullptr, 0, nullptr},
 };
 

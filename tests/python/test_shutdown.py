@@ -6,6 +6,9 @@ import re
 import signal
 
 import pytest
+import stuck_clean_up
+
+import smarm
 
 PARKED = """
 def work(tx):
@@ -397,18 +400,21 @@ def test_a_refusing_actor_is_given_up_and_run_returns(run_app):
 def test_those_given_up_are_counted_once_however_often_they_were_asked(run_app):
     result = run_app("""
         import smarm
-        def stubborn(parent):
-            smarm.send(parent, "began")
+        def stubborn(tx):
+            to_say = ["ready"]
             while True:
                 try:
+                    if to_say:
+                        tx.send(to_say.pop())
                     while True:
                         pass
                 except smarm.ActorExit:
                     pass
         def main():
+            tx, rx = smarm.channel()
             for index in (0, 0, 1):
-                smarm.spawn(stubborn, smarm.self(), on=index)
-                smarm.receive()
+                smarm.spawn(stubborn, tx, on=index)
+                rx.recv()
         smarm.run(main, workers=2, shutdown_timeout=0.3, time_slice=0.001)
     """)
     assert "gave up 3 actors that did not end" in result.err
@@ -526,6 +532,16 @@ def test_os_exit_and_abort_in_an_actor_are_the_processes(run_app):
         smarm.run(main, workers=2)
     """)
     assert result.code == 9
+
+
+@pytest.mark.parametrize("kind", stuck_clean_up.WAYS)
+def test_a_wait_for_a_lock_while_an_actor_is_unwound_fits_into_the_time_of_the_end(kind, capfd):
+    def main():
+        smarm.spawn(stuck_clean_up.be_stuck, kind, smarm.self(), on="local").observe()
+        assert smarm.receive(timeout=60) == "held"
+
+    smarm.run(main, workers=1, shutdown_timeout=1, kill_patience=86400)
+    assert capfd.readouterr().err == ""
 
 
 # ---- what keeps the main actor from hearing of a signal ---------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
+import stuck_clean_up
 import supervised
 from supervised import Crash
 from supervisor_helpers import answer, boss_only, child, drop_messages, expect, expect_down, expect_up, wait_for_end
@@ -271,6 +272,27 @@ def test_brutal_kill_does_not_ask_and_is_not_reported(run, reports):
     assert reports() == []
 
 
+@pytest.mark.parametrize("kind", stuck_clean_up.WAYS)
+@pytest.mark.parametrize("dynamic", [False, True])
+def test_a_child_that_waits_for_a_lock_while_it_is_unwound_is_killed_after_its_time(kind, dynamic, reports):
+    """Whatever kill_patience is: the child has had its time to clean up."""
+
+    def main():
+        spec = Child(
+            "stuck", stuck_clean_up.be_stuck, (kind, smarm.self()), on="local", shutdown=0.2, restart="temporary"
+        )
+        supervisor = (DynamicSupervisor() if dynamic else Supervisor([spec])).start()
+        if dynamic:
+            supervisor.start_child(spec)
+        assert smarm.receive(timeout=60) == "held"
+        ref = smarm.monitor(supervisor.which_children()[0].pid)
+        supervisor.stop(timeout=60)
+        assert smarm.receive(ref, timeout=0)
+
+    smarm.run(main, workers=1, kill_patience=86400)
+    assert reports() == [("stuck", "it was being stopped")]
+
+
 @pytest.mark.parametrize("shutdown", ["inf", math.inf, 1e6])
 def test_a_child_gets_its_time_to_shut_down(run, reports, shutdown):
     def main():
@@ -287,7 +309,7 @@ def test_a_child_gets_its_time_to_shut_down(run, reports, shutdown):
 def test_a_child_that_survives_kill_is_given_up_and_reported(run, reports, monkeypatch):
     from smarm.supervision import starting
 
-    monkeypatch.setattr(starting, "PATIENCE", 0.05)
+    monkeypatch.setattr(starting, "patience_with_killed", lambda: 0.05)
 
     def main():
         supervisor = Supervisor([child("a"), child("cat", supervised.swallowing_child, shutdown=0)]).start()
