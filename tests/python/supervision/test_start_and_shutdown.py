@@ -306,13 +306,14 @@ def test_a_child_gets_its_time_to_shut_down(run, reports, shutdown):
     assert reports() == []
 
 
-def test_a_child_that_survives_kill_is_given_up_and_reported(run, reports, monkeypatch):
+@pytest.mark.parametrize("function", [supervised.swallowing_child, supervised.shielded_child])
+def test_a_child_that_survives_kill_is_given_up_and_reported(run, reports, monkeypatch, function):
     from smarm.supervision import starting
 
     monkeypatch.setattr(starting, "patience_with_killed", lambda: 0.05)
 
     def main():
-        supervisor = Supervisor([child("a"), child("cat", supervised.swallowing_child, shutdown=0)]).start()
+        supervisor = Supervisor([child("a"), child("cat", function, shutdown=0)]).start()
         _, cat = expect_up("a", "cat")
         supervisor.stop()
         expect_down("a")
