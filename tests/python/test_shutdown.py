@@ -146,6 +146,26 @@ print(smarm.run(main, workers=2))
     assert (result.code, result.out, result.err) == (0, "ready\nhandled\n1\n", "")
 
 
+def test_a_main_that_has_handled_ctrl_c_goes_on_for_longer_than_the_timeout(start, tmp_path):
+    # Raised in the program itself: main has handled it before the thread that watches signals has heard of it.
+    text = """
+import signal, smarm
+def main():
+    for _ in range(5):
+        try:
+            signal.raise_signal(signal.SIGINT)
+            smarm.receive()
+        except KeyboardInterrupt:
+            smarm.sleep(0.3)
+    return "went on"
+print("ready", flush=True)
+print(smarm.run(main, workers=1, shutdown_timeout=0.1))
+"""
+    (tmp_path / "app.py").write_text(text)
+    result = start("app.py").finish()
+    assert (result.code, result.out, result.err) == (0, "ready\nwent on\n", "")
+
+
 def test_refusing_actors_are_given_up_within_the_timeout_and_the_process_ends(start, tmp_path):
     result = run_and_send(start, tmp_path, program(REFUSING, timeout=0.5), signal.SIGTERM)
     assert result.code == -signal.SIGTERM
