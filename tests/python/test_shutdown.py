@@ -136,7 +136,7 @@ import smarm
 def main():
     try:
         print("ready", flush=True)
-        smarm.receive()
+        smarm.sleep(1000)
     except KeyboardInterrupt:
         print("handled")
     return smarm.spawn(abs, -1).join()
@@ -164,6 +164,24 @@ print(smarm.run(main, workers=1, shutdown_timeout=0.1))
     (tmp_path / "app.py").write_text(text)
     result = start("app.py").finish()
     assert (result.code, result.out, result.err) == (0, "ready\nwent on\n", "")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("then", ["", "; 1 / 0"])
+def test_a_signal_in_the_last_call_of_main_is_not_lost(start, tmp_path, number, then):
+    text = f"""
+import ctypes, smarm
+raise_signal = getattr(ctypes.CDLL(None), "raise")  # after which Python does not look for signals by itself
+def main(number):
+    raise_signal(number){then}
+print("ready", flush=True)
+smarm.run(main, {int(number)}, workers=1)
+print("not reached")
+"""
+    (tmp_path / "app.py").write_text(text)
+    result = start("app.py").finish()
+    assert (result.code, result.out) == (-number, "ready\n")
+    assert result.err.endswith("KeyboardInterrupt\n") if number == signal.SIGINT else result.err == ""
 
 
 def test_refusing_actors_are_given_up_within_the_timeout_and_the_process_ends(start, tmp_path):
@@ -417,7 +435,8 @@ def test_a_refusing_actor_is_given_up_and_run_returns(run_app):
 def test_those_given_up_are_counted_once_however_often_they_were_asked(run_app):
     result = run_app("""
         import smarm
-        def stubborn():
+        def stubborn(tx):
+            tx.send("started")
             while True:
                 try:
                     while True:
@@ -425,9 +444,10 @@ def test_those_given_up_are_counted_once_however_often_they_were_asked(run_app):
                 except smarm.ActorExit:
                     pass
         def main():
+            tx, rx = smarm.channel()
             for index in (0, 0, 1):
-                smarm.spawn(stubborn, on=index)
-            smarm.sleep(0.05)
+                smarm.spawn(stubborn, tx, on=index)
+                rx.recv()
         smarm.run(main, workers=2, shutdown_timeout=0.3, time_slice=0.001)
     """)
     assert "gave up 3 actors that did not end" in result.err
