@@ -158,6 +158,7 @@ __all__ = [
     "WorkerStatistics",
     "__version__",
     "after",
+    "aio",
     "block_on_io",
     "call",
     "channel",
@@ -207,6 +208,7 @@ __all__ = [
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from smarm import aio as aio
     from smarm import net as net
     from smarm import testing as testing
     from smarm._pool import spawn_pool as spawn_pool
@@ -232,7 +234,7 @@ if TYPE_CHECKING:
     from smarm.supervision.static import Supervisor as Supervisor
 else:
     # At first use: what these need (dataclasses, typing) takes longer to import than all the rest.
-    _LATE_MODULES = ("net", "testing")
+    _LATE_MODULES = ("aio", "net", "testing")
     _LATE = {
         "BlockingStatistics": "_statistics",
         "BufferStatistics": "_statistics",

@@ -15,7 +15,9 @@ _MEANWHILE = "\nDuring handling of the above exception, another exception occurr
 def describe_type_and_message(exception: BaseException) -> str:
     """Return the last line of a traceback, without its end."""
     kind = type(exception)
-    name = kind.__qualname__ if kind.__module__ in ("builtins", "__main__") else f"{kind.__module__}.{kind.__qualname__}"
+    name = (
+        kind.__qualname__ if kind.__module__ in ("builtins", "__main__") else f"{kind.__module__}.{kind.__qualname__}"
+    )
     try:
         message = str(exception)
     except Exception:

@@ -39,14 +39,15 @@ PyObject* pid_or_none(Pid pid) { return pid ? make_pid(pid) : Py_NewRef(Py_None)
 
 // ---- acquiring and releasing, for the methods and for Hold ----------------------------------------------------------
 
-// Waits by `acquire(deadline)`; not cut short while the actor is unwound by an exit or the end of a scope.
+// Waits by `acquire(deadline)`; while the actor is unwound by an exit or the end of a scope only what is urgent cuts it
+// short.
 template <class Acquire>
 Status acquire_shielded(Worker& worker, Instant deadline, Acquire acquire) {
     if (!is_unwinding(*worker.current())) return acquire(deadline);
     const Instant until = unwinds_until(*worker.current());
     Status status;
     {
-        Shield shield(*worker.current());
+        PatientShield shield(*worker.current());
         status = acquire(std::min(deadline, until));
     }
     return status == Status::timed_out && until < deadline ? acquire(deadline) : status;

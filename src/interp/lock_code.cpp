@@ -7,6 +7,7 @@
 #include "smarm/actor/actor.h"
 #include "smarm/interp/code_owner.h"
 #include "smarm/interp/requested_exception.h"
+#include "smarm/sched/scheduler.h"
 
 namespace smarm {
 namespace {
@@ -55,7 +56,15 @@ bool takes_lock_to_wait(PyThreadState* state) {
 }  // namespace
 
 bool may_cut_lock(const Actor& actor) noexcept {
-    return !is_unwinding(actor) && takes_lock_to_wait(PyThreadState_GetUnchecked());
+    return (actor.requests.urgent() || !is_unwinding(actor)) && takes_lock_to_wait(PyThreadState_GetUnchecked());
+}
+
+Instant lock_is_held_out_until(const Actor& actor) noexcept {
+    Worker& worker = *actor.worker;
+    const SchedulerOptions& options = worker.scheduler().options();
+    const Instant now = worker.driver().now();
+    const Instant last = is_unwinding(actor) ? unwinds_until(actor) : deadline_after(now, options.kill_patience);
+    return actor.requests.urgent() ? std::min(last, deadline_after(now, options.interrupt_after)) : last;
 }
 
 }  // namespace smarm

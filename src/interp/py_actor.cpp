@@ -14,6 +14,7 @@
 #include "smarm/interp/py_rider.h"
 #include "smarm/interp/requested_exception.h"
 #include "smarm/interp/unjoined_failures.h"
+#include "smarm/sched/scheduler.h"
 
 namespace smarm {
 namespace {
@@ -46,6 +47,11 @@ PyActor::~PyActor() {
     // The references were dropped on the actor's own worker, by body() or cancelled(); what never got there (its worker
     // could not be started, the runtime ended) may belong to an interpreter that is not attached, or gone.
     SMARM_ASSERT(!start_.callable && !start_.arguments, "an actor died with objects that it never used");
+}
+
+bool PyActor::has_overdue_request() const noexcept {
+    const Duration patience = worker->scheduler().options().kill_patience;
+    return requests.deliverable() && requests.is_due(worker->driver().now() - patience);
 }
 
 bool PyActor::attach() noexcept {

@@ -140,6 +140,7 @@ bool Worker::at_safe_point(bool may_preempt, Deliver deliver) noexcept {
     asked_.store(false, memory_order_relaxed);
     if (!inbox_.empty()) drain_inbox();
     if (stop_requested_.load(memory_order_relaxed)) stop_step();
+    if (!may_preempt) expire_timers();  // the running actor's own deadline may be among them
     if (has_request(deliver)) return true;
     if (!may_preempt || !order_.take_end_of(turn()) || (rider_ && rider_->holds_worker())) return false;
     Actor& actor = *current();
@@ -218,6 +219,13 @@ void Worker::drain_inbox() noexcept {
 
 void Worker::take_outside_events(bool look_around) noexcept {
     if (!inbox_.empty()) drain_inbox();
+    expire_timers();
+    if (!look_around) return;
+    driver_->poll();
+    if (rider_) rider_->let_others_in();
+}
+
+void Worker::expire_timers() noexcept {
     if (timers_.size()) {
         const Instant now = driver_->now();
         note_time(now);
@@ -226,9 +234,6 @@ void Worker::take_outside_events(bool look_around) noexcept {
     } else if (has_timer()) {
         publish_next_timer();  // the last one was cancelled
     }
-    if (!look_around) return;
-    driver_->poll();
-    if (rider_) rider_->let_others_in();
 }
 
 void Worker::publish_next_timer() noexcept {

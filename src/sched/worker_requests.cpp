@@ -31,16 +31,19 @@ Instant Worker::due_after(Duration patience) noexcept {
 
 void Worker::request_exit(Actor& actor, Ref<ExitReason> cause, Duration patience) noexcept {
     actor.requests.note_exit(std::move(cause), due_after(patience));
+    if (patience == Duration::zero()) actor.requests.hurry();
     bring_to_point(actor);
 }
 
 void Worker::request_kill(Actor& actor, Ref<ExitReason> cause, Duration patience) noexcept {
     actor.requests.note_kill(std::move(cause), due_after(patience));
+    if (patience == Duration::zero()) actor.requests.hurry();
     bring_to_point(actor);
 }
 
 void Worker::request_signal(Actor& actor, Duration patience) noexcept {
     actor.requests.note_signal(due_after(patience));
+    if (patience == Duration::zero()) actor.requests.hurry();
     bring_to_point(actor);
 }
 

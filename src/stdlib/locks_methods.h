@@ -44,9 +44,9 @@ int try_original(const stdlib::Original& acquire, PyObject* self);
 struct Patience {
     bool waits = true;
     bool forever = true;
-    Duration timeout{};         // when waits and not forever
-    bool ignores_exit = false;  // what is requested is put off until the lock is there
-    bool is_point = true;       // not a plain try: the call begins with a cancellation point, even if it cannot wait
+    Duration timeout{};       // when waits and not forever
+    bool takes_back = false;  // what is requested is put off until the lock is there, see may_cut_lock()
+    bool is_point = true;     // not a plain try: the call begins with a cancellation point, even if it cannot wait
 };
 
 // Reads the arguments of acquire(blocking=True, timeout=-1); what is wrong with them is for the original to say.

@@ -213,8 +213,8 @@ PyObject* rlock_acquire_restore(const Call& call) {
     if (!actor) return is_held_below(call.self) ? refuse_to_wait() : acquire_natively(call);
     unsigned long count = 0;
     if (call.count != 1 || !read_saved(call.values[0], count)) return call.original();  // which says what is wrong
-    // As in CPython this cannot be interrupted: Condition.wait() must return with the lock whatever happened.
-    const Taken taken = take(call.self, *actor, {.ignores_exit = true});
+    // As in CPython this is not interrupted: Condition.wait() must return with the lock whatever happened.
+    const Taken taken = take(call.self, *actor, {.takes_back = true});
     if (taken != Taken::yes) return as_result(taken);
     LockEntry* entry = owner_id(*actor) ? find_entry(call.self) : nullptr;
     if (entry) entry->count += count - 1;

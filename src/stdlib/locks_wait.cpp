@@ -8,7 +8,6 @@
 #include "smarm/actor/shield.h"
 #include "smarm/interp/lock_code.h"
 #include "smarm/interp/py_rider.h"
-#include "smarm/interp/requested_exception.h"
 #include "smarm/sched/cancel_scope.h"
 #include "smarm/sched/scheduler.h"
 
@@ -17,18 +16,18 @@ Taken wait_for_lock(LockTable& table, LockEntry& entry, Actor& actor, const Pati
     Worker& worker = *this_worker();
     Instant deadline = patience.forever ? kNever : deadline_after(worker.driver().now(), patience.timeout);
     std::optional<Shield> shield;
+    std::optional<PatientShield> patient_shield;
     bool exits_at_deadline = false;
+    const auto may_cut = [&] { return !patience.takes_back && may_cut_lock(actor); };
     // What cannot be cut here waits on, but not for ever.
     const auto hold_out = [&] {
-        shield.emplace(actor);
-        const Instant last = is_unwinding(actor)
-                                 ? unwinds_until(actor)
-                                 : deadline_after(worker.driver().now(), worker.scheduler().options().kill_patience);
-        exits_at_deadline = last < deadline;
+        if (actor.requests.urgent()) shield.emplace(actor);
+        else patient_shield.emplace(actor);
+        const Instant last = lock_is_held_out_until(actor);
+        exits_at_deadline = exits_at_deadline || last < deadline;
         deadline = std::min(deadline, last);
     };
-    if (patience.ignores_exit) shield.emplace(actor);
-    else if (is_deliverable(actor) && !may_cut_lock(actor)) hold_out();
+    if (is_deliverable(actor) && !may_cut()) hold_out();
     LockWaiter waiter(actor);
     entry.waiters.push_back(waiter);
     Awaits awaits(actor, entry.owner);
@@ -41,7 +40,7 @@ Taken wait_for_lock(LockTable& table, LockEntry& entry, Actor& actor, const Pati
             waiter.woken = false;
         }
         if (taken == 0 && parked.woken()) continue;
-        if (taken == 0 && parked.requested && !may_cut_lock(actor)) {
+        if (taken == 0 && parked.requested && !may_cut()) {
             hold_out();
             continue;
         }

@@ -178,3 +178,11 @@ def enter_slowly(sender):
     with SlowToEnter(sender):
         while True:
             pass
+
+
+def compute_unpreempted(boss, seconds):
+    """Say "computing", and go on for ever in two no_preempt blocks, under a deadline if there is one."""
+    with smarm.timeout(seconds), smarm.no_preempt(), smarm.no_preempt():
+        smarm.send(boss, "computing")
+        while True:
+            pass

@@ -86,6 +86,14 @@ def swallowing_child(boss, id):
             pass
 
 
+def shielded_child(boss, id):
+    """Let nothing in until there is a message."""
+    with smarm.shield():
+        smarm.send(boss, ("up", id, smarm.self()))
+        smarm.started()
+        smarm.receive()
+
+
 def careful_child(boss, id):
     """Ask `boss` before it ends."""
     smarm.trap_exit(True)

@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 
+import in_workers
 import pytest
 
 import smarm
@@ -385,6 +386,19 @@ def test_computing_under_no_preempt_is_not_interrupted_and_its_waits_are_points(
         assert reached == ["computed"]
 
     alone(main)
+
+
+@pytest.mark.parametrize("how", ["kill", "exit", "deadline"])
+def test_computing_without_end_under_no_preempt_is_interrupted_after_kill_patience(how):
+    def main():
+        handle = smarm.spawn(in_workers.compute_unpreempted, smarm.self(), 0.01 if how == "deadline" else None, on=1)
+        assert smarm.receive(timeout=PATIENCE) == "computing"
+        if how != "deadline":
+            smarm.kill(handle.pid) if how == "kill" else smarm.exit(handle.pid, "enough")
+        with pytest.raises((smarm.ActorKilled, smarm.ActorFailed)):
+            handle.join(timeout=PATIENCE)
+
+    smarm.run(main, workers=2, kill_patience=0.1)
 
 
 def test_nothing_is_delivered_behind_a_shield_until_its_end(alone):

@@ -11,14 +11,11 @@ import threading
 import time
 
 import pytest
+import stuck_clean_up
 
 import smarm
-from smarm._config import OPTIONS
 
 PATIENCE = 60.0
-needs_kill_patience = pytest.mark.skipif(
-    all(option.name != "kill_patience" for option in OPTIONS), reason="run() has no such option yet"
-)
 
 
 def spin(seconds=600.0):
@@ -272,23 +269,14 @@ def test_a_lock_is_taken_while_an_exit_unwinds_whatever_comes_next(kind, nested,
     assert smarm.run(main, workers=1) == ["got it"]
 
 
-@needs_kill_patience
-def test_a_lock_that_stays_taken_holds_an_exit_up_for_kill_patience_only():
+@pytest.mark.parametrize("kind", stuck_clean_up.WAYS)
+def test_a_lock_that_stays_taken_holds_a_kill_up_for_kill_patience_only(kind):
     def main():
-        lock = threading.Lock()
-        lock.acquire()
-        sender, receiver = smarm.channel()
-
-        def victim():
-            try:
-                sender.send("ready")
-                smarm.sleep(600)
-            finally:
-                lock.acquire()
-
-        handle = smarm.spawn(victim, on="local")
-        receiver.recv(timeout=PATIENCE)
+        handle = smarm.spawn(stuck_clean_up.be_stuck, kind, smarm.self(), on="local")
+        assert smarm.receive(timeout=PATIENCE) == "held"
         smarm.kill(handle.pid)
         return end_of(handle)
 
-    assert smarm.run(main, workers=1, kill_patience=0.1) == "killed"
+    # What leaves the block of an RLock that it has not got back says so.
+    expected = RuntimeError if kind == "Condition of an RLock" else "killed"
+    assert smarm.run(main, workers=1, kill_patience=0.1) == expected

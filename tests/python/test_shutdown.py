@@ -6,6 +6,9 @@ import re
 import signal
 
 import pytest
+import stuck_clean_up
+
+import smarm
 
 PARKED = """
 def work(tx):
@@ -436,9 +439,11 @@ def test_those_given_up_are_counted_once_however_often_they_were_asked(run_app):
     result = run_app("""
         import smarm
         def stubborn(tx):
-            tx.send("started")
+            to_say = ["ready"]
             while True:
                 try:
+                    if to_say:
+                        tx.send(to_say.pop())
                     while True:
                         pass
                 except smarm.ActorExit:
@@ -567,6 +572,16 @@ def test_os_exit_and_abort_in_an_actor_are_the_processes(run_app):
     assert result.code == 9
 
 
+@pytest.mark.parametrize("kind", stuck_clean_up.WAYS)
+def test_a_wait_for_a_lock_while_an_actor_is_unwound_fits_into_the_time_of_the_end(kind, capfd):
+    def main():
+        smarm.spawn(stuck_clean_up.be_stuck, kind, smarm.self(), on="local").observe()
+        assert smarm.receive(timeout=60) == "held"
+
+    smarm.run(main, workers=1, shutdown_timeout=1, kill_patience=86400)
+    assert capfd.readouterr().err == ""
+
+
 # ---- what keeps the main actor from hearing of a signal ---------------------------------------------------------------
 
 WEDGED = """
@@ -641,3 +656,29 @@ def test_a_shutdown_that_comes_forward_has_the_time_that_it_needs(succeed):
         print("returned")
     """)
     assert out == "returned\n"
+
+
+def test_actors_that_spawn_while_the_runtime_ends_end_without_a_report(succeed):
+    assert (
+        succeed("""
+        import smarm
+
+        def leaf():
+            pass
+
+        def spawns(parent):
+            smarm.send(parent, "begins")
+            while True:
+                smarm.spawn(leaf)
+
+        def main():
+            for number in range(4):
+                smarm.spawn(spawns, smarm.self(), on=number % 2)
+                smarm.receive()
+
+        if __name__ == "__main__":
+            for _ in range(5):
+                smarm.run(main, workers=2)
+    """)
+        == ""
+    )

@@ -6,7 +6,10 @@
 //          once the request's patience has run out (is_due).
 // States:  of each kind: none -note_*-> pending -take-> none. A kill stays: it is delivered at every point until the
 //          actor has ended. Of several, take() gives a signal first, then a kill, an exit, a scope: see Request.
-// Shield:  while a shield is up nothing is delivered; it waits for the first point or safe point after it.
+// Shield:  while a shield is up nothing is delivered; it waits for the first point or safe point after it. A patient
+//          shield lets what is urgent through.
+// Urgent:  an exit, kill or signal that comes without patience after one that was delivered already: the actor has had
+//          its time. A kill stays so.
 // Load:    an actor that loads the script into its worker notes that here, too: every call of smarm ends the load, and
 //          so the calls that look at requests need not look at anything else.
 // Owner:   the Actor. Threads: the actor's worker only. Blocks, allocates, throws: no. Cost: one word for who asks
@@ -38,7 +41,7 @@ public:
     bool pending() const noexcept { return word_ & kPending; }
     // Whether something is to be delivered at a point that is reached now; a scope only if its block can be left: see
     // is_deliverable.
-    bool deliverable() const noexcept { return pending() && shield_depth_ == 0; }
+    bool deliverable() const noexcept { return pending() && shield_depth_ == 0 && (patient_depth_ == 0 || urgent()); }
     // Whether something is to be delivered to an actor that computes.
     bool is_due(Instant now) const noexcept { return deliverable() && now >= due(); }
     // From when on; kNever: at points only.
@@ -57,6 +60,8 @@ public:
     }
     void note_signal(Instant due) noexcept { note(kSignal, due, exit_due_, kExit | kKill | kSignal); }
     void note_scope(Instant due) noexcept { note(kScope, due, scope_due_, kScope); }
+    // What was noted last had no patience.
+    void hurry() noexcept { urgent_ = true; }
     // No expired scope is left.
     void withdraw_scope() noexcept { word_ &= ~kScope; }
 
@@ -72,6 +77,9 @@ public:
     // kill that is never reached by another point is due again at `again`.
     Request take(Instant again) noexcept {
         const Request request = first();
+        if (request == Request::none || request == Request::scope) return request;
+        if (request != Request::kill || !asked_) urgent_ = false;
+        asked_ = true;
         if (request == Request::signal) word_ &= ~kSignal;
         if (request == Request::exit) word_ &= ~kExit;
         if (request == Request::kill) {
@@ -90,6 +98,8 @@ public:
     bool killed() const noexcept { return word_ & kKill; }
     // Whether a kill has been delivered, and the actor has not ended yet.
     bool unwinds_by_kill() const noexcept { return word_ & kTold; }
+    // Whether the actor is asked once more, and has no time left: see above.
+    bool urgent() const noexcept { return urgent_; }
     bool scope_expired() const noexcept { return word_ & kScope; }
     // What the latest exit or kill came with; null: none came, or it had none.
     const Ref<ExitReason>& cause() const noexcept { return cause_; }
@@ -107,6 +117,15 @@ public:
     void lower_shield() noexcept {
         SMARM_ASSERT(shield_depth_ > 0, "a shield was lowered twice");
         --shield_depth_;
+    }
+    // Native code's only, around one wait.
+    void raise_patient_shield() noexcept {
+        SMARM_ASSERT(patient_depth_ < kDeepestShield, "waits are nested too deeply");
+        ++patient_depth_;
+    }
+    void lower_patient_shield() noexcept {
+        SMARM_ASSERT(patient_depth_ > 0, "a shield was lowered twice");
+        --patient_depth_;
     }
 
     // ---- the load of the script -------------------------------------------------------------------------------------
@@ -137,6 +156,9 @@ private:
     std::uint32_t word_ = 0;
     std::uint32_t noted_ = 0;
     std::uint8_t shield_depth_ = 0;
+    std::uint8_t patient_depth_ = 0;
+    bool asked_ = false;  // an exit, kill or signal was delivered once
+    bool urgent_ = false;
     bool watched_ = false;
     Instant exit_due_ = kNever;
     Instant scope_due_ = kNever;

@@ -1,7 +1,8 @@
 // shield.h: a section of native code that must be finished although an exit is requested of its actor.
 //
 // What:    while a Shield lives nothing that is requested of the actor is delivered (see requests.h); it is at the
-//          first point or safe point after it. Nests, also with smarm.shield().
+//          first point or safe point after it. Nests, also with smarm.shield(). A PatientShield lets what is urgent
+//          through.
 // Threads: the actor's worker. Throws: no.
 #pragma once
 
@@ -21,6 +22,17 @@ public:
 private:
     Actor& actor_;
     const bool raised_;  // false: there are so many that one more makes no difference
+};
+
+class PatientShield {
+public:
+    explicit PatientShield(Actor& actor) noexcept : actor_(actor) { actor_.requests.raise_patient_shield(); }
+    ~PatientShield() { actor_.requests.lower_patient_shield(); }
+    PatientShield(const PatientShield&) = delete;
+    PatientShield& operator=(const PatientShield&) = delete;
+
+private:
+    Actor& actor_;
 };
 
 }  // namespace smarm

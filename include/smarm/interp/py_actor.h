@@ -43,8 +43,8 @@ public:
 
     Instant raised_at{};  // when an exception was last raised in it for a request; the epoch: never
 
-    // no_preempt() sections nest.
-    bool preemptible() const noexcept { return no_preempt_depth_ == 0; }
+    // no_preempt() sections nest. They hold until what is requested of the actor has been due for kill_patience.
+    bool preemptible() const noexcept { return no_preempt_depth_ == 0 || has_overdue_request(); }
     void enter_no_preempt() noexcept { ++no_preempt_depth_; }
     void leave_no_preempt() noexcept { --no_preempt_depth_; }
 
@@ -58,6 +58,7 @@ public:
     }
 
 private:
+    bool has_overdue_request() const noexcept;
     PyObject* call();
     void finish_with_result(PyObject* result);
     void finish_with_error();

@@ -244,6 +244,7 @@ private:
     Actor* next_ready() noexcept;
     bool leaves_to_others() noexcept;
     bool has_new_actors() const noexcept;
+    void expire_timers() noexcept;
     void publish_next_timer() noexcept;
     void trim_stacks() noexcept;
     void set_current(Actor* actor) noexcept { current_.store(actor, memory_order_relaxed); }

@@ -79,7 +79,7 @@ class DynamicChildren(Children):
             waiting[ref] = child
             child.ask_to_end()
             killed = child.spec.shutdown == "brutal_kill"
-            patience = starting.PATIENCE if killed else child.spec.patience
+            patience = starting.patience_with_killed() if killed else child.spec.patience
             if patience is not None:
                 heapq.heappush(deadlines, (now + patience, ref, killed))
         reasons: dict[Pid, object] = {}  # a child that had ended by itself: its Exit has the reason, Down says noproc
@@ -94,7 +94,7 @@ class DynamicChildren(Children):
                 _, ref, killed = heapq.heappop(deadlines)
                 self.lose_patience(waiting, ref, killed)
                 killed_late.add(ref)
-                heapq.heappush(deadlines, (time.monotonic() + starting.PATIENCE, ref, True))
+                heapq.heappush(deadlines, (time.monotonic() + starting.patience_with_killed(), ref, True))
                 continue
             except Exception:  # a message that cannot be decoded here
                 continue

@@ -123,11 +123,11 @@ class RunningChild:
         self.ask_to_end()
         killed_late = False
         brutal = spec.shutdown == "brutal_kill"
-        down = _wait_for_end(ref, starting.PATIENCE if brutal else spec.patience)
+        down = _wait_for_end(ref, starting.patience_with_killed() if brutal else spec.patience)
         if down is None and not brutal:
             killed_late = True
             _core.kill(pid, interrupt_after=0)
-            down = _wait_for_end(ref, starting.PATIENCE)
+            down = _wait_for_end(ref, starting.patience_with_killed())
         self.pid = None
         if down is None:
             _core.unlink(pid)
@@ -142,7 +142,7 @@ class RunningChild:
         if isinstance(reason, str) and reason == "killed":
             if killed_late:
                 return f"it did not end within {self.spec.patience:g} s of being asked to: killed"
-            if self.spec.shutdown == "brutal_kill":
+            if self.spec.shutdown == "brutal_kill" or _core._is_ending():  # the runtime ends everybody
                 return None
         if is_orderly(reason) or (isinstance(reason, str) and reason == "noproc"):
             return None

@@ -26,7 +26,12 @@ if TYPE_CHECKING:
 type OnFull = Literal["error", "drop_newest"]
 
 PATIENCE = 5.0
-"""Seconds that a killed actor gets: ActorExit is raised in it at every park, but it may be busy, or swallow that."""
+"""Seconds that a killed actor gets at its end: ActorExit is raised in it at every park, but it may be busy, or swallow that."""
+
+
+def patience_with_killed() -> float:
+    """Return the seconds after which one is given up: it is interrupted wherever it is after kill_patience."""
+    return (_core._kill_patience() or 0.0) + PATIENCE
 
 
 class Started(NamedTuple):
@@ -170,7 +175,7 @@ def end_monitor(ref: Ref) -> None:
 def wait_until_gone(ref: Ref) -> None:
     """Wait for the end of an actor that will not run: its name and what it holds are free then."""
     with suppress(Timeout):
-        _core.receive(ref, timeout=PATIENCE)
+        _core.receive(ref, timeout=patience_with_killed())
     end_monitor(ref)
 
 

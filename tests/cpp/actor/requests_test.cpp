@@ -97,6 +97,39 @@ TEST_CASE("behind a shield everything waits") {
     CHECK_FALSE(requests.raise_shield());
 }
 
+TEST_CASE("what is asked again without patience goes through a patient shield") {
+    Requests requests;
+    requests.note_exit(reason(ExitKind::shutdown), kNow);
+    CHECK(requests.take(kNever) == Request::exit);
+    requests.raise_patient_shield();
+    requests.note_kill(reason(ExitKind::killed), kNow);
+    CHECK_FALSE(requests.deliverable());
+    requests.hurry();
+    CHECK(requests.deliverable());
+    CHECK(requests.raise_shield());
+    CHECK_FALSE(requests.deliverable());
+    requests.lower_shield();
+    requests.lower_patient_shield();
+    SUBCASE("a kill stays urgent") {
+        CHECK(requests.take(kNever) == Request::kill);
+        CHECK(requests.urgent());
+    }
+    SUBCASE("the next exit has time again") {
+        requests.take_before_start();
+        requests.note_exit(nullptr, kNow);
+        CHECK(requests.take(kNever) == Request::exit);
+        CHECK_FALSE(requests.urgent());
+    }
+}
+
+TEST_CASE("a kill that comes first leaves time to clean up, however urgent it was") {
+    Requests requests;
+    requests.note_kill(reason(ExitKind::killed), kNow);
+    requests.hurry();
+    CHECK(requests.take(kNever) == Request::kill);
+    CHECK_FALSE(requests.urgent());
+}
+
 TEST_CASE("a load of the script is to be looked at, and is no request") {
     Requests requests;
     requests.begin_load();

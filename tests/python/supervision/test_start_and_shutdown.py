@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
+import stuck_clean_up
 import supervised
 from supervised import Crash
 from supervisor_helpers import answer, boss_only, child, drop_messages, expect, expect_down, expect_up, wait_for_end
@@ -271,6 +272,27 @@ def test_brutal_kill_does_not_ask_and_is_not_reported(run, reports):
     assert reports() == []
 
 
+@pytest.mark.parametrize("kind", stuck_clean_up.WAYS)
+@pytest.mark.parametrize("dynamic", [False, True])
+def test_a_child_that_waits_for_a_lock_while_it_is_unwound_is_killed_after_its_time(kind, dynamic, reports):
+    """Whatever kill_patience is: the child has had its time to clean up."""
+
+    def main():
+        spec = Child(
+            "stuck", stuck_clean_up.be_stuck, (kind, smarm.self()), on="local", shutdown=0.2, restart="temporary"
+        )
+        supervisor = (DynamicSupervisor() if dynamic else Supervisor([spec])).start()
+        if dynamic:
+            supervisor.start_child(spec)
+        assert smarm.receive(timeout=60) == "held"
+        ref = smarm.monitor(supervisor.which_children()[0].pid)
+        supervisor.stop(timeout=60)
+        assert smarm.receive(ref, timeout=0)
+
+    smarm.run(main, workers=1, kill_patience=86400)
+    assert reports() == [("stuck", "it was being stopped")]
+
+
 @pytest.mark.parametrize("shutdown", ["inf", math.inf, 1e6])
 def test_a_child_gets_its_time_to_shut_down(run, reports, shutdown):
     def main():
@@ -284,13 +306,14 @@ def test_a_child_gets_its_time_to_shut_down(run, reports, shutdown):
     assert reports() == []
 
 
-def test_a_child_that_survives_kill_is_given_up_and_reported(run, reports, monkeypatch):
+@pytest.mark.parametrize("function", [supervised.swallowing_child, supervised.shielded_child])
+def test_a_child_that_survives_kill_is_given_up_and_reported(run, reports, monkeypatch, function):
     from smarm.supervision import starting
 
-    monkeypatch.setattr(starting, "PATIENCE", 0.05)
+    monkeypatch.setattr(starting, "patience_with_killed", lambda: 0.05)
 
     def main():
-        supervisor = Supervisor([child("a"), child("cat", supervised.swallowing_child, shutdown=0)]).start()
+        supervisor = Supervisor([child("a"), child("cat", function, shutdown=0)]).start()
         _, cat = expect_up("a", "cat")
         supervisor.stop()
         expect_down("a")
@@ -433,3 +456,46 @@ def test_start_child_returns_none_for_a_server_whose_init_says_ignore(run, kind)
         supervisor.stop()
 
     run(main)
+
+
+def test_the_end_of_the_runtime_is_no_failure_of_children(succeed):
+    assert (
+        succeed("""
+        import smarm
+        from smarm import Child, Supervisor
+
+        def returns():
+            pass
+
+        def waits():
+            smarm.receive()
+
+        def main():
+            children = [Child(number, waits, on=number % 2) for number in range(20)]
+            for on in ("main", 1):
+                Supervisor([Child("again", returns), *children], max_restarts=10**9).start(on=on)
+
+        if __name__ == "__main__":
+            for _ in range(5):
+                smarm.run(main, workers=2)
+    """)
+        == ""
+    )
+
+
+@pytest.mark.parametrize(
+    ("ends", "told"), [("crash", [("a", "not restarting it, for the runtime ends")]), (("exit", "killed"), [])]
+)
+def test_while_the_runtime_ends_nothing_is_restarted_and_what_fails_by_itself_is_told(
+    run, reports, monkeypatch, ends, told
+):
+    def main():
+        supervisor = Supervisor([child("a"), child("b")]).start(link=False)
+        first, _ = expect_up("a", "b")
+        monkeypatch.setattr(smarm._core, "_is_ending", lambda: True)
+        smarm.send(first, ends)
+        expect_down("a", "b")
+        assert wait_for_end(supervisor.pid) in ("shutdown", "noproc")
+
+    run(main)
+    assert reports() == told
