@@ -14,6 +14,7 @@
 #include "bind/receive.h"
 #include "bind/run_functions.h"
 #include "bind/run_options.h"
+#include "bind/section_types.h"
 #include "bind/select.h"
 #include "bind/signal_functions.h"
 #include "bind/simulation_functions.h"
@@ -115,7 +116,7 @@ bool fill_module(PyObject* module) {
     }
     InterpreterState* state = add_state(module);
     return state && add_sync_types(module, *state) && add_task_types(module, *state) &&
-           add_timer_functions(module, *state) && add_io(module, *state) && add_select(module, *state) &&
+           add_section_types(module) && add_timer_functions(module, *state) && add_io(module, *state) && add_select(module, *state) &&
            add_buffer_type(module, *state) && add_portal(module, *state) && add_type(module, "Pid", state->pid_type) &&
            add_type(module, "JoinHandle", state->join_handle_type) && add_type(module, "Sender", state->sender_type) &&
            add_type(module, "Receiver", state->receiver_type) && add_functions(module) &&
