@@ -71,8 +71,8 @@ def talk(connection: net.Connection) -> None:
                 smarm.ServerRef("room").cast(f"{name}: {line.decode(errors='replace').strip()}")
     finally:
         smarm.unlink(writer)
-        with suppress(smarm.NotThere):
-            smarm.ServerRef("room").call(("leave", writer.pid), wait=1)
+        with suppress(smarm.NotThere):  # a room that starts again has no members
+            smarm.ServerRef("room").call(("leave", writer.pid))
         smarm.kill(writer)  # now that nobody sends to it any more
 
 

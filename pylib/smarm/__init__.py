@@ -36,6 +36,7 @@ from smarm._core import link as link
 from smarm._core import mailbox as mailbox
 from smarm._core import message_count as message_count
 from smarm._core import monitor as monitor
+from smarm._core import no_preempt as no_preempt
 from smarm._core import processes as processes
 from smarm._core import readable as readable
 from smarm._core import receive as receive
@@ -45,6 +46,7 @@ from smarm._core import select as select
 from smarm._core import self as self
 from smarm._core import send as send
 from smarm._core import send_after as send_after
+from smarm._core import shield as shield
 from smarm._core import sleep as sleep
 from smarm._core import spawn as spawn
 from smarm._core import timeout as timeout
@@ -83,13 +85,11 @@ from smarm._errors import SupervisorError as SupervisorError
 from smarm._errors import Timeout as Timeout
 from smarm._errors import TooLong as TooLong
 from smarm._names import whereis as whereis
-from smarm._preempt import no_preempt as no_preempt
 from smarm._signals import Call as Call
 from smarm._signals import Down as Down
 from smarm._signals import Exit as Exit
 from smarm._signals import Ref as Ref
 from smarm._signals import Signal as Signal
-from smarm._signals import shield as shield
 from smarm._tasks import join_all as join_all
 
 __all__ = [
@@ -158,6 +158,7 @@ __all__ = [
     "WorkerStatistics",
     "__version__",
     "after",
+    "aio",
     "block_on_io",
     "call",
     "channel",
@@ -207,6 +208,7 @@ __all__ = [
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from smarm import aio as aio
     from smarm import net as net
     from smarm import testing as testing
     from smarm._pool import spawn_pool as spawn_pool
@@ -232,7 +234,7 @@ if TYPE_CHECKING:
     from smarm.supervision.static import Supervisor as Supervisor
 else:
     # At first use: what these need (dataclasses, typing) takes longer to import than all the rest.
-    _LATE_MODULES = ("net", "testing")
+    _LATE_MODULES = ("aio", "net", "testing")
     _LATE = {
         "BlockingStatistics": "_statistics",
         "BufferStatistics": "_statistics",

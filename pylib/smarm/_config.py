@@ -237,7 +237,7 @@ class Runtime:
         if getattr(getattr(main, "__code__", None), "co_flags", 0) & _ASYNC:
             raise TypeError(
                 f"run() takes a plain function, whose calls park by themselves; {main.__qualname__} is an `async def`: "
-                "leave async and await out, or call asyncio.run() with it inside of a plain function"
+                "leave async and await out, or write smarm.run(smarm.aio.run, ...) with it"
             )
         if _core._loading():
             from smarm._errors import EndOfLoad

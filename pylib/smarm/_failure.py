@@ -1,7 +1,7 @@
 """How an actor's exception travels: described where it happened, raised where it is seen.
 
 Every interpreter imports this before its first actor runs: a failure may be that no file can be opened any more.  Where
-``traceback`` cannot be imported for that reason, the core describes the failure by itself.
+``traceback`` cannot be imported for that reason, ``_plain_traceback`` takes its place.
 """
 
 from __future__ import annotations
@@ -9,7 +9,9 @@ from __future__ import annotations
 import os
 import sys
 
+from smarm import _plain_traceback
 from smarm._errors import ActorFailed, ActorKilled
+from smarm._plain_traceback import MOST_FRAMES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,7 +23,6 @@ else:
     from smarm._record import NamedTuple
 
 
-MOST_FRAMES = 200  # of one traceback, the innermost: a runaway recursion has a million
 _OWN = os.path.join(os.path.dirname(__file__), "")
 _shows_own = os.environ.get("SMARM_INTERNAL_FRAMES", "0") not in ("", "0")
 
@@ -94,20 +95,25 @@ def _render(exception: BaseException) -> str:
 
 
 def describe(exception: BaseException, pid: Pid, name: str | None, file: str | None, line: int) -> tuple[object, ...]:
-    """Return the fields of a Failure, as a plain tuple.  Raises what importing ``traceback`` raises."""
-    import traceback
-
+    """Return the fields of a Failure, as a plain tuple."""
     if isinstance(exception, ImportError):
         _add_hint(exception)
     try:
-        text = _format(exception)
+        summary, text = _describe(exception)
     except Exception:  # formatting runs user code (__str__, __repr__), which may fail in any way
-        text = f"{type(exception).__qualname__}: <its description could not be made>\n"
-    try:
-        summary = traceback.format_exception_only(exception)[0].strip()
-    except Exception:
         summary = type(exception).__qualname__
+        text = f"{summary}: <its description could not be made>\n"
     return (pid, name, file, line, summary, text, exception)
+
+
+def _describe(exception: BaseException) -> tuple[str, str]:
+    """Return the exception's last line and its whole text."""
+    try:
+        import traceback
+    except Exception:  # also of what it imports
+        summary = _plain_traceback.describe_type_and_message(exception)
+        return summary, _plain_traceback.format_exception(exception, _OWN)
+    return traceback.format_exception_only(exception)[0].strip(), _format(exception)
 
 
 def _title(failure: Failure) -> str:

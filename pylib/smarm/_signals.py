@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from smarm import _core
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, NamedTuple
@@ -88,18 +86,3 @@ class Caller(Call):
     """The Call that a Server hands to handle_call; sent on, it is data, not a call."""
 
     __slots__ = ()
-
-
-class shield:
-    """``with smarm.shield():`` holds exit requests and kill back until the block ends; nests.
-
-    For cleanup that has to park.
-    """
-
-    __slots__ = ()
-
-    def __enter__(self) -> None:
-        _core._shield(True)
-
-    def __exit__(self, *_: object) -> None:
-        _core._shield(False)

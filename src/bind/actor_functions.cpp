@@ -38,15 +38,6 @@ PyObject* check_slice(PyObject*, PyObject*) {
 
 PyObject* arm_exception_again(PyObject*, PyObject* exception) { return PyBool_FromLong(arm_again(exception)); }
 
-PyObject* no_preempt(PyObject*, PyObject* enter) {
-    Worker* worker = require_actor("no_preempt");
-    if (!worker) return nullptr;
-    auto* actor = static_cast<PyActor*>(worker->current());
-    if (enter == Py_True) actor->enter_no_preempt();
-    else actor->leave_no_preempt();
-    Py_RETURN_NONE;
-}
-
 // For tests: whether this worker may switch without giving the GIL up, see smarm/cpython/py_swap.h.
 PyObject* keeps_gil(PyObject*, PyObject*) {
     Worker* worker = require_actor("_keeps_gil");
@@ -144,7 +135,6 @@ PyMethodDef actor_functions[] = {
      "under "
      "no_preempt()."},
     {"_arm_again", arm_exception_again, METH_O, nullptr},
-    {"_no_preempt", no_preempt, METH_O, nullptr},
     {"_keeps_gil", keeps_gil, METH_NOARGS, nullptr},
     {"sleep", sleep_for, METH_O,
      "sleep(seconds, /)\n--\n\nPark the actor for that long; 0 lets due timers run.\n\nRaises ValueError for a "

@@ -92,7 +92,7 @@ PyObject* handle_reduce(PyObject*, PyObject*) {
 PyMethodDef handle_methods[] = {
     {"join", SMARM_FAST_METHOD(handle_join),
      "join($self, /, timeout=None)\n--\n\nWait until the actor has ended and return its value; again and again the "
-     "same.\n\nRaises "
+     "same; None after sys.exit().\n\nRaises "
      "ActorFailed with the actor's exception as cause, ActorKilled when it was stopped, Timeout after timeout "
      "seconds."},
     {"observe", handle_observe, METH_NOARGS,

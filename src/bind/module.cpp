@@ -14,6 +14,7 @@
 #include "bind/receive.h"
 #include "bind/run_functions.h"
 #include "bind/run_options.h"
+#include "bind/section_types.h"
 #include "bind/select.h"
 #include "bind/signal_functions.h"
 #include "bind/simulation_functions.h"
@@ -87,6 +88,19 @@ bool add_functions(PyObject* module) {
     return true;
 }
 
+// In their TypeErrors CPython names functions by their module: these are the package's.
+bool name_public_functions(PyObject* module) {
+    PyObject* name = PyUnicode_InternFromString("smarm");
+    bool named = name != nullptr;
+    PyObject *key, *value;
+    for (Py_ssize_t place = 0; named && PyDict_Next(PyModule_GetDict(module), &place, &key, &value);) {
+        if (PyCFunction_CheckExact(value) && PyUnicode_ReadChar(key, 0) != '_')
+            named = PyObject_SetAttrString(value, "__module__", name) == 0;
+    }
+    Py_XDECREF(name);
+    return named;
+}
+
 bool add_constants(PyObject* module) {
     PyObject* options = run_option_names();
     return options && PyModule_Add(module, "_OPTIONS", options) == 0 &&
@@ -102,10 +116,11 @@ bool fill_module(PyObject* module) {
     }
     InterpreterState* state = add_state(module);
     return state && add_sync_types(module, *state) && add_task_types(module, *state) &&
-           add_timer_functions(module, *state) && add_io(module, *state) && add_select(module, *state) &&
+           add_section_types(module) && add_timer_functions(module, *state) && add_io(module, *state) && add_select(module, *state) &&
            add_buffer_type(module, *state) && add_portal(module, *state) && add_type(module, "Pid", state->pid_type) &&
            add_type(module, "JoinHandle", state->join_handle_type) && add_type(module, "Sender", state->sender_type) &&
-           add_type(module, "Receiver", state->receiver_type) && add_functions(module) && add_constants(module);
+           add_type(module, "Receiver", state->receiver_type) && add_functions(module) &&
+           name_public_functions(module) && add_constants(module);
 }
 
 int execute(PyObject* module) {

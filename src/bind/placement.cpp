@@ -47,11 +47,13 @@ bool read_placement(const Worker& own, PyObject* callable, PyObject* on, Placeme
     const unsigned workers = simulated ? kMaxWorkers : own.scheduler().workers();
     if (on == Py_None) {
         if (workers > 1 && !simulated && is_stateless(callable)) placement.place = Place::shared;
+    } else if (says(on, "local")) {
+        placement.place = Place::local;
     } else if (says(on, "spread")) {
         if (!simulated) placement.place = Place::spread;
     } else if (const auto chosen = says(on, "main") ? 0u : read_index(on, workers)) {
         placement = {simulated || *chosen == own.index() ? Place::local : Place::on_worker, *chosen};
-    } else if (!says(on, "local")) {
+    } else {
         return refuse(on, "\"local\", ", workers);
     }
     return true;

@@ -143,22 +143,6 @@ PyObject* trap_exit(PyObject*, PyObject* flag) {
     }
 }
 
-PyObject* shield(PyObject*, PyObject* enter) {
-    Worker* worker = require_actor("shield");
-    if (!worker) return nullptr;
-    Actor& self = *worker->current();
-    if (enter == Py_True) {
-        if (!self.requests.raise_shield())
-            return raise_error("ConfigError", "shield() sections are nested more than 255 deep");
-        Py_RETURN_NONE;
-    }
-    self.requests.lower_shield();
-    // What ends the actor takes effect at the end of the outermost section; the end of a block waits for the next
-    // point.
-    if (self.requests.first() == Request::scope) Py_RETURN_NONE;
-    return pass_point(self) ? Py_NewRef(Py_None) : nullptr;
-}
-
 // ---- names ----------------------------------------------------------------------------------------------------------
 
 bool read_name(PyObject* name, std::string& text) {
@@ -320,7 +304,6 @@ PyMethodDef signal_functions[] = {
     {"trap_exit", trap_exit, METH_O,
      "trap_exit(flag, /)\n--\n\nTurn exit signals to the running actor into Exit messages, or back.  Returns what it "
      "was."},
-    {"_shield", shield, METH_O, nullptr},
     {"register", SMARM_POSITIONAL_METHOD(register_name),
      "register(name, pid=self(), /)\n--\n\nGive an actor a name, usable wherever a Pid is; dropped when it "
      "ends.\n\nRaises ValueError when the "

@@ -12,6 +12,7 @@
 #include "smarm/fiber/stack_pool.h"
 #include "smarm/interp/errors.h"
 #include "smarm/interp/py_actor.h"
+#include "smarm/interp/py_rider.h"
 #include "smarm/interp/spawn_site.h"
 #include "smarm/runtime/portal.h"
 #include "smarm/runtime/runtime.h"
@@ -169,7 +170,7 @@ bool read_order(PyObject* const* arguments, Py_ssize_t count, PyObject* names, M
         if (code->co_flags & (CO_COROUTINE | CO_ASYNC_GENERATOR)) {
             PyErr_Format(PyExc_TypeError,
                          "spawn() takes a plain function, whose calls park by themselves; %R is an `async def`: leave "
-                         "async and await out, or run it with asyncio.run() in an actor of its own",
+                         "async and await out, or write spawn(smarm.aio.run, ...) with it",
                          order.callable);
             return false;
         }
@@ -259,6 +260,9 @@ PyObject* spawn(PyObject*, PyObject* const* arguments, Py_ssize_t count, PyObjec
         if (!pid) {
             actor->cancelled(false);
             Py_DECREF(handle);
+            // While the runtime ends the caller is asked to end, too: here is where it hears of it.
+            if (worker->scheduler().stopping() && worker->at_safe_point(false, Deliver::everything))
+                return raise_exit();
             return raise_not_spawned(worker->scheduler(), allocated);
         }
         complete_join_handle(handle, pid, ref);

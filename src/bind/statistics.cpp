@@ -160,6 +160,9 @@ py::object worker_count() {
     return worker ? py::object(py::int_(worker->scheduler().workers())) : py::none();
 }
 
+// Whether the runtime of the running actor ends: everybody is asked to exit.
+py::object is_ending() { return py::bool_(this_worker() && this_worker()->scheduler().stopping()); }
+
 py::object kill_patience() {
     Worker* worker = this_worker();
     if (!worker) return py::none();
@@ -182,6 +185,7 @@ PyMethodDef statistics_functions[] = {
     {"worker_index", without_arguments<worker_index>, METH_NOARGS,
      "worker_index()\n--\n\nReturn the index of the worker that the caller runs on, or None outside of the runtime."},
     {"_report_failures", report_failures, METH_NOARGS, nullptr},
+    {"_is_ending", without_arguments<is_ending>, METH_NOARGS, nullptr},
     {"_worker_count", without_arguments<worker_count>, METH_NOARGS, nullptr},
     {"_kill_patience", without_arguments<kill_patience>, METH_NOARGS, nullptr},
     {nullptr, nullptr, 0, nullptr},

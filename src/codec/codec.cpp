@@ -154,8 +154,7 @@ std::size_t Codec::immutable_bytes(PyObject* value) noexcept {
 
 namespace codec {
 
-bool Cache::prepare() {
-    if (ready) return true;
+bool Cache::fill() {
     const struct {
         Handle* place;
         const char* text;
@@ -174,7 +173,6 @@ bool Cache::prepare() {
         {&new_arguments_name, "__getnewargs__"},
         {&new_arguments_ex_name, "__getnewargs_ex__"},
         {&append_name, "append"},
-        {&suppress_context_name, "__suppress_context__"},
         {&new_name, "__new__"},
         {&del_name, "__del__"},
         {&class_name, "__class__"},

@@ -18,7 +18,6 @@ constexpr const char* kFinalizer = "it has a __del__, which would run in the rec
 constexpr const char* kRegistered = "it has a registered codec, and travels that way only";
 constexpr const char* kAbstract = "it is abstract";
 constexpr const char* kHiddenState = "it keeps state outside of its attributes; smarm.register_codec() it";
-constexpr const char* kException = "it comes from an exception class of an extension module; smarm.register_codec() it";
 
 // Classes of the standard library and of smarm whose own C code or whose slots make the instances. Exactly these:
 // their subclasses are classes of the program.
@@ -65,23 +64,6 @@ bool is_enum(PyTypeObject* type) {
     return meta && PyType_Check(meta) && PyType_IsSubtype(Py_TYPE(type), reinterpret_cast<PyTypeObject*>(meta));
 }
 
-// Whether an instance has what `root` has, slots and a __dict__, and no other state: that of a class in C would not be
-// set up.
-bool has_visible_state(PyTypeObject* type, PyTypeObject* root) {
-    constexpr auto kField = static_cast<Py_ssize_t>(sizeof(PyObject*));
-    Py_ssize_t size = root->tp_basicsize;
-    if (type->tp_itemsize != root->tp_itemsize) return false;
-    for (Py_ssize_t index = 0; index < PyTuple_GET_SIZE(type->tp_mro); ++index) {
-        auto* base = reinterpret_cast<PyTypeObject*>(PyTuple_GET_ITEM(type->tp_mro, index));
-        if (PyType_IsSubtype(root, base) || !PyType_HasFeature(base, Py_TPFLAGS_HEAPTYPE)) continue;
-        PyObject* slots = reinterpret_cast<PyHeapTypeObject*>(base)->ht_slots;
-        if (slots) size += PyTuple_GET_SIZE(slots) * kField;
-    }
-    if (type->tp_weaklistoffset > 0 && root->tp_weaklistoffset == 0) size += kField;
-    if (type->tp_dictoffset != 0 && root->tp_dictoffset == 0) size += kField;
-    return type->tp_basicsize <= size;
-}
-
 // Whether it is the class itself that has the slot, and instances have no state in C.
 bool has_own_slot(PyTypeObject* type, const char* text) {
     Handle name(PyUnicode_InternFromString(text));
@@ -125,10 +107,6 @@ bool is_of_dataclasses(PyObject* function) {
     return module && PyUnicode_CheckExact(module) && PyUnicode_EqualToUTF8(module, "dataclasses");
 }
 
-bool is_inherited(PyTypeObject* type, PyTypeObject* from, PyObject* name) {
-    return find_in_class(type, name) == find_in_class(from, name);
-}
-
 // Whether the class leaves it to `base` how its objects are taken apart and get their state.
 bool has_default_state(Cache& cache, PyTypeObject* type, PyTypeObject* base) {
     for (PyObject* name : {cache.reduce_ex_name.get(), cache.reduce_name.get(), cache.new_arguments_ex_name.get()}) {
@@ -142,22 +120,17 @@ bool has_default_state(Cache& cache, PyTypeObject* type, PyTypeObject* base) {
     return true;
 }
 
-DataClass refused(const char* why) { return {nullptr, 0, DataKind::none, why, nullptr}; }
-DataClass made_as(DataKind kind, PyObject* fields = nullptr) { return {nullptr, 0, kind, nullptr, fields}; }
+DataClass refused(const char* why) {
+    DataClass none;
+    none.why = why;
+    return none;
+}
 
-DataClass look_at_exception(Cache& cache, PyTypeObject* type) {
-    auto* root = reinterpret_cast<PyTypeObject*>(PyExc_BaseException);
-    if (!is_inherited(type, root, cache.set_state_name.get())) return refused(kOwnState);
-    PyTypeObject* base = builtin_base(type);
-    if (!has_visible_state(type, base)) return refused(kHiddenState);
-    for (PyObject* known :
-         {PyExc_BaseException, PyExc_StopIteration, PyExc_SystemExit, PyExc_ImportError, PyExc_NameError,
-          PyExc_AttributeError, PyExc_OSError, PyExc_SyntaxError, PyExc_UnicodeDecodeError, PyExc_UnicodeEncodeError,
-          PyExc_UnicodeTranslateError, PyExc_MemoryError, PyExc_BaseExceptionGroup}) {
-        auto* builtin = reinterpret_cast<PyTypeObject*>(known);
-        if (base->tp_new == builtin->tp_new && base->tp_init == builtin->tp_init) return made_as(DataKind::exception);
-    }
-    return refused(kException);
+DataClass made_as(DataKind kind, PyObject* fields = nullptr) {
+    DataClass found;
+    found.kind = kind;
+    found.fields = fields;
+    return found;
 }
 
 // As collections.namedtuple and smarm's own: the class with the __new__ names the fields and is a tuple itself.
@@ -227,16 +200,31 @@ PyObject* find_in_class(PyTypeObject* type, PyObject* name, PyTypeObject** owner
     return nullptr;
 }
 
-// SAFETY: an entry has no references. A version tag is never given to two classes, and changes with every change of a
-//         class or
-// of its bases: where address and tag agree it is the same class, unchanged, and so are its fields.
-DataClass data_class(Codec::Impl& codec, PyTypeObject* type) {
-    DataClass& known =
-        codec.data_classes[(reinterpret_cast<std::uintptr_t>(type) >> 6) % std::size(codec.data_classes)];
-    if (known.type == type && known.version == type->tp_version_tag && known.version != 0) return known;
+bool is_inherited(PyTypeObject* type, PyTypeObject* from, PyObject* name) {
+    return find_in_class(type, name) == find_in_class(from, name);
+}
+
+bool has_visible_state(PyTypeObject* type, PyTypeObject* root) {
+    constexpr auto kField = static_cast<Py_ssize_t>(sizeof(PyObject*));
+    Py_ssize_t size = root->tp_basicsize;
+    if (type->tp_itemsize != root->tp_itemsize) return false;
+    for (Py_ssize_t index = 0; index < PyTuple_GET_SIZE(type->tp_mro); ++index) {
+        auto* base = reinterpret_cast<PyTypeObject*>(PyTuple_GET_ITEM(type->tp_mro, index));
+        if (PyType_IsSubtype(root, base) || !PyType_HasFeature(base, Py_TPFLAGS_HEAPTYPE)) continue;
+        PyObject* slots = reinterpret_cast<PyHeapTypeObject*>(base)->ht_slots;
+        if (slots) size += PyTuple_GET_SIZE(slots) * kField;
+    }
+    if (type->tp_weaklistoffset > 0 && root->tp_weaklistoffset == 0) size += kField;
+    if (type->tp_dictoffset != 0 && root->tp_dictoffset == 0) size += kField;
+    return type->tp_basicsize <= size;
+}
+
+DataClass look_at_class(Codec::Impl& codec, PyTypeObject* type) {
+    DataClass& known = known_class(codec, type);
     const bool tagged = PyUnstable_Type_AssignVersionTag(type) == 1;
     const unsigned version = type->tp_version_tag;
     DataClass found = look_at(codec, type);
+    found.key = key_kind(codec.cache, type, found.kind);
     if (!tagged || version != type->tp_version_tag) return found;
     found.type = type;
     found.version = version;
@@ -248,111 +236,35 @@ PyObject* find_slot(PyTypeObject* type, PyObject* name) {
     if (!found || !Py_IS_TYPE(found, &PyMemberDescr_Type)) return nullptr;
     const PyMemberDef* member = reinterpret_cast<PyMemberDescrObject*>(found)->d_member;
     const bool object = member->type == Py_T_OBJECT_EX || member->type == 6;  // _Py_T_OBJECT, of exceptions
-    return object && !(member->flags & Py_READONLY) ? found : nullptr;
+    const bool own = PyType_IsSubtype(type, PyDescr_TYPE(found));  // not one of another class, put into this one
+    return object && own && !(member->flags & Py_READONLY) ? found : nullptr;
 }
 
-bool is_data_attribute(Codec::Impl& codec, PyTypeObject* type, const DataClass& data, PyObject* name) {
+// A ClassVar and an InitVar are among the fields of a data class, too; instances have none of them.
+static bool is_field(const DataClass& data, PyObject* name) {
+    if (data.kind != DataKind::record || !data.fields) return false;
+    PyObject* field = PyDict_GetItemWithError(data.fields, name);
+    Handle kind_name(field ? PyUnicode_InternFromString("_field_type") : nullptr);
+    PyObject* slot = kind_name ? find_slot(Py_TYPE(field), kind_name.get()) : nullptr;
+    Handle kind(slot ? Py_TYPE(slot)->tp_descr_get(slot, field, nullptr) : nullptr);
+    drop_exception();
+    return kind && kind.get() == find_loaded("dataclasses", "_FIELD");
+}
+
+bool look_at_attribute(Codec::Impl& codec, PyTypeObject* type, PyObject* name, DataAttribute& place) {
     if (!PyUnicode_CheckExact(name)) return false;
-    if (data.kind == DataKind::record && data.fields && PyDict_Contains(data.fields, name) == 1) return true;
-    PyObject* hidden = find_in_class(type, name);
-    if (!hidden) return true;
+    const DataClass data = data_class(codec, type);
+    PyObject* hidden = is_field(data, name) ? nullptr : find_in_class(type, name);
+    if (!hidden) {
+        place = {data.version, Handle::share(name)};
+        return true;
+    }
     PyTypeObject* hidden_type = Py_TYPE(hidden);
     if (!hidden_type->tp_descr_get && !hidden_type->tp_descr_set && !hidden_type->tp_call) return true;
     // It keeps its value there.
     if (!codec.cached_property) codec.cached_property = find_known_class("functools", "cached_property");
     if (!codec.cached_property) drop_exception();
     return reinterpret_cast<PyObject*>(hidden_type) == codec.cached_property.get();
-}
-
-bool is_exception_field(PyTypeObject* type, PyObject* name, PyObject* value) {
-    const bool named = PyType_IsSubtype(type, reinterpret_cast<PyTypeObject*>(PyExc_ImportError)) ||
-                       PyType_IsSubtype(type, reinterpret_cast<PyTypeObject*>(PyExc_AttributeError));
-    return named && find_slot(type, name) && (value == Py_None || PyUnicode_CheckExact(value));
-}
-
-PyTypeObject* builtin_base(PyTypeObject* type) {
-    while (PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE)) type = type->tp_base;
-    return type;
-}
-
-namespace {
-
-bool is_leaf(PyObject* value) {
-    PyTypeObject* type = Py_TYPE(value);
-    return value == Py_None || type == &PyBool_Type || type == &PyLong_Type || type == &PyUnicode_Type ||
-           type == &PyBytes_Type || type == &PyFloat_Type;
-}
-
-bool are_leaves(PyObject* values) {
-    for (Py_ssize_t index = 0; index < PyTuple_GET_SIZE(values); ++index) {
-        if (!is_leaf(PyTuple_GET_ITEM(values, index))) return false;
-    }
-    return true;
-}
-
-// Whether a group may ask if it is an Exception: one that is none is asked for its __class__.
-bool is_plain_exception(PyObject* object) {
-    PyTypeObject* type = Py_TYPE(object);
-    if (!PyExceptionInstance_Check(object)) return false;
-    if (PyType_IsSubtype(type, reinterpret_cast<PyTypeObject*>(PyExc_Exception))) return true;
-    Handle name(PyUnicode_InternFromString("__class__"));
-    return name && type->tp_getattro == PyObject_GenericGetAttr && is_inherited(type, &PyBaseObject_Type, name.get());
-}
-
-bool are_group_arguments(PyObject* arguments) {
-    if (PyTuple_GET_SIZE(arguments) != 2 || !PyUnicode_CheckExact(PyTuple_GET_ITEM(arguments, 0))) return false;
-    PyObject* exceptions = PyTuple_GET_ITEM(arguments, 1);
-    if (!PyTuple_CheckExact(exceptions) && !PyList_CheckExact(exceptions)) return false;
-    for (Py_ssize_t index = 0; index < PySequence_Fast_GET_SIZE(exceptions); ++index) {
-        if (!is_plain_exception(PySequence_Fast_GET_ITEM(exceptions, index))) return false;
-    }
-    return true;
-}
-
-// (text, (file, line, ...)): the second is unpacked.
-bool are_syntax_arguments(PyObject* arguments) {
-    for (Py_ssize_t index = 0; index < PyTuple_GET_SIZE(arguments); ++index) {
-        PyObject* argument = PyTuple_GET_ITEM(arguments, index);
-        if (!is_leaf(argument) && !(index == 1 && PyTuple_CheckExact(argument) && are_leaves(argument))) return false;
-    }
-    return true;
-}
-
-// Those of UnicodeEncodeError and UnicodeDecodeError are (encoding, object, start, end, reason), of
-// UnicodeTranslateError without the encoding. CPython trusts the two numbers when it makes a text of the error.
-bool are_unicode_arguments(PyTypeObject* type, PyObject* arguments) {
-    const bool translate = PyType_IsSubtype(type, reinterpret_cast<PyTypeObject*>(PyExc_UnicodeTranslateError));
-    const bool decode = PyType_IsSubtype(type, reinterpret_cast<PyTypeObject*>(PyExc_UnicodeDecodeError));
-    const Py_ssize_t first = translate ? 0 : 1;
-    if (PyTuple_GET_SIZE(arguments) != first + 4) return false;
-    PyObject* object = PyTuple_GET_ITEM(arguments, first);
-    PyObject* start = PyTuple_GET_ITEM(arguments, first + 1);
-    PyObject* end = PyTuple_GET_ITEM(arguments, first + 2);
-    if (decode ? !PyBytes_CheckExact(object) : !PyUnicode_CheckExact(object)) return false;
-    if (!PyLong_CheckExact(start) || !PyLong_CheckExact(end)) return false;
-    const Py_ssize_t length = decode ? PyBytes_GET_SIZE(object) : PyUnicode_GET_LENGTH(object);
-    const Py_ssize_t from = PyLong_AsSsize_t(start);
-    const Py_ssize_t to = PyLong_AsSsize_t(end);
-    if (PyErr_Occurred()) return drop_exception(), false;
-    return from >= 0 && from <= to && to <= length && PyUnicode_CheckExact(PyTuple_GET_ITEM(arguments, first + 3)) &&
-           (translate || PyUnicode_CheckExact(PyTuple_GET_ITEM(arguments, 0)));
-}
-
-bool comes_from(PyTypeObject* type, PyObject* exception) {
-    return PyType_IsSubtype(type, reinterpret_cast<PyTypeObject*>(exception));
-}
-
-}  // namespace
-
-bool are_exception_arguments(PyTypeObject* type, PyObject* arguments) {
-    if (!PyTuple_CheckExact(arguments)) return false;
-    if (comes_from(type, PyExc_BaseExceptionGroup)) return are_group_arguments(arguments);
-    if (comes_from(type, PyExc_SyntaxError)) return are_syntax_arguments(arguments);
-    for (PyObject* unicode : {PyExc_UnicodeDecodeError, PyExc_UnicodeEncodeError, PyExc_UnicodeTranslateError}) {
-        if (comes_from(type, unicode)) return are_unicode_arguments(type, arguments);
-    }
-    if (comes_from(type, PyExc_OSError)) return are_leaves(arguments);  // it looks an errno up, and takes any number
-    return true;
 }
 
 Handle find_known_class(const char* module, const char* name) { return Handle(import_attribute(module, name)); }

@@ -27,7 +27,8 @@ bool has_builtin_slots(PyTypeObject* type) {
 
 // Others that are compared with it may ask for its __class__.
 bool has_plain_attributes(Cache& cache, PyTypeObject* type) {
-    return type->tp_getattro == PyObject_GenericGetAttr &&
+    const bool generic = type->tp_getattro == PyObject_GenericGetAttr || type->tp_getattro == PyType_Type.tp_getattro;
+    return generic &&
            find_in_class(type, cache.class_name.get()) == find_in_class(&PyBaseObject_Type, cache.class_name.get());
 }
 
@@ -47,7 +48,7 @@ bool has_plain_zone(Codec::Impl& codec, PyObject* time) {
     Handle zone(PyObject_GetAttrString(time, "tzinfo"));
     if (!zone) return false;
     if (zone.get() == Py_None) return true;
-    const DataKind kind = data_class(codec, Py_TYPE(zone.get())).kind;
+    const DataKind kind = data_kind(codec, Py_TYPE(zone.get()));
     return kind == DataKind::timezone || kind == DataKind::zone_info;
 }
 
@@ -64,41 +65,56 @@ bool is_key(Codec::Impl& codec, PyObject* key, unsigned levels, unsigned& items)
     if (levels == 0 || items == 0) return false;
     --items;
     PyTypeObject* type = Py_TYPE(key);
-    if (PySlice_Check(key)) return are_keys(codec, &reinterpret_cast<PySliceObject*>(key)->start, 3, levels - 1, items);
-    if (PyTuple_Check(key)) {
-        return type->tp_hash == PyTuple_Type.tp_hash && type->tp_richcompare == PyTuple_Type.tp_richcompare &&
-               has_plain_attributes(codec.cache, type) &&
-               are_keys(codec, reinterpret_cast<PyTupleObject*>(key)->ob_item, PyTuple_GET_SIZE(key), levels - 1,
+    if (type == &PyLong_Type || type == &PyUnicode_Type || key == Py_None) return true;
+    if (type == &PyTuple_Type) {
+        return are_keys(codec, reinterpret_cast<PyTupleObject*>(key)->ob_item, PyTuple_GET_SIZE(key), levels - 1,
                         items);
     }
-    if (key == Py_None || key == Py_Ellipsis || key == Py_NotImplemented) return true;
-    if (PyType_Check(key)) return has_builtin_slots(type) && type->tp_getattro == PyType_Type.tp_getattro;
-    if (!PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE) && has_builtin_slots(type)) return true;
+    if (PySlice_Check(key)) return are_keys(codec, &reinterpret_cast<PySliceObject*>(key)->start, 3, levels - 1, items);
     if (type == codec.pid.type) return true;
     for (const NativeType& native : codec.natives) {
         if (type == native.type) return true;
     }
-    switch (data_class(codec, type).kind) {
-        case DataKind::date:
-        case DataKind::timedelta:
-        case DataKind::timezone:
-        case DataKind::uuid: return true;
-        case DataKind::time:
-        case DataKind::datetime: return has_plain_zone(codec, key);
-        case DataKind::member:
-        case DataKind::flag:
-            return has_plain_attributes(codec.cache, type) &&
-                   (has_builtin_slots(type) || is_plain_member(codec.cache, type));
-        default: return has_builtin_slots(type) && has_plain_attributes(codec.cache, type);
+    switch (ask_class(codec, type, &DataClass::key)) {
+        case KeyKind::none: return false;
+        case KeyKind::plain: return true;
+        case KeyKind::zoned: return has_plain_zone(codec, key);
+        case KeyKind::contents:
+            return are_keys(codec, reinterpret_cast<PyTupleObject*>(key)->ob_item, PyTuple_GET_SIZE(key), levels - 1,
+                            items);
     }
+    Py_UNREACHABLE();
 }
 
 }  // namespace
 
-bool is_data_key(Codec::Impl& codec, PyObject* key) {
+KeyKind key_kind(Cache& cache, PyTypeObject* type, DataKind kind) {
+    switch (kind) {
+        case DataKind::date:
+        case DataKind::timedelta:
+        case DataKind::timezone:
+        case DataKind::uuid: return KeyKind::plain;
+        case DataKind::time:
+        case DataKind::datetime: return KeyKind::zoned;
+        default: break;
+    }
+    if (PyType_IsSubtype(type, &PyTuple_Type)) {
+        const bool as_tuple = type->tp_hash == PyTuple_Type.tp_hash &&
+                              type->tp_richcompare == PyTuple_Type.tp_richcompare && has_plain_attributes(cache, type);
+        return as_tuple ? KeyKind::contents : KeyKind::none;
+    }
+    if (has_builtin_slots(type)) {
+        const bool plain = !PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE) || has_plain_attributes(cache, type);
+        return plain ? KeyKind::plain : KeyKind::none;
+    }
+    const bool member = kind == DataKind::member || kind == DataKind::flag;
+    return member && has_plain_attributes(cache, type) && is_plain_member(cache, type) ? KeyKind::plain : KeyKind::none;
+}
+
+bool look_at_key(Codec::Impl& codec, PyObject* key) {
     unsigned items = kMostItems;
-    bool answer = is_key(codec, key, kMostLevels, items);
-    drop_exception();
+    const bool answer = codec.cache.prepare() && is_key(codec, key, kMostLevels, items);
+    if (!answer) drop_exception();
     return answer;
 }
 

@@ -1,6 +1,7 @@
 // What a name in a message stands for where only data travel: looked up in dicts, so that nothing is called.
 #include "codec/data.h"
 #include "codec/globals.h"
+#include "smarm/interp/requested_exception.h"
 
 namespace smarm::codec {
 namespace {
@@ -66,6 +67,15 @@ Handle find_plain_module(Codec::Impl& codec, PyObject* name, bool may_import, co
     return module;
 }
 
+// Whether an actor is importing it. PyImport_GetModule would ask for attributes, which a module can answer with code.
+bool is_being_imported(PyObject* module) {
+    PyObject* spec = PyDict_GetItemString(PyModule_GetDict(module), "__spec__");  // borrowed, as all of these
+    Handle own(spec ? PyObject_GenericGetDict(spec, nullptr) : nullptr);
+    PyObject* importing = own ? PyDict_GetItemString(own.get(), "_initializing") : nullptr;
+    drop_exception();
+    return importing == Py_True;
+}
+
 // Returns what the dicts of the module and of the classes in it lead to, or nothing.
 Handle walk(PyObject* module, PyObject* path) {
     Handle found = Handle::share(module);
@@ -109,7 +119,7 @@ Handle find_data_global(Codec::Impl& codec, PyObject* module_name, PyObject* pat
     Handle module = find_plain_module(codec, module_name, may_import, why);
     if (!module) return {};
     Handle found = walk(module.get(), path);
-    if (!found && !PyErr_Occurred() && !is_main(codec.cache, module_name)) {
+    if (!found && !PyErr_Occurred() && !is_main(codec.cache, module_name) && is_being_imported(module.get())) {
         // Another actor may be importing the module: waits for that.
         if (!Handle(find_module(codec.cache, module_name))) return {};
         found = walk(module.get(), path);

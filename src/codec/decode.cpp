@@ -122,8 +122,7 @@ Decoder::Step Decoder::fill_dict(PyObject*& value) {
     for (;;) {
         if (value && !frame.extra) {
             frame.extra = std::exchange(value, nullptr);
-            if (!add_key(frame.extra)) return Step::Failed;
-            if (frame.build == Build::Attributes && !add_attribute(frame)) return Step::Failed;
+            if (frame.build == Build::Attributes ? !add_attribute(frame) : !add_key(frame.extra)) return Step::Failed;
         } else if (value) {
             Handle key(std::exchange(frame.extra, nullptr));
             Handle item(std::exchange(value, nullptr));
@@ -339,19 +338,17 @@ void Decoder::pop() {
 // Whether the object below may have an attribute of this name.
 bool Decoder::add_attribute(BuildFrame& frame) {
     // As the names of attributes are in objects that were made here.
-    if (PyUnicode_CheckExact(frame.extra)) PyUnicode_InternInPlace(&frame.extra);
-    if (!only_data()) return true;
+    const bool is_string = PyUnicode_CheckExact(frame.extra);
+    if (is_string) PyUnicode_InternInPlace(&frame.extra);
+    if (!only_data()) return is_string || add_key(frame.extra);
     PyTypeObject* owner = Py_TYPE(frames_[frames_.size() - 2].object);
-    if (!PyUnicode_CheckExact(frame.extra)) return bad("an attribute whose name is no string"), false;
-    if (is_data_attribute(codec_, owner, data_class(codec_, owner), frame.extra)) return true;
+    if (!is_string) return bad("an attribute whose name is no string"), false;
+    if (is_data_attribute(codec_, owner, frame.extra)) return true;
     return refuse_attribute(owner, frame.extra);
 }
 
-// Whether the object may be hashed.
-bool Decoder::add_key(PyObject* key) {
-    if (PyUnicode_CheckExact(key) || PyLong_CheckExact(key)) return true;
+bool Decoder::check_key(PyObject* key) {
     if (only_data()) {
-        if (!cache_.prepare()) return false;
         if (is_data_key(codec_, key)) return true;
         Handle name(PyType_GetFullyQualifiedName(Py_TYPE(key)));
         if (name) refuse("a %U as a key: hashing and comparing it may be a call, which is not allowed", name.get());

@@ -23,42 +23,38 @@ const unsigned char* packed(PyObject* arguments, Py_ssize_t size) {
     return reinterpret_cast<const unsigned char*>(PyBytes_AS_STRING(bytes));
 }
 
-PyObject* zone_of(PyObject* arguments) {
-    return PyTuple_GET_SIZE(arguments) == 2 ? PyTuple_GET_ITEM(arguments, 1) : Py_None;
-}
-
 int year_of(const unsigned char* at) { return at[0] << 8 | at[1]; }
 int microsecond_of(const unsigned char* at) { return at[0] << 16 | at[1] << 8 | at[2]; }
 
-// Calls the type's own C constructor, which checks every field.
-Handle make_with_fold(PyTypeObject* type, Handle arguments, int fold) {
-    if (!arguments) return {};
-    Handle keywords(fold ? Py_BuildValue("{s:i}", "fold", 1) : nullptr);
-    if (fold && !keywords) return {};
-    return Handle(type->tp_new(type, arguments.get(), keywords.get()));
+// A type's own C constructor looks at few fields of the bytes that its __reduce__ gave.
+bool is_date(const unsigned char* at, int month) {
+    constexpr int kDays[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+    const int year = year_of(at);
+    if (year < 1 || year > 9999 || month < 1 || month > 12 || at[3] < 1) return false;
+    if (at[3] <= 28) return true;
+    const bool leap_day = month == 2 && year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    return at[3] <= kDays[month - 1] + leap_day;
+}
+
+bool is_time(const unsigned char* at, int hour) {
+    return hour < 24 && at[1] < 60 && at[2] < 60 && microsecond_of(at + 3) < 1'000'000;
 }
 
 Handle make_date(PyTypeObject* type, PyObject* arguments) {
     const unsigned char* at = packed(arguments, 4);
     if (!at || PyTuple_GET_SIZE(arguments) != 1) return {};
-    return make_with_fold(type, Handle(Py_BuildValue("(iii)", year_of(at), at[2], at[3])), 0);
+    return is_date(at, at[2]) ? Handle(type->tp_new(type, arguments, nullptr)) : Handle();
 }
 
 Handle make_time(PyTypeObject* type, PyObject* arguments) {
     const unsigned char* at = packed(arguments, 6);
-    if (!at) return {};
-    return make_with_fold(
-        type, Handle(Py_BuildValue("(iiiiO)", at[0] & 0x7f, at[1], at[2], microsecond_of(at + 3), zone_of(arguments))),
-        at[0] >> 7);
+    return at && is_time(at, at[0] & 0x7f) ? Handle(type->tp_new(type, arguments, nullptr)) : Handle();
 }
 
 Handle make_datetime(PyTypeObject* type, PyObject* arguments) {
     const unsigned char* at = packed(arguments, 10);
-    if (!at) return {};
-    return make_with_fold(type,
-                          Handle(Py_BuildValue("(iiiiiiiO)", year_of(at), at[2] & 0x7f, at[3], at[4], at[5], at[6],
-                                               microsecond_of(at + 7), zone_of(arguments))),
-                          at[2] >> 7);
+    return at && is_date(at, at[2] & 0x7f) && is_time(at + 4, at[4]) ? Handle(type->tp_new(type, arguments, nullptr))
+                                                                     : Handle();
 }
 
 Handle make_timedelta(PyTypeObject* type, PyObject* arguments) {
@@ -70,7 +66,7 @@ Handle make_timedelta(PyTypeObject* type, PyObject* arguments) {
 Handle make_timezone(Codec::Impl& codec, PyTypeObject* type, PyObject* arguments) {
     const Py_ssize_t count = PyTuple_GET_SIZE(arguments);
     if (count < 1 || count > 2) return {};
-    if (data_class(codec, Py_TYPE(PyTuple_GET_ITEM(arguments, 0))).kind != DataKind::timedelta) return {};
+    if (data_kind(codec, Py_TYPE(PyTuple_GET_ITEM(arguments, 0))) != DataKind::timedelta) return {};
     if (count == 2 && !PyUnicode_CheckExact(PyTuple_GET_ITEM(arguments, 1))) return {};
     return Handle(type->tp_new(type, arguments, nullptr));
 }
@@ -109,18 +105,17 @@ bool set_slot(PyObject* object, const char* text, PyObject* value) {
     return name && set_slot(object, name.get(), value);
 }
 
-Handle make_empty(PyTypeObject* type) {
-    Handle none(PyTuple_New(0));
-    return none ? Handle(PyBaseObject_Type.tp_new(type, none.get(), nullptr)) : Handle();
-}
+// As object.__new__ does for a class that is not abstract.
+Handle make_empty(PyTypeObject* type) { return Handle(type->tp_alloc(type, 0)); }
 
 // In lowest terms, as Fraction keeps it.
-Handle make_fraction(PyTypeObject* type, PyObject* arguments) {
+Handle make_fraction(Codec::Impl& codec, PyTypeObject* type, PyObject* arguments) {
     if (PyTuple_GET_SIZE(arguments) != 2 || !is_int(arguments, 0) || !is_int(arguments, 1)) return {};
     PyObject* numerator = PyTuple_GET_ITEM(arguments, 0);
     PyObject* denominator = PyTuple_GET_ITEM(arguments, 1);
-    Handle gcd = find_known_class("math", "gcd");
-    Handle common(gcd ? PyObject_CallFunctionObjArgs(gcd.get(), numerator, denominator, nullptr) : nullptr);
+    if (!codec.gcd) codec.gcd = find_known_class("math", "gcd");
+    PyObject* both[] = {numerator, denominator};
+    Handle common(codec.gcd ? PyObject_Vectorcall(codec.gcd.get(), both, 2, nullptr) : nullptr);
     Handle one(PyLong_FromLong(1));
     if (!common || !one || PyObject_RichCompareBool(common.get(), one.get(), Py_NE) != 0) return {};
     if (PyObject_RichCompareBool(denominator, one.get(), Py_LT) != 0) return {};
@@ -153,8 +148,24 @@ Handle make_ref(PyTypeObject* type, PyObject* arguments) {
     return Handle(PyLong_Type.tp_new(type, arguments, nullptr));
 }
 
-Handle make_named_tuple(PyTypeObject* type, const DataClass& data, PyObject* items) {
-    if (PyTuple_GET_SIZE(items) != PyTuple_GET_SIZE(data.fields)) return {};
+bool are_exception_arguments(Codec::Impl& codec, PyTypeObject* type, PyObject* arguments) {
+    const auto takes = ask_class(codec, type, &DataClass::takes);
+    return PyTuple_CheckExact(arguments) && (!takes || takes(arguments));
+}
+
+bool is_made_by(DataKind kind, Tag tag) {
+    switch (kind) {
+        case DataKind::none:
+        case DataKind::member:
+        case DataKind::flag: return false;
+        case DataKind::record: return tag == Tag::Plain;
+        case DataKind::exception: return tag == Tag::Exception;
+        default: return tag == Tag::New;
+    }
+}
+
+Handle make_named_tuple(PyTypeObject* type, PyObject* fields, PyObject* items) {
+    if (PyTuple_GET_SIZE(items) != PyTuple_GET_SIZE(fields)) return {};
     Handle arguments(PyTuple_Pack(1, items));
     return arguments ? Handle(PyTuple_Type.tp_new(type, arguments.get(), nullptr)) : Handle();
 }
@@ -165,33 +176,29 @@ Handle make_named_tuple(PyTypeObject* type, const DataClass& data, PyObject* ite
 bool Decoder::accept_data_class(BuildFrame& frame, Handle object) {
     if (!PyType_Check(object.get())) return bad("an object whose class is none"), false;
     auto* type = reinterpret_cast<PyTypeObject*>(object.get());
-    const DataClass data = data_class(codec_, type);
-    const bool is_record = data.kind == DataKind::record;
-    const bool is_exception = data.kind == DataKind::exception;
-    const bool has_no_arguments =
-        is_record || data.kind == DataKind::none || data.kind == DataKind::member || data.kind == DataKind::flag;
-    const bool fits = frame.tag == Tag::Plain       ? is_record
-                      : frame.tag == Tag::Exception ? is_exception
-                                                    : frame.tag == Tag::New && !is_exception && !has_no_arguments;
-    if (!fits) {
+    if (!is_made_by(data_kind(codec_, type), frame.tag)) {
+        const DataClass data = data_class(codec_, type);
         refuse_class(type, data.why ? data.why : "its objects are made in another way");
         return false;
     }
     frame.object = object.release();
     frame.await = Await::Arguments;
-    return frame.tag != Tag::Plain || make_data(frame, cache_.no_arguments.get());
+    if (frame.tag != Tag::Plain) return true;
+    frame.await = Await::Part;
+    Handle of_type(std::exchange(frame.object, make_empty(type).release()));
+    return frame.object != nullptr;
 }
 
 bool Decoder::make_data(BuildFrame& frame, PyObject* arguments) {
     frame.await = Await::Part;
     auto* type = reinterpret_cast<PyTypeObject*>(frame.object);
-    const DataClass data = data_class(codec_, type);
     Handle made;
-    switch (data.kind) {
-        case DataKind::record: made = make_empty(type); break;
-        case DataKind::named_tuple: made = make_named_tuple(type, data, arguments); break;
+    switch (data_kind(codec_, type)) {
+        case DataKind::named_tuple:
+            made = make_named_tuple(type, ask_class(codec_, type, &DataClass::fields), arguments);
+            break;
         case DataKind::exception:
-            if (are_exception_arguments(type, arguments)) made = Handle(make_exception(type, arguments));
+            if (are_exception_arguments(codec_, type, arguments)) made = Handle(make_exception(type, arguments));
             break;
         case DataKind::date: made = make_date(type, arguments); break;
         case DataKind::time: made = make_time(type, arguments); break;
@@ -200,10 +207,11 @@ bool Decoder::make_data(BuildFrame& frame, PyObject* arguments) {
         case DataKind::timezone: made = make_timezone(codec_, type, arguments); break;
         case DataKind::zone_info: made = make_zone(type, arguments); break;
         case DataKind::decimal: made = make_decimal(type, arguments); break;
-        case DataKind::fraction: made = make_fraction(type, arguments); break;
+        case DataKind::fraction: made = make_fraction(codec_, type, arguments); break;
         case DataKind::uuid: made = make_uuid(cache_, type, arguments); break;
         case DataKind::ref: made = make_ref(type, arguments); break;
         case DataKind::none:
+        case DataKind::record:
         case DataKind::member:
         case DataKind::flag: break;
     }
@@ -222,15 +230,15 @@ bool Decoder::make_data(BuildFrame& frame, PyObject* arguments) {
 // Puts attributes into the object that the frame has just made: into its __dict__ and its slots, past its class.
 bool Decoder::set_data_state(const BuildFrame& frame, PyObject* state) {
     PyTypeObject* type = Py_TYPE(frame.object);
-    const DataClass data = data_class(codec_, type);
-    const bool stateful =
-        data.kind == DataKind::record || data.kind == DataKind::named_tuple || data.kind == DataKind::exception;
+    const DataKind kind = data_kind(codec_, type);
+    const bool stateful = kind == DataKind::record || kind == DataKind::named_tuple || kind == DataKind::exception;
     if (!stateful) return bad("a state for an object that has none"), false;
     PyObject* parts[] = {state, Py_None};
     if (PyTuple_CheckExact(state) && PyTuple_GET_SIZE(state) == 2) {
         parts[0] = PyTuple_GET_ITEM(state, 0);
         parts[1] = PyTuple_GET_ITEM(state, 1);
     }
+    if (parts[1] != Py_None && kind != DataKind::record) return bad("slots for an object that has none"), false;
     for (PyObject* part : parts) {
         if (part != Py_None && !PyDict_CheckExact(part)) return bad("an object's attributes are not a dict"), false;
     }
@@ -239,7 +247,7 @@ bool Decoder::set_data_state(const BuildFrame& frame, PyObject* state) {
     PyObject* value;
     while (parts[0] != Py_None && PyDict_Next(parts[0], &position, &name, &value)) {
         Handle held = Handle::share(value);
-        if (!set_data_attribute(frame.object, data, name, held.get())) return false;
+        if (!set_data_attribute(frame.object, kind, name, held.get())) return false;
     }
     position = 0;
     while (parts[1] != Py_None && PyDict_Next(parts[1], &position, &name, &value)) {
@@ -251,22 +259,22 @@ bool Decoder::set_data_state(const BuildFrame& frame, PyObject* state) {
     return true;
 }
 
-bool Decoder::set_data_attribute(PyObject* object, const DataClass& data, PyObject* borrowed, PyObject* value) {
+bool Decoder::set_data_attribute(PyObject* object, DataKind kind, PyObject* borrowed, PyObject* value) {
     PyTypeObject* type = Py_TYPE(object);
     if (!PyUnicode_CheckExact(borrowed)) return bad("an attribute whose name is no string"), false;
     PyObject* own_name = Py_NewRef(borrowed);
     PyUnicode_InternInPlace(&own_name);
     Handle name(own_name);
-    if (data.kind == DataKind::exception) {
+    if (kind == DataKind::exception) {
         if (is_exception_field(type, name.get(), value)) return set_slot(object, name.get(), value);
         PyObject* args = find_in_class(type, name.get());
         if (args && Py_IS_TYPE(args, &PyGetSetDescr_Type) &&
             PyUnicode_Compare(name.get(), cache_.args_name.get()) == 0) {
-            if (!are_exception_arguments(type, value)) return bad("args that are none"), false;
+            if (!are_exception_arguments(codec_, type, value)) return bad("args that are none"), false;
             return Py_TYPE(args)->tp_descr_set(args, object, value) == 0;
         }
     }
-    if (!is_data_attribute(codec_, type, data, name.get())) return refuse_attribute(type, name.get());
+    if (!is_data_attribute(codec_, type, name.get())) return refuse_attribute(type, name.get());
     Handle own(PyObject_GenericGetDict(object, nullptr));
     if (!own) {
         if (!PyErr_ExceptionMatches(PyExc_AttributeError)) return false;
@@ -278,7 +286,7 @@ bool Decoder::set_data_attribute(PyObject* object, const DataClass& data, PyObje
 
 bool Decoder::refuse_attribute(PyTypeObject* type, PyObject* name) {
     Handle owner(PyType_GetFullyQualifiedName(type));
-    if (owner) refuse("an attribute %R that hides what %U has under that name", name, owner.get());
+    if (owner) refuse("an attribute %.200R that hides what %U has under that name", name, owner.get());
     return false;
 }
 
@@ -286,13 +294,16 @@ bool Decoder::refuse_attribute(PyTypeObject* type, PyObject* name) {
 PyObject* Decoder::read_member() {
     Handle owner;
     Handle key;
+    // A member within a member would be read on the C stack.
+    if (std::exchange(in_member_, true)) return bad("a member of what is no enum");
     if (read(*owner.out()) != Step::Value || !PyType_Check(owner.get()) || read(*key.out()) != Step::Value) {
         return PyErr_Occurred() ? nullptr : bad("a member of what is no enum");
     }
+    in_member_ = false;
     if (!PyUnicode_CheckExact(key.get()) && !PyLong_CheckExact(key.get())) return bad("a member without a name");
     auto* type = reinterpret_cast<PyTypeObject*>(owner.get());
     if (!cache_.prepare()) return nullptr;
-    const DataKind kind = data_class(codec_, type).kind;
+    const DataKind kind = data_kind(codec_, type);
     if (kind != DataKind::member && kind != DataKind::flag) return bad("a member of what is no enum");
     Handle member;
     if (PyUnicode_CheckExact(key.get())) member = find_member(cache_, type, key.get());
@@ -300,7 +311,8 @@ PyObject* Decoder::read_member() {
     if (!member) {
         if (PyErr_Occurred()) return nullptr;
         Handle name(PyType_GetFullyQualifiedName(type));
-        return name ? refuse("%U has no member %R", name.get(), key.get()) : nullptr;
+        if (name && PyLong_Check(key.get())) return refuse("%U has no such combination", name.get());
+        return name ? refuse("%U has no member %.200R", name.get(), key.get()) : nullptr;
     }
     remember(member.get());
     return member.release();
@@ -313,11 +325,11 @@ PyObject* Decoder::read_data_global(PyObject* module, PyObject* name) {
         remember(found.get());
         return found.release();
     }
-    if (!PyErr_Occurred()) return refuse("a message cannot name %R of %R: %s", name, module, why);
+    if (!PyErr_Occurred()) return refuse("a message cannot name %.200R of %.200R: %s", name, module, why);
     if (!PyErr_ExceptionMatches(PyExc_Exception) || PyErr_ExceptionMatches(PyExc_MemoryError)) return nullptr;
     // A listed module, or the script, fails when it is loaded.
     Handle cause(PyErr_GetRaisedException());
-    refuse("%R of %R cannot be looked up: %T", name, module, cause.get());
+    refuse("%.200R of %.200R cannot be looked up: %T", name, module, cause.get());
     Handle error(PyErr_GetRaisedException());
     if (PyExceptionInstance_Check(error.get())) PyException_SetCause(error.get(), cause.release());
     PyErr_SetRaisedException(error.release());

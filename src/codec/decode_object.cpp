@@ -355,7 +355,8 @@ Handle Decoder::find_registered(const Handle& module, PyObject* name) {
     }
     if (!decode) {
         refuse(
-            "a value of a codec that is not registered here, %R: import its module where it is received, or list it in "
+            "a value of a codec that is not registered here, %.200R: import its module where it is received, or list "
+            "it in "
             "trusted_modules",
             name);
     }

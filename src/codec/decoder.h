@@ -78,7 +78,9 @@ private:
     PyObject* read_native();
     // Counts announced children, each of so many values.
     bool claim(std::uint64_t count, std::uint64_t values);
-    bool add_key(PyObject* key);
+    // Whether the object may be hashed.
+    bool add_key(PyObject* key) { return PyUnicode_CheckExact(key) || PyLong_CheckExact(key) || check_key(key); }
+    bool check_key(PyObject* key);
     bool add_attribute(BuildFrame& frame);
     bool only_data() const { return codec_.limits.objects == Objects::data; }
     void remember(PyObject* value) {
@@ -112,7 +114,7 @@ private:
     bool accept_data_class(BuildFrame& frame, Handle object);
     bool make_data(BuildFrame& frame, PyObject* arguments);
     bool set_data_state(const BuildFrame& frame, PyObject* state);
-    bool set_data_attribute(PyObject* object, const DataClass& data, PyObject* name, PyObject* value);
+    bool set_data_attribute(PyObject* object, DataKind kind, PyObject* name, PyObject* value);
     PyObject* read_member();
     PyObject* read_data_global(PyObject* module, PyObject* name);
     bool refuse_attribute(PyTypeObject* type, PyObject* name);
@@ -135,6 +137,7 @@ private:
     const Names travels_as_;
     Reader reader_;
     std::uint64_t claimed_ = 0;  // children announced so far
+    bool in_member_ = false;     // what is read names a member of an enum
     Stack<BuildFrame, 12> frames_;
     Stack<PyObject*, 8> memo_;  // owned
 };

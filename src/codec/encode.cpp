@@ -108,7 +108,8 @@ Encoder::Step Encoder::advance_dict() {
 
 Encoder::Step Encoder::advance_set() {
     Frame& frame = frames_.top();
-    while (PyObject* item = PyIter_Next(frame.held)) {
+    const iternextfunc next = Py_TYPE(frame.held)->tp_iternext;
+    while (PyObject* item = next(frame.held)) {
         // The set keeps the item alive until write() either has written it or holds it: no Python code runs before.
         Py_DECREF(item);
         if (frame.count-- == 0) return changed("set");

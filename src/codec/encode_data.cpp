@@ -68,14 +68,20 @@ Handle known_arguments(const Cache& cache, PyObject* value, DataKind kind) {
 // `value` is held by the caller.
 Encoder::Step Encoder::write_data_object(PyObject* value) {
     PyTypeObject* type = Py_TYPE(value);
+    for (PyTypeObject* known : plain_types_) {
+        if (known == type) return open_record(value);
+    }
     if (PyCFunction_Check(value)) return write_function_or_class(value);
     const DataClass data = data_class(codec_, type);
     if (data.kind == DataKind::none) return refuse_data(value, data.why);
     if (data.kind == DataKind::member || data.kind == DataKind::flag) return write_member(value, data.kind);
-    if (int known = is_registered(type))
-        return known < 0 ? Step::Failed : refuse_data(value, "copyreg says how it travels");
-    if (data.kind == DataKind::record) return open_record(value);
-    if (data.kind == DataKind::exception) return open_exception(value);
+    const int registered = PyDict_Contains(cache_.dispatch_table.get(), reinterpret_cast<PyObject*>(type));
+    if (registered) return registered < 0 ? Step::Failed : refuse_data(value, "copyreg says how it travels");
+    if (data.kind == DataKind::record) {
+        add_plain(type);
+        return open_record(value);
+    }
+    if (data.kind == DataKind::exception) return open_exception(value, data);
     const bool tuple = data.kind == DataKind::named_tuple;
     Handle state = tuple ? state_of(value) : Handle(Py_NewRef(Py_None));
     Handle arguments =
@@ -87,18 +93,6 @@ Encoder::Step Encoder::write_data_object(PyObject* value) {
     if (!check_attributes(value, state.get())) return Step::Failed;
     Handle reduced = as_new(cache_, type, arguments.get(), state.get());
     return reduced ? open_parts(value, Tag::New, std::move(reduced)) : Step::Failed;
-}
-
-// Whether copyreg has something to say about the class; asked once for each class of a message. -1 with an exception
-// set.
-int Encoder::is_registered(PyTypeObject* type) {
-    for (PyTypeObject* known : plain_types_) {
-        if (known == type) return 0;
-    }
-    int registered = PyDict_Contains(cache_.dispatch_table.get(), reinterpret_cast<PyObject*>(type));
-    // The memo is about to hold the class, which is written first of all.
-    if (registered == 0) plain_types_[next_plain_type_++ % std::size(plain_types_)] = type;
-    return registered;
 }
 
 Encoder::Step Encoder::open_record(PyObject* value) {
@@ -120,22 +114,16 @@ Encoder::Step Encoder::open_record(PyObject* value) {
     return open_plain(value, std::move(state));
 }
 
-Encoder::Step Encoder::open_exception(PyObject* value) {
-    Handle reduced = reduce(value);
+Encoder::Step Encoder::open_exception(PyObject* value, const DataClass& data) {
+    Handle reduced(PyObject_CallOneArg(data.reduce, value));
     if (!reduced) return explain(value);
-    if (!PyTuple_Check(reduced.get())) return refuse_data(value, "its __reduce__ returns a name");
-    if (check_reduced(value, reduced.get()) == Step::Failed) return Step::Failed;
-    const Tag tag = tag_of_reduced(value, reduced.get());
-    if (PyErr_Occurred()) return explain(value);
-    if (tag != Tag::Exception || PyTuple_GET_SIZE(reduced.get()) > 3) {
-        return refuse_data(value, "it has a __reduce__ of its own; smarm.register_codec() it");
-    }
-    if (!are_exception_arguments(Py_TYPE(value), PyTuple_GET_ITEM(reduced.get(), 1))) {
+    PyObject* arguments = PyTuple_GET_ITEM(reduced.get(), 1);
+    if (data.takes && !data.takes(arguments)) {
         return refuse_data(value, "its args are not of the built-in types that its base class takes");
     }
     PyObject* state = PyTuple_GET_SIZE(reduced.get()) == 3 ? PyTuple_GET_ITEM(reduced.get(), 2) : Py_None;
     if (!check_attributes(value, state)) return Step::Failed;
-    return open_parts(value, tag, std::move(reduced));
+    return open_parts(value, Tag::Exception, std::move(reduced));
 }
 
 // Whether a receiver takes these attributes: None, a dict, or a pair of these of which the second is for slots. False
@@ -154,27 +142,17 @@ bool Encoder::check_attributes(PyObject* value, PyObject* state) {
 
 bool Encoder::check_attribute(PyObject* owner, PyObject* name, PyObject* value) {
     PyTypeObject* type = Py_TYPE(owner);
-    const std::pair checked(type, name);
-    auto& known = checked_attributes_[(reinterpret_cast<std::uintptr_t>(name) >> 4) % std::size(checked_attributes_)];
-    if (known == checked) return true;
-    const DataClass data = data_class(codec_, type);
+    if (is_data_attribute(codec_, type, name)) return true;
     const bool of_exception =
-        data.kind == DataKind::exception && PyUnicode_CheckExact(name) &&
+        data_kind(codec_, type) == DataKind::exception && PyUnicode_CheckExact(name) &&
         (is_exception_field(type, name, value) || PyUnicode_Compare(name, cache_.args_name.get()) == 0);
-    if (!of_exception && !is_data_attribute(codec_, type, data, name)) {
-        refuse(
-            "%T cannot be sent: its attribute %R hides what its class has under that name (pickle=False, --no-pickle)",
-            owner, name);
-        return false;
-    }
-    if (!of_exception) known = checked;
-    return true;
+    if (of_exception) return true;
+    refuse("%T cannot be sent: its attribute %R hides what its class has under that name (pickle=False, --no-pickle)",
+           owner, name);
+    return false;
 }
 
-// Whether the receiver may hash it. False with an exception set.
-bool Encoder::may_be_key(PyObject* key) {
-    if (!only_data() || PyUnicode_CheckExact(key) || PyLong_CheckExact(key)) return true;
-    if (!cache_.prepare()) return false;
+bool Encoder::check_key(PyObject* key) {
     if (is_data_key(codec_, key)) return true;
     refuse(
         "%T cannot be sent as a key or in a set: a receiver would call its __hash__ and __eq__ (pickle=False, "
@@ -221,7 +199,8 @@ Encoder::Step Encoder::write_data_global(PyObject* value, PyObject* name) {
         return refuse("'%U' of the module '%U' cannot be sent (pickle=False, --no-pickle): %s", name, module.get(),
                       why);
     }
-    return write_global(value, name);
+    // which says why not
+    return found.get() == value ? put_global(value, module.get(), name) : write_global(value, name);
 }
 
 Encoder::Step Encoder::refuse_data(PyObject* value, const char* why) {

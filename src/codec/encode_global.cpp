@@ -88,8 +88,12 @@ Encoder::Step Encoder::write_global(PyObject* value, PyObject* name) {
             "(pickle=False, --no-pickle): put it into a module",
             noun(value), name);
     }
+    return put_global(value, module.get(), name);
+}
+
+Encoder::Step Encoder::put_global(PyObject* value, PyObject* module, PyObject* name) {
     put(Tag::Global);
-    write_name(is_main(cache_, module.get()) ? cache_.main_name.get() : module.get());
+    write_name(is_main(cache_, module) ? cache_.main_name.get() : module);
     write_name(name);
     memo_.add(value);
     return Step::Done;

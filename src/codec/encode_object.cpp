@@ -31,6 +31,12 @@ bool has_builtin_reduce(PyTypeObject* type, const Cache& cache) {
            has_attribute(type, cache.reduce_ex_name.get(), cache.object_reduce_ex.get()) == 1;
 }
 
+// A Plain object has no parts but its state, and is no exception, which would have room for more.
+Phase next_phase(const Frame& frame) {
+    if (frame.tag != Tag::Plain) return static_cast<Phase>(static_cast<int>(frame.phase) + 1);
+    return frame.phase == Phase::Callable ? Phase::Made : frame.phase == Phase::Made ? Phase::State : Phase::End;
+}
+
 }  // namespace
 
 Encoder::Step Encoder::write_object(PyObject* borrowed) {
@@ -121,8 +127,7 @@ int Encoder::is_plain(PyTypeObject* type) {
         int is_default = has_attribute(type, attribute.name, attribute.expected);
         if (is_default <= 0) return is_default;
     }
-    // The memo is about to hold the class, which is written first of all.
-    plain_types_[next_plain_type_++ % std::size(plain_types_)] = type;
+    add_plain(type);  // the memo is about to hold the class, which is written first of all
     return 1;
 }
 
@@ -216,7 +221,7 @@ Encoder::Step Encoder::open_parts(PyObject* value, Tag tag, Handle reduced) {
 Encoder::Step Encoder::advance_object() {
     Frame& frame = frames_.top();
     for (;;) {
-        frame.phase = static_cast<Phase>(static_cast<int>(frame.phase) + 1);
+        frame.phase = next_phase(frame);
         if (frame.phase == Phase::Made && !put_memo(frame.object)) {
             // The arguments contained the object itself: that copy is complete.
             pop();
@@ -226,10 +231,9 @@ Encoder::Step Encoder::advance_object() {
         Step step = write_phase(frame);
         if (step != Step::Done) return step;
     }
-    if (PyExceptionInstance_Check(frame.object)) {
-        Handle suppress(PyObject_GetAttr(frame.object, cache_.suppress_context_name.get()));
-        if (!suppress) return explain(frame.object);
-        if (suppress.get() == Py_True) put(Tag::Suppress);
+    if (frame.tag != Tag::Plain && PyExceptionInstance_Check(frame.object) &&
+        reinterpret_cast<PyBaseExceptionObject*>(frame.object)->suppress_context) {
+        put(Tag::Suppress);
     }
     put(Tag::End);
     pop();
@@ -239,21 +243,20 @@ Encoder::Step Encoder::advance_object() {
 // Writes what belongs to the frame's phase, if the object has it.
 Encoder::Step Encoder::write_phase(Frame& frame) {
     PyObject* reduced = frame.held;
-    bool plain = frame.tag == Tag::Plain;
     bool exception = PyExceptionInstance_Check(frame.object);
     switch (frame.phase) {
-        case Phase::Arguments: return plain ? Step::Done : write_arguments(frame.tag, PyTuple_GET_ITEM(reduced, 1));
+        case Phase::Arguments: return write_arguments(frame.tag, PyTuple_GET_ITEM(reduced, 1));
         case Phase::Keywords:
             if (frame.tag != Tag::NewKeywords) return Step::Done;
             return write(PyTuple_GET_ITEM(PyTuple_GET_ITEM(reduced, 1), 2));
-        case Phase::Items: return plain ? Step::Done : open_iterator(Kind::Items, Tag::Items, part(reduced, 3));
-        case Phase::Pairs: return plain ? Step::Done : open_iterator(Kind::Pairs, Tag::Pairs, part(reduced, 4));
+        case Phase::Items: return open_iterator(Kind::Items, Tag::Items, part(reduced, 3));
+        case Phase::Pairs: return open_iterator(Kind::Pairs, Tag::Pairs, part(reduced, 4));
         case Phase::State:
-            if (plain) return write_plain_state(reduced);
+            if (frame.tag == Tag::Plain) return write_plain_state(reduced);
             return part(reduced, 5) ? Step::Done : write_part(Tag::State, part(reduced, 2));
-        case Phase::Setter: return plain ? Step::Done : write_part(Tag::Setter, part(reduced, 5));
+        case Phase::Setter: return write_part(Tag::Setter, part(reduced, 5));
         case Phase::SetterState:
-            if (plain || !part(reduced, 5)) return Step::Done;
+            if (!part(reduced, 5)) return Step::Done;
             return write(PyTuple_GET_ITEM(reduced, 2));
         case Phase::Cause:
             if (!exception) return Step::Done;
@@ -297,24 +300,31 @@ Encoder::Step Encoder::write_plain_state(PyObject* state) {
 
 Encoder::Step Encoder::open_iterator(Kind kind, Tag tag, PyObject* iterator) {
     if (!iterator) return Step::Done;
-    const Py_ssize_t announced = PyObject_LengthHint(iterator, 0);
-    if (announced < 0) return explain(iterator);
     put(tag);
-    return push(kind, iterator, announced);
+    return push(kind, iterator, 0);
 }
 
 // An iterator need not have an end. What comes that its length hint did not announce counts as large, so that one
-// without an end meets the limit before it has held the worker up for long.
-void Encoder::count_item(Frame& frame) {
+// without an end meets the limit before it has held the worker up for long. Few items are not worth asking for the
+// hint. False with an exception set.
+bool Encoder::count_item(Frame& frame) {
+    constexpr Py_ssize_t kFew = 64;
     constexpr std::size_t kUnannounced = 1024;
-    if (++frame.index > frame.count) claim(kUnannounced);
+    if (++frame.index < kFew) return true;
+    if (frame.index == kFew) {
+        const Py_ssize_t left = PyObject_LengthHint(frame.object, 0);
+        frame.count = frame.index + left;
+        return left >= 0;
+    }
+    if (frame.index > frame.count) claim(frame.index == kFew + 1 ? (kFew + 1) * kUnannounced : kUnannounced);
+    return true;
 }
 
 Encoder::Step Encoder::advance_items() {
     Frame& frame = frames_.top();
     while (PyObject* next = PyIter_Next(frame.object)) {
         Handle item(next);
-        count_item(frame);
+        if (!count_item(frame)) return explain(frame.object);
         Step step = write(item.get());
         if (step != Step::Done) return step;
     }
@@ -337,7 +347,7 @@ Encoder::Step Encoder::advance_pairs() {
         if (!PyTuple_Check(frame.held) || PyTuple_GET_SIZE(frame.held) != 2) {
             return refuse("the items of a __reduce_ex__ must be pairs");
         }
-        count_item(frame);
+        if (!count_item(frame)) return explain(frame.object);
         frame.phase = Phase::Key;
         Step step = write(PyTuple_GET_ITEM(frame.held, 0));
         if (step != Step::Done) return step;

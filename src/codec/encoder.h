@@ -10,6 +10,8 @@
 // Errors:  Failed with a Python exception set. Internally std::bad_alloc and TooLarge are thrown, and caught by run().
 #pragma once
 
+#include <iterator>
+
 #include "codec/format.h"
 #include "codec/handle.h"
 #include "codec/impl.h"
@@ -113,8 +115,9 @@ private:
     Step write_arguments(Tag tag, PyObject* arguments);
     Step write_plain_state(PyObject* state);
     Step open_iterator(Kind kind, Tag tag, PyObject* iterator);
-    void count_item(Frame& frame);
+    bool count_item(Frame& frame);
     int is_plain(PyTypeObject* type);
+    void add_plain(PyTypeObject* type) { plain_types_[next_plain_type_++ % std::size(plain_types_)] = type; }
     Handle reduce(PyObject* value);
 
     // codec/encode_data.cpp: the same where only data travel.
@@ -123,17 +126,21 @@ private:
     Step write_data_global(PyObject* value, PyObject* name);
     Step write_member(PyObject* value, DataKind kind);
     Step open_record(PyObject* value);
-    Step open_exception(PyObject* value);
-    int is_registered(PyTypeObject* type);
+    Step open_exception(PyObject* value, const DataClass& data);
     bool check_attributes(PyObject* value, PyObject* state);
     bool check_attribute(PyObject* owner, PyObject* name, PyObject* value);
-    bool may_be_key(PyObject* key);
+    // Whether the receiver may hash it. False with an exception set.
+    bool may_be_key(PyObject* key) {
+        return !only_data() || PyUnicode_CheckExact(key) || PyLong_CheckExact(key) || check_key(key);
+    }
+    bool check_key(PyObject* key);
     Step refuse_data(PyObject* value, const char* why);
 
     // codec/encode_global.cpp: functions and classes.
     Step write_function_or_class(PyObject* value);
     int is_importable(PyObject* value, PyObject* name);
     Step write_global(PyObject* value, PyObject* name);
+    Step put_global(PyObject* value, PyObject* module, PyObject* name);
     void write_name(PyObject* name);
     Handle reduce_by_value(PyObject* value);
     bool prepare_by_value();
@@ -188,12 +195,11 @@ private:
     Frames frames_;
     Memo memo_;
     std::uint32_t depth_ = 0;
-    std::uint32_t names_ = 0;            // keys written as Name
-    std::uint32_t names_again_ = 0;      // keys that then were a Ref
-    PyTypeObject* plain_types_[4] = {};  // the last types found to be plain; borrowed from the memo
+    std::uint32_t names_ = 0;        // keys written as Name
+    std::uint32_t names_again_ = 0;  // keys that then were a Ref
+    // The last types found to be plain, or data classes, which need not be asked again; borrowed from the memo.
+    PyTypeObject* plain_types_[4] = {};
     unsigned next_plain_type_ = 0;
-    // Names of attributes that a class's objects may have; a name that has gone and come again does no harm here.
-    std::pair<PyTypeObject*, PyObject*> checked_attributes_[16] = {};
     Handle by_value_;        // cloudpickle's pickler of this call
     Handle by_value_table_;  // and its dispatch table
 };

@@ -19,7 +19,7 @@ struct Cache {
     Handle main_name, main_alias, main_loaded;  // "__main__", "__smarm_main__", "__smarm_loaded__"
     Handle module_name, qualified_name, fields_name, dict_name;
     Handle reduce_ex_name, reduce_name, set_state_name, get_state_name, new_arguments_name, new_arguments_ex_name;
-    Handle append_name, suppress_context_name;
+    Handle append_name;
     Handle new_name, del_name, class_name, hash_name, args_name, dataclass_fields_name;
     Handle member_map_name, value_map_name, member_name_name, member_value_name, flag_mask_name, singles_mask_name;
 
@@ -30,7 +30,10 @@ struct Cache {
     bool ready = false;
 
     // Fills what is empty. Returns false with an exception set. It can import, so several actors may be in it.
-    bool prepare();
+    bool prepare() { return ready || fill(); }
+
+private:
+    bool fill();
 };
 
 // How objects of a class are made where only data travel: see codec/data.h.
@@ -60,12 +63,30 @@ enum class Names : std::uint8_t {
     function,   // of a spawn: its function, too
 };
 
+// What hashing an instance and comparing it with other keys runs.
+enum class KeyKind : std::uint8_t {
+    none,      // code of the program
+    plain,     // C code, or a known function of the standard library
+    contents,  // the same for its items, as a tuple
+    zoned,     // the same for its time zone
+};
+
+// What is known of a class. What it borrows belongs to the class.
 struct DataClass {
     PyTypeObject* type = nullptr;
     unsigned version = 0;
     DataKind kind = DataKind::none;
-    const char* why = nullptr;   // it is none
-    PyObject* fields = nullptr;  // borrowed from the class: a data class's dict of them, if any, a named tuple's tuple
+    KeyKind key = KeyKind::none;
+    const char* why = nullptr;                // it is none
+    PyObject* fields = nullptr;               // a data class's dict of them, if any, a named tuple's tuple
+    PyObject* reduce = nullptr;               // an exception's __reduce__
+    bool (*takes)(PyObject* args) = nullptr;  // whether an exception's args are taken without calling anything of them
+};
+
+// A name that instances of the class with this version tag may have an attribute of.
+struct DataAttribute {
+    unsigned version = 0;
+    Handle name;
 };
 
 }  // namespace smarm::codec
@@ -81,7 +102,9 @@ struct Codec::Impl {
     codec::Handle python_decoders;  // dict: name -> decode, or empty
     std::vector<std::string> trusted_modules;
     codec::Handle cached_property;  // functools.cached_property, or empty
+    codec::Handle gcd;              // math.gcd, or empty
     codec::DataClass data_classes[64];
+    codec::DataAttribute data_attributes[64];
     codec::Cache cache;
 };
 

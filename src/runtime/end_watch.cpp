@@ -8,6 +8,7 @@
 
 #include "runtime/report_output.h"
 #include "smarm/runtime/dump.h"
+#include "smarm/runtime/signals.h"
 
 namespace smarm {
 namespace {
@@ -18,11 +19,11 @@ constexpr std::chrono::milliseconds kLook{20};
 
 void EndWatch::asked(int number) noexcept {
     number_ = number;
-    told_.store(false, memory_order_relaxed);
-    ended_as_asked_.store(false, memory_order_relaxed);
     asked_at_ = monotonic_now();
     enter(Step::asked, asked_at_);
 }
+
+void EndWatch::told() noexcept { told_.store(SignalWatch::asked(), memory_order_release); }
 
 void EndWatch::main_ended(bool as_asked) noexcept { ended_as_asked_.store(as_asked, memory_order_release); }
 
@@ -45,7 +46,8 @@ std::chrono::milliseconds EndWatch::look() noexcept {
         if (number_ == SIGTERM || ended_as_asked_.load(memory_order_acquire)) enter(Step::stopping, now);
         else step_ = Step::quiet;
     }
-    const bool handled = number_ == SIGINT && step_ == Step::asked && told_.load(memory_order_acquire);
+    const bool told = told_.load(memory_order_acquire) == SignalWatch::asked();
+    const bool handled = number_ == SIGINT && step_ == Step::asked && told;
     const bool too_late = now >= deadline_after(asked_at_, timeout() * Patience::kMost);
     if (step_ != Step::quiet && !handled && (patience_.over(now, progress()) || too_late)) end_process(now);
     return step_ == Step::quiet ? std::chrono::milliseconds{} : kLook;

@@ -354,21 +354,29 @@ void Runtime::watch_signals(SignalWatch& signals, PyRider& rider) {
 }
 
 void Runtime::note_main_ended() noexcept {
+    main_ended_ = true;
+    auto* main = static_cast<PyActor*>(scheduler_->table().own(main_pid_));
+    if (PyObject* late = main->take_exit_exception()) raise_after_main(late);
     end_watch_->main_ended(main_exception_ && PyErr_GivenExceptionMatches(main_exception_, PyExc_KeyboardInterrupt));
+}
+
+// Python would have raised it before main returned: run() does, as if main's last call had. Steals it.
+void Runtime::raise_after_main(PyObject* exception) noexcept {
+    if (main_exception_) PyException_SetContext(exception, main_exception_);  // steals it
+    main_exception_ = exception;
 }
 
 bool Runtime::runs_main() const noexcept {
     const Actor* actor = this_actor();
-    return actor && actor->pid == main_pid_ && !actor->requests.shielded();
+    return actor && actor->pid == main_pid_ && !main_ended_ && !actor->requests.shielded();
 }
 
 void Runtime::request_in_main(PyObject* exception) {
-    auto* main = static_cast<PyActor*>(scheduler_->table().own(main_pid_));
-    if (!main) {
-        PyErr_SetRaisedException(exception);
-        PyErr_WriteUnraisable(nullptr);
+    if (main_ended_) {
+        raise_after_main(exception);
         return;
     }
+    auto* main = static_cast<PyActor*>(scheduler_->table().own(main_pid_));
     main->set_exit_exception(exception);
     main->worker->request_signal(*main, Duration::zero());  // both are on the main lane
 }

@@ -50,6 +50,7 @@ atomic<bool> impatient{false};
 atomic<bool> got_terminate{false};
 // the number of the last signal that our handlers took, 0: none since the watcher looked
 atomic<int> asked_to_end{0};
+atomic<unsigned> asked_so_far{0};  // release: what asked() sees, the Python handlers that run next see, too
 int wake_up[2] = {-1, -1};        // a pipe of signal numbers
 atomic<bool> listening{false};    // wake_up[1] is Python's wake-up descriptor
 atomic<int> program_wake_up{-1};  // what the program wants as such; relaxed: a number
@@ -74,6 +75,7 @@ void on_signal(int number) {
     if (number != SIGQUIT && impatient.load(memory_order_acquire)) _exit(128 + number);
     if (number == SIGTERM) SignalWatch::note_termination();
     if (number != SIGQUIT) {
+        asked_so_far.fetch_add(1, memory_order_release);
         asked_to_end.store(number, memory_order_release);
         PyErr_SetInterruptEx(number);
     }
@@ -303,6 +305,8 @@ void SignalWatch::retake(int number) noexcept {
         if (signal->number == number && signal->is_taken) sigaction(number, &ours, nullptr);
     }
 }
+
+unsigned SignalWatch::asked() noexcept { return asked_so_far.load(memory_order_acquire); }
 
 bool SignalWatch::terminated() noexcept { return got_terminate.load(memory_order_acquire); }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <exception>
 #include <memory>
+#include <pthread.h>
 #include <utility>
 
 #include "smarm/sched/scheduler.h"
@@ -48,6 +49,7 @@ void Monitor::stop() noexcept {
 }
 
 void Monitor::run(Turn* turns) noexcept {
+    pthread_setname_np(pthread_self(), "smarm-monitor");
     int idle_looks = 0;
     while (!stopping_.load(memory_order_seq_cst)) {
         const Instant now = monotonic_now();

@@ -1,5 +1,7 @@
 #include "smarm/sched/run_order.h"
 
+#include <utility>
+
 #include "smarm/sched/driver.h"
 #include "smarm/sched/scheduler.h"
 #include "smarm/sched/simulation.h"
@@ -30,8 +32,9 @@ void RunOrder::push_preempted(Actor& actor) noexcept {
 Actor* RunOrder::next(Driver& driver, Duration slice, std::uint64_t turn) noexcept {
     if (preempted_.empty()) return ready_.empty() ? nullptr : &ready_.pop();
     const Instant now = driver.now();
+    if (std::exchange(preempted_had_turn_, false)) ready_since_ = now;
     if (!ready_.empty() && (now - ready_since_ < slice || begun_ < begin_before_preempted_)) return &ready_.pop();
-    ready_since_ = now + slice;  // counts from when this one's slice ends
+    preempted_had_turn_ = true;
     begin_before_preempted_ = new_;
     ++turns_since_take_;
     begin_slice(turn, now);

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <mutex>
 #include <new>
+#include <pthread.h>
+#include <string>
 #include <system_error>
 
 #include "smarm/sched/delivery.h"
@@ -144,6 +146,7 @@ Worker* Scheduler::ensure_worker(unsigned index) noexcept {
 }
 
 void Scheduler::thread_main(Worker& mine) noexcept {
+    pthread_setname_np(pthread_self(), ("smarm-worker" + std::to_string(mine.index())).c_str());
     { std::lock_guard guard(start_mutex_); }  // until ensure_worker has published this worker
     if (stopping()) mine.request_stop();
     options_.enter_worker(mine);

@@ -334,11 +334,14 @@ void announce_end(Actor& actor) noexcept {
     Ref<ExitReason> reason = actor.exit_reason ? actor.exit_reason : reason_of_kind(ExitKind::normal);
     for (const auto& [partner, unlinking] : relations->links) {
         if (!unlinking)
-            send_signal(
-                insist([&] { return std::make_unique<SignalPost>(Kind::link_exit, actor.pid, partner, 0, reason); }));
+            send_signal(insist([&, partner = partner] {
+                return std::make_unique<SignalPost>(Kind::link_exit, actor.pid, partner, 0, reason);
+            }));
     }
     for (const auto& [ref, watcher] : relations->watchers)
-        send_signal(insist([&] { return std::make_unique<SignalPost>(Kind::down, actor.pid, watcher, ref, reason); }));
+        send_signal(insist([&, watcher = watcher, ref = ref] {
+            return std::make_unique<SignalPost>(Kind::down, actor.pid, watcher, ref, reason);
+        }));
     for (const auto& [ref, target] : relations->watching) forget_monitor(actor.pid, target, ref);
 }
 

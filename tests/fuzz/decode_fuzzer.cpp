@@ -12,6 +12,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <string_view>
 #include <sanitizer/asan_interface.h>
 #include <vector>
 
@@ -179,12 +180,15 @@ void allow_modules(Objects objects) {
     existing.note();  // what pickle's protocol has changed meanwhile is no finding
 }
 
-// Also that a refusal is one: DecodeError, or memory.
+// DecodeError, memory, or a buffer that the message names twice.
+bool is_refusal(PyObject* error) {
+    const std::string_view name = Py_TYPE(error)->tp_name;
+    return name == "DecodeError" || name == "BufferMoved" || PyErr_GivenExceptionMatches(error, PyExc_MemoryError);
+}
+
 void check_existing(PyObject* value) {
     PyObject* error = PyErr_GetRaisedException();
-    if (!value && std::strcmp(Py_TYPE(error)->tp_name, "DecodeError") != 0 &&
-        !PyErr_GivenExceptionMatches(error, PyExc_MemoryError))
-        found("it raised", error);
+    if (!value && !is_refusal(error)) found("it raised", error);
     existing.check();
     PyErr_SetRaisedException(error);
 }

@@ -101,3 +101,22 @@ def test_the_stubs_match_the_module() -> None:
 def test_the_package_is_typed() -> None:
     assert (ROOT / "pylib/smarm/py.typed").exists()
     assert (ROOT / "pylib/smarm/_core.pyi").exists()
+
+
+@pytest.mark.parametrize("name", sorted(exported()))
+def test_what_is_public_is_of_the_package(name: str) -> None:
+    """CPython names a function of C by its module in TypeErrors."""
+    what = getattr(smarm, name)
+    if callable(what):
+        assert what.__module__.startswith("smarm")
+        assert "_core" not in what.__module__
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments"), [("trap_exit", ()), ("sleep", ()), ("yield_now", (1,)), ("self", (1,))]
+)
+def test_wrong_arguments_are_answered_under_the_public_name(function: str, arguments: tuple[int, ...]) -> None:
+    with pytest.raises(TypeError) as caught:
+        getattr(smarm, function)(*arguments)
+    assert "_core" not in str(caught.value)
+    assert function in str(caught.value)

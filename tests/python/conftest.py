@@ -62,6 +62,20 @@ def _links(directory: str) -> dict[str, str]:
     return found
 
 
+def _read(path: str) -> str:
+    with contextlib.suppress(OSError), open(path) as file:  # it has ended, or may not be looked at
+        return file.read().strip()
+    return "?"
+
+
+def _describe_threads() -> list[str]:
+    """Return name, where the kernel holds it, and system call (number, arguments) of every OS thread."""
+    tasks = [f"/proc/self/task/{thread}" for thread in os.listdir("/proc/self/task")]
+    return [
+        " ".join((task[16:], *(_read(f"{task}/{file}") for file in ("comm", "wchan", "syscall")))) for task in tasks
+    ]
+
+
 class Resources(NamedTuple):
     """What a test must leave as it found it."""
 
@@ -91,6 +105,8 @@ class Resources(NamedTuple):
                     more[name] = sorted(new - old)
             elif new > old:
                 more[name] = f"{new}, were {old}"
+        if "os_threads" in more:
+            more["os_threads"] = "\n  ".join((more["os_threads"], *_describe_threads()))
         return more
 
 
@@ -104,7 +120,7 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _no_leaks(request: pytest.FixtureRequest) -> Iterator[None]:
+def _no_leaks() -> Iterator[None]:
     """Fail a test that leaves descriptors, threads, interpreters, thread states or a running runtime behind."""
     before = Resources.now()
     yield
@@ -116,9 +132,7 @@ def _no_leaks(request: pytest.FixtureRequest) -> Iterator[None]:
         gc.collect()
         os.sched_yield()
         leaks = Resources.now().leaks(before)
-    if request.node.get_closest_marker("leaves_a_thread"):
-        leaks.pop("os_threads", None)
-    assert not leaks
+    assert not leaks, "\n".join(f"{name}: {more}" for name, more in leaks.items())
 
 
 # ---- in this process -------------------------------------------------------------------------------------------------

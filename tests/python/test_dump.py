@@ -9,6 +9,7 @@ import sys
 import textwrap
 import threading
 
+import in_workers
 import pytest
 
 import smarm
@@ -406,6 +407,15 @@ def test_process_info_says_for_whom_an_actor_waits_and_how_long():
         assert infos[2].waiting_seconds is None
 
     smarm.run(main, workers=1)
+
+
+def test_the_system_s_tools_show_threads_by_what_they_do():
+    def main():
+        smarm.spawn(in_workers.where, on=1).join()
+        smarm.block_on_io(len, ())
+        return {(task / "comm").read_text().strip() for task in pathlib.Path("/proc/self/task").iterdir()}
+
+    assert {"smarm-worker1", "smarm-monitor", "smarm-signals", "smarm-blocking"} <= smarm.run(main, workers=2)
 
 
 # ---- a reader that does not read -------------------------------------------------------------------------------------

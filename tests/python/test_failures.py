@@ -319,7 +319,11 @@ def test_a_failure_without_a_free_descriptor_is_told_whole_to_joiners_and_on_std
             except OSError as error:
                 return error.errno
         def fail(message):
-            raise ValueError(message)
+            try:
+                raise ExceptionGroup("some", [KeyError("member"), ExceptionGroup("of them", [OSError("inner")])])
+            except ExceptionGroup as error:
+                error.add_note("a note")
+                raise ValueError(message) from error
         def main():
             on = int(sys.argv[1]) if sys.argv[1].isdigit() else sys.argv[1]
             smarm.spawn(int, on=on).join()
@@ -343,6 +347,8 @@ def test_a_failure_without_a_free_descriptor_is_told_whole_to_joiners_and_on_std
         r'failed, and nobody joined it:\nTraceback .*\n(.*\n)*  File ".*app.py", line \d+, in fail\n', result.err
     )
     assert "ValueError: reported\n" in result.err
+    for part in ("KeyError: 'member'", "OSError: inner", "ExceptionGroup: some", "a note", "the direct cause of"):
+        assert part in result.err
 
 
 def test_a_join_that_timed_out_has_not_seen_the_failure(run_app):

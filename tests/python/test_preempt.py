@@ -434,25 +434,43 @@ def test_an_idle_program_is_not_preempted_and_asks_for_nothing():
     assert switches <= 2
 
 
-COLLECTS = """
-import gc, smarm
-def collect():
-    while True:
-        gc.collect()
-def main():
-    handle = smarm.spawn(collect, on="local")
-    handle.observe()
-    for _ in range(5):
-        smarm.sleep(0)
-    smarm.kill(handle.pid, interrupt_after=0)
+def test_an_actor_whose_calls_are_longer_than_slices_leaves_the_others_theirs():
+    text = bytes(1_000_000)
+
+    def count():
+        for _ in range(1000):
+            text.count(b"x")
+
+    def main():
+        handle = smarm.spawn(count, on="local")
+        for _ in range(5):
+            smarm.sleep(0)
+        assert smarm.process_info(handle.pid) is not None, "it had all turns until its end"
+        smarm.kill(handle.pid, interrupt_after=0)
+        with pytest.raises(smarm.ActorKilled):
+            handle.join()
+
+    run(main, time_slice=1e-5)
+
+
+def test_an_actor_that_does_nothing_but_collect_gives_its_worker_up():
+    def collect():
+        while True:
+            gc.collect()
+
+    def callback(*_):
+        pass
+
+    def main():
+        handle = smarm.spawn(collect, on="local")
+        for _ in range(5):
+            smarm.sleep(0)
+        smarm.kill(handle.pid, interrupt_after=0)
+        with pytest.raises(smarm.ActorKilled):
+            handle.join()
+
+    gc.callbacks.append(callback)
     try:
-        handle.join()
-    except smarm.ActorKilled:
-        print("killed")
-gc.callbacks.append(lambda *_: None)
-smarm.run(main, workers=1, stall_threshold=0)
-"""
-
-
-def test_an_actor_that_does_nothing_but_collect_gives_its_worker_up(succeed):
-    assert succeed(COLLECTS) == "killed\n"
+        run(main)
+    finally:
+        gc.callbacks.remove(callback)

@@ -139,7 +139,7 @@ import smarm
 def main():
     try:
         print("ready", flush=True)
-        smarm.receive()
+        smarm.sleep(1000)
     except KeyboardInterrupt:
         print("handled")
     return smarm.spawn(abs, -1).join()
@@ -147,6 +147,44 @@ print(smarm.run(main, workers=2))
 """
     result = run_and_send(start, tmp_path, text, signal.SIGINT)
     assert (result.code, result.out, result.err) == (0, "ready\nhandled\n1\n", "")
+
+
+def test_a_main_that_has_handled_ctrl_c_goes_on_for_longer_than_the_timeout(start, tmp_path):
+    # Raised in the program itself: main has handled it before the thread that watches signals has heard of it.
+    text = """
+import signal, smarm
+def main():
+    for _ in range(5):
+        try:
+            signal.raise_signal(signal.SIGINT)
+            smarm.receive()
+        except KeyboardInterrupt:
+            smarm.sleep(0.3)
+    return "went on"
+print("ready", flush=True)
+print(smarm.run(main, workers=1, shutdown_timeout=0.1))
+"""
+    (tmp_path / "app.py").write_text(text)
+    result = start("app.py").finish()
+    assert (result.code, result.out, result.err) == (0, "ready\nwent on\n", "")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("then", ["", "; 1 / 0"])
+def test_a_signal_in_the_last_call_of_main_is_not_lost(start, tmp_path, number, then):
+    text = f"""
+import ctypes, smarm
+raise_signal = getattr(ctypes.CDLL(None), "raise")  # after which Python does not look for signals by itself
+def main(number):
+    raise_signal(number){then}
+print("ready", flush=True)
+smarm.run(main, {int(number)}, workers=1)
+print("not reached")
+"""
+    (tmp_path / "app.py").write_text(text)
+    result = start("app.py").finish()
+    assert (result.code, result.out) == (-number, "ready\n")
+    assert result.err.endswith("KeyboardInterrupt\n") if number == signal.SIGINT else result.err == ""
 
 
 def test_refusing_actors_are_given_up_within_the_timeout_and_the_process_ends(start, tmp_path):
@@ -400,17 +438,21 @@ def test_a_refusing_actor_is_given_up_and_run_returns(run_app):
 def test_those_given_up_are_counted_once_however_often_they_were_asked(run_app):
     result = run_app("""
         import smarm
-        def stubborn():
+        def stubborn(tx):
+            to_say = ["ready"]
             while True:
                 try:
+                    if to_say:
+                        tx.send(to_say.pop())
                     while True:
                         pass
                 except smarm.ActorExit:
                     pass
         def main():
+            tx, rx = smarm.channel()
             for index in (0, 0, 1):
-                smarm.spawn(stubborn, on=index)
-            smarm.sleep(0.05)
+                smarm.spawn(stubborn, tx, on=index)
+                rx.recv()
         smarm.run(main, workers=2, shutdown_timeout=0.3, time_slice=0.001)
     """)
     assert "gave up 3 actors that did not end" in result.err
@@ -614,3 +656,29 @@ def test_a_shutdown_that_comes_forward_has_the_time_that_it_needs(succeed):
         print("returned")
     """)
     assert out == "returned\n"
+
+
+def test_actors_that_spawn_while_the_runtime_ends_end_without_a_report(succeed):
+    assert (
+        succeed("""
+        import smarm
+
+        def leaf():
+            pass
+
+        def spawns(parent):
+            smarm.send(parent, "begins")
+            while True:
+                smarm.spawn(leaf)
+
+        def main():
+            for number in range(4):
+                smarm.spawn(spawns, smarm.self(), on=number % 2)
+                smarm.receive()
+
+        if __name__ == "__main__":
+            for _ in range(5):
+                smarm.run(main, workers=2)
+    """)
+        == ""
+    )

@@ -56,7 +56,6 @@ def test_an_exit_between_two_instructions_leaves_no_lock_behind(make, loop):
     smarm.run(main, workers=1)
 
 
-@pytest.mark.leaves_a_thread(reason="open: in runs of the whole suite only, one OS thread more than before stays")
 def test_an_exit_at_the_end_of_enter_leaves_the_block():
     def main():
         sender, receiver = smarm.channel()

@@ -30,7 +30,7 @@ public:
     // The signal has come.
     void asked(int number) noexcept;
     // What it means has been raised in the main actor.
-    void told() noexcept { told_.store(true, memory_order_release); }
+    void told() noexcept;
     // The main actor has ended, by what the signal meant or not.
     void main_ended(bool as_asked) noexcept;
     // Looks whether it takes too long, and then ends the process. Returns how long until the next look; 0: nothing is
@@ -46,8 +46,9 @@ private:
 
     Scheduler& scheduler_;
     atomic<Duration::rep> timeout_;  // of no progress; relaxed: it is set before anything is asked
-    // Release: pairs with look().
-    atomic<bool> told_{false};
+    // The main lane may be told, and end, before the signal thread hears of the signal at all: so this is the number of
+    // signals (SignalWatch::asked) that were told. Release, both: pairs with look().
+    atomic<unsigned> told_{0};
     atomic<bool> ended_as_asked_{false};
     // The signal thread's.
     int number_ = 0;

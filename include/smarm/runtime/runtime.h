@@ -54,7 +54,7 @@ public:
     // Whether the calling actor is the main one, and not shielded.
     bool runs_main() const noexcept;
     // Requests the exception of a signal handler (a new reference) of the main actor: it is raised at its next point,
-    // or safe point. On the main lane.
+    // or safe point. Once that has ended, run() raises it. On the main lane.
     void request_in_main(PyObject* exception);
 
     Scheduler& scheduler() noexcept { return *scheduler_; }
@@ -73,6 +73,7 @@ private:
     void enter_worker(Worker& worker);
     void watch_signals(SignalWatch& signals, PyRider& rider);
     void forget_stuck_workers();
+    void raise_after_main(PyObject* exception) noexcept;
 
     RuntimeConfig config_;
     MainSnapshot snapshot_;
@@ -80,7 +81,8 @@ private:
     std::unique_ptr<Scheduler> scheduler_;
     std::unique_ptr<Reporter> reporter_;
     std::unique_ptr<EndWatch> end_watch_;
-    PyObject* main_exception_ = nullptr;  // what main ended with (a new reference), from its end on
+    PyObject* main_exception_ = nullptr;  // what run() raises (a new reference), from main's end on
+    bool main_ended_ = false;
     Pid main_pid_;
 };
 

@@ -53,6 +53,8 @@ public:
     // Makes the thread write each signal's number to the program's own wake-up descriptor, too (-1: none). Returns the
     // one before.
     static int pass_on_to(int descriptor) noexcept;
+    // How many signals have asked the program to end so far, in this process.
+    static unsigned asked() noexcept;
     // Whether SIGTERM has come since install(), to our C handler or (note_termination) to Python's.
     static bool terminated() noexcept;
     static void note_termination() noexcept;

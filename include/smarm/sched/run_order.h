@@ -66,7 +66,8 @@ public:
 private:
     RunQueue ready_;                            // woken and new actors
     RunQueue preempted_;                        // actors that used up a slice
-    Instant ready_since_{};                     // when an actor of preempted_ last had its turn
+    Instant ready_since_{};                     // when the last turn of an actor of preempted_ was over
+    bool preempted_had_turn_ = false;           // since ready_since_ was set
     std::size_t turns_since_take_ = 0;          // of preempted_, since an actor was taken from the shared queue
     std::uint64_t new_ = 0;                     // actors that were ever new here
     std::uint64_t begun_ = 0;                   // of them, those that had their first turn

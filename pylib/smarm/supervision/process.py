@@ -102,6 +102,11 @@ class SupervisorProcess:
 
     def child_ended(self, child: RunningChild, pid: Pid, reason: object) -> None:
         orderly = is_orderly(reason)
+        if _core._is_ending():  # which kills every actor; what failed by itself is told
+            if not orderly and reason != "killed":
+                self.reports.report(child.spec, pid, reason, "not restarting it, for the runtime ends")
+            self.ending = ("shutdown",)
+            return
         if child.spec.restart == "permanent" or (child.spec.restart == "transient" and not orderly):
             within_limit = self.count_restart()
             self.reports.report(

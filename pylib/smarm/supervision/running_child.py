@@ -142,7 +142,7 @@ class RunningChild:
         if isinstance(reason, str) and reason == "killed":
             if killed_late:
                 return f"it did not end within {self.spec.patience:g} s of being asked to: killed"
-            if self.spec.shutdown == "brutal_kill":
+            if self.spec.shutdown == "brutal_kill" or _core._is_ending():  # the runtime ends everybody
                 return None
         if is_orderly(reason) or (isinstance(reason, str) and reason == "noproc"):
             return None

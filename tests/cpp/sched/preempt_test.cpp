@@ -50,6 +50,27 @@ TEST_CASE("actors that call SMARM_CHECK() take turns") {
     });
 }
 
+TEST_CASE("an actor whose turns are far longer than a slice leaves the others theirs") {
+    TestScheduler<VirtualDriver> alone;
+    int long_turns = 0;
+    alone.run([&] {
+        bool stop = false;
+        const Pid busy = spawn_here([&] {
+            for (; !stop && long_turns < 100; ++long_turns) {
+                use_up_slice();
+                use_up_slice();
+                while (detail::budget_left()) {}
+                CHECK_FALSE(detail::check_slice());
+            }
+        });
+        for (int i = 0; i < 5; ++i) pass_turn();
+        stop = true;
+        join(busy);
+    });
+    CHECK(long_turns > 1);
+    CHECK(long_turns <= 6);
+}
+
 TEST_CASE("check() tells an actor that it is to exit") {
     TestScheduler<VirtualDriver> alone;
     bool told = false;

@@ -456,3 +456,46 @@ def test_start_child_returns_none_for_a_server_whose_init_says_ignore(run, kind)
         supervisor.stop()
 
     run(main)
+
+
+def test_the_end_of_the_runtime_is_no_failure_of_children(succeed):
+    assert (
+        succeed("""
+        import smarm
+        from smarm import Child, Supervisor
+
+        def returns():
+            pass
+
+        def waits():
+            smarm.receive()
+
+        def main():
+            children = [Child(number, waits, on=number % 2) for number in range(20)]
+            for on in ("main", 1):
+                Supervisor([Child("again", returns), *children], max_restarts=10**9).start(on=on)
+
+        if __name__ == "__main__":
+            for _ in range(5):
+                smarm.run(main, workers=2)
+    """)
+        == ""
+    )
+
+
+@pytest.mark.parametrize(
+    ("ends", "told"), [("crash", [("a", "not restarting it, for the runtime ends")]), (("exit", "killed"), [])]
+)
+def test_while_the_runtime_ends_nothing_is_restarted_and_what_fails_by_itself_is_told(
+    run, reports, monkeypatch, ends, told
+):
+    def main():
+        supervisor = Supervisor([child("a"), child("b")]).start(link=False)
+        first, _ = expect_up("a", "b")
+        monkeypatch.setattr(smarm._core, "_is_ending", lambda: True)
+        smarm.send(first, ends)
+        expect_down("a", "b")
+        assert wait_for_end(supervisor.pid) in ("shutdown", "noproc")
+
+    run(main)
+    assert reports() == told
