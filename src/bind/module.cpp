@@ -115,8 +115,8 @@ bool fill_module(PyObject* module) {
         return PyDict_SetItemString(names, "_first", first->names) == 0 && PyDict_Merge(names, first->names, 0) == 0;
     }
     InterpreterState* state = add_state(module);
-    return state && add_sync_types(module, *state) && add_task_types(module, *state) &&
-           add_section_types(module) && add_timer_functions(module, *state) && add_io(module, *state) && add_select(module, *state) &&
+    return state && add_sync_types(module, *state) && add_task_types(module, *state) && add_section_types(module) &&
+           add_timer_functions(module, *state) && add_io(module, *state) && add_select(module, *state) &&
            add_buffer_type(module, *state) && add_portal(module, *state) && add_type(module, "Pid", state->pid_type) &&
            add_type(module, "JoinHandle", state->join_handle_type) && add_type(module, "Sender", state->sender_type) &&
            add_type(module, "Receiver", state->receiver_type) && add_functions(module) &&

@@ -129,7 +129,8 @@ bool add_section_types(PyObject* module) {
                module, "smarm.no_preempt",
                "no_preempt()\n--\n\n`with smarm.no_preempt():` keeps the worker until the block ends or parks by "
                "itself; nests.\n\nFor short sections that must not be seen half done by other actors of this worker.  "
-               "A block that lasts longer than\nstall_threshold while others wait is reported.  What is requested of the "
+               "A block that lasts longer than\nstall_threshold while others wait is reported.  What is requested of "
+               "the "
                "actor is delivered at a wait in it; when it\ncomputes, after the run's kill_patience, when it holds no "
                "longer.");
 }

@@ -51,9 +51,9 @@ atomic<bool> got_terminate{false};
 // the number of the last signal that our handlers took, 0: none since the watcher looked
 atomic<int> asked_to_end{0};
 atomic<unsigned> asked_so_far{0};  // release: what asked() sees, the Python handlers that run next see, too
-int wake_up[2] = {-1, -1};        // a pipe of signal numbers
-atomic<bool> listening{false};    // wake_up[1] is Python's wake-up descriptor
-atomic<int> program_wake_up{-1};  // what the program wants as such; relaxed: a number
+int wake_up[2] = {-1, -1};         // a pipe of signal numbers
+atomic<bool> listening{false};     // wake_up[1] is Python's wake-up descriptor
+atomic<int> program_wake_up{-1};   // what the program wants as such; relaxed: a number
 pid_t owner = 0;
 pthread_t main_thread;
 std::thread watcher;

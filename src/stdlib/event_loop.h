@@ -3,8 +3,8 @@
 //
 // What:    an exception that comes out of trio's wait for events is an error of trio (TrioInternalError): its tasks are
 //          never told. So trio gets the exception on the way of a KeyboardInterrupt, raises it in its main task, and
-//          waits on. asyncio.run closes itself orderly around its own wait, where it is raised as everywhere; a loop of the
-//          program's own is given it to cancel what it runs.
+//          waits on. asyncio.run closes itself orderly around its own wait, where it is raised as everywhere; a loop of
+//          the program's own is given it to cancel what it runs.
 // Again:   a kill is given again when it is due again (kill_patience); it does not end the wait meanwhile.
 // Threads: the actor's worker, attached.
 // See:     pylib/smarm/_trio.py, pylib/smarm/_own_loop.py

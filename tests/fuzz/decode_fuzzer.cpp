@@ -12,8 +12,8 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <string_view>
 #include <sanitizer/asan_interface.h>
+#include <string_view>
 #include <vector>
 
 #include "host/builtin_core.h"
