@@ -1,6 +1,6 @@
 // Receiving and sending. Each call is CPython's own on a twin of the socket, with MSG_DONTWAIT: the system says whether
-// it would have to wait, and then the actor parks. Nobody can be faster between a look and the call, as there is no
-// look.
+// it would have to wait, and then the actor parks. So it does not matter when somebody else is faster between a look at
+// the socket (may_have_input) and the call.
 #include <algorithm>
 #include <cerrno>
 

@@ -3,6 +3,10 @@
 
 #include <Python.h>
 
+#include <utility>
+
+#include <poll.h>
+
 #include "cpython/method_patch.h"
 #include "cpython/socket_twin.h"
 #include "smarm/interp/point.h"
@@ -32,15 +36,24 @@ inline void or_leave(bool installed) {
 // DescriptorClosed, which is an OSError, too. Returns nullptr.
 PyObject* raise_end(const FdEnd& end, const char* timed_out = "timed out");
 
+// Whether there is something to read, or to be told, so that a call is worth its while: what has to be read is mostly
+// not there yet, and a BlockingIOError takes microseconds. No promise: somebody else may be faster.
+inline bool may_have_input(int fd) noexcept {
+    pollfd look{.fd = fd, .events = POLLIN, .revents = 0};
+    return poll(&look, 1, 0) != 0;
+}
+
 // Calls attempt(), which returns an object or nullptr with an exception, until it does not raise BlockingIOError; parks
 // in between. Begins with a cancellation point.
 template <class Attempt>
 PyObject* call_until_taken(const Mode& mode, Interest interest, Attempt attempt) {
     if (!pass_point(*this_actor())) return nullptr;
     PyObject* result = nullptr;
+    bool looked = interest != Interest::read;
     const FdEnd end = try_until_taken(
         mode.fd, interest, mode.deadline,
         [&] {
+            if (!std::exchange(looked, true) && !may_have_input(mode.fd)) return false;
             result = attempt();
             if (result || !PyErr_ExceptionMatches(PyExc_BlockingIOError)) return true;
             drop_exception();
