@@ -12,9 +12,9 @@
 namespace smarm {
 namespace {
 
-// Of threading, queue and concurrent.futures: what waits with nothing taken when it begins to take its lock. What else takes a lock there
-// and in the other modules gives something back or away (Semaphore.release, Event.set), takes a lock back
-// (Condition._acquire_restore), or has taken others already.
+// Of threading, queue and concurrent.futures: what waits with nothing taken when it begins to take its lock. What else
+// takes a lock there and in the other modules gives something back or away (Semaphore.release, Event.set), takes a lock
+// back (Condition._acquire_restore), or has taken others already.
 constexpr std::array<std::string_view, 11> kWaits = {
     "Condition.wait", "Condition.wait_for", "Semaphore.acquire", "Event.wait",    "Barrier.wait",     "Queue.get",
     "Queue.put",      "Queue.join",         "Thread.join",       "Future.result", "Future.exception",
