@@ -413,14 +413,13 @@ def connected():
 
 
 def fill(descriptor):
-    """Write until there is no room; return how much that was."""
+    """Write until there is no room."""
     os.set_blocking(descriptor, False)
-    count = 0
-    with contextlib.suppress(BlockingIOError):
-        while True:
-            count += os.write(descriptor, b"x")
+    for piece in (b"x" * 4096, b"x"):
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                os.write(descriptor, piece)
     os.set_blocking(descriptor, True)
-    return count
 
 
 def drain(descriptor):
