@@ -20,6 +20,13 @@ constexpr std::array<std::string_view, 11> kWaits = {
     "Queue.put",      "Queue.join",         "Thread.join",       "Future.result", "Future.exception",
 };
 
+// What first gives something away, and waits then.
+constexpr std::array<std::string_view, 3> kGives = {
+    "Thread.start",
+    "ThreadPoolExecutor.submit",
+    "ProcessPoolExecutor.submit",
+};
+
 bool keeps_books(PyCodeObject* code) {
     const CodeOwner owner = owner_of(code);
     return owner == CodeOwner::bookkeeper || owner == CodeOwner::imports;
@@ -53,6 +60,23 @@ Taker taker(PyFrameObject* frame) {
     return result;
 }
 
+// Whether the standard library waits for something that it has given away. Takes the reference to the frame.
+bool waits_for_what_was_given(PyFrameObject* frame) {
+    bool in_library = true;
+    bool given = false;
+    while (frame && in_library && !given) {
+        PyCodeObject* code = PyFrame_GetCode(frame);
+        in_library = keeps_books(code);
+        given = in_library && std::ranges::find(kGives, text_of(code->co_qualname)) != kGives.end();
+        Py_DECREF(code);
+        PyFrameObject* caller = PyFrame_GetBack(frame);
+        Py_DECREF(frame);
+        frame = caller;
+    }
+    Py_XDECREF(frame);
+    return given;
+}
+
 // Whether whoever takes a lock now has nothing to lose: a program, or a wait of the standard library.
 bool takes_lock_to_wait(PyThreadState* state) {
     PyFrameObject* frame = PyThreadState_GetFrame(state);
@@ -62,8 +86,9 @@ bool takes_lock_to_wait(PyThreadState* state) {
         who = caller ? taker(caller) : Taker::program;
         Py_XDECREF(caller);
     }
+    if (who == Taker::wait) return !waits_for_what_was_given(frame);
     Py_XDECREF(frame);
-    return who == Taker::program || who == Taker::wait;
+    return who == Taker::program;
 }
 
 }  // namespace

@@ -864,6 +864,9 @@ def no_points(stack):
     future, thread = concurrent.futures.Future(), threading.Thread(target=int)
     thread.start()
     thread.join()
+    executor = stack.enter_context(concurrent.futures.ThreadPoolExecutor(1))
+    threads = []
+    stack.callback(lambda: [each.join() for each in threads])
     end, other = stack.enter_context(connected())
     end.setblocking(False)
     other.send(VALUE * 9)
@@ -921,6 +924,11 @@ def no_points(stack):
         "task_done": lambda: waited.unfinished_tasks and waited.task_done(),
         "Mutex.holder": lambda: mutex.holder,
         "Future.done": future.done,
+        "Future.set_result": lambda: concurrent.futures.Future().set_result("value"),
+        "Future.cancel": lambda: concurrent.futures.Future().cancel(),
+        "Barrier.abort": lambda: threading.Barrier(2).abort(),
+        "Executor.submit": lambda: executor.submit(int),
+        "Thread.start": lambda: started(threads),
         "Thread.is_alive": thread.is_alive,
         "recv of a non-blocking socket": lambda: end.recv(1),
         "recv_into of a non-blocking socket": lambda: end.recv_into(bytearray(1)),
@@ -942,6 +950,11 @@ def no_points(stack):
         "Popen.poll": running.poll,
         "Popen.send_signal": lambda: running.send_signal(0),
     }
+
+
+def started(threads):
+    threads.append(threading.Thread(target=int))
+    threads[-1].start()
 
 
 def blocks(call):
