@@ -355,8 +355,8 @@ void Runtime::watch_signals(SignalWatch& signals, PyRider& rider) {
 
 void Runtime::note_main_ended() noexcept {
     main_ended_ = true;
-    auto* main = static_cast<PyActor*>(scheduler_->table().own(main_pid_));
-    if (PyObject* late = main->take_exit_exception()) raise_after_main(late);
+    auto* main = static_cast<PyActor*>(scheduler_->table().own(main_pid_));  // null: there was no memory for it
+    if (PyObject* late = main ? main->take_exit_exception() : nullptr) raise_after_main(late);
     end_watch_->main_ended(main_exception_ && PyErr_GivenExceptionMatches(main_exception_, PyExc_KeyboardInterrupt));
 }
 

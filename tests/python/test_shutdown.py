@@ -439,14 +439,9 @@ def test_those_given_up_are_counted_once_however_often_they_were_asked(run_app):
     result = run_app("""
         import smarm
         def stubborn(tx):
-            to_say = ["ready"]
-            while True:
-                try:
-                    if to_say:
-                        tx.send(to_say.pop())
-                    while True:
-                        pass
-                except smarm.ActorExit:
+            with smarm.shield():
+                tx.send("ready")
+                while True:
                     pass
         def main():
             tx, rx = smarm.channel()

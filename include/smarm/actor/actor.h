@@ -98,7 +98,6 @@ public:
     atomic<WaitReason> wait_reason{WaitReason::none};
     bool allocations_preempt = false;     // native: it may be switched away in operator new (AllocationsPreempt)
     atomic<bool> wake_posted{false};      // this Post is in the inbox of `worker`: further wakes need not post it again
-    Requests requests;                    // what others ask of it
     Worker* worker = nullptr;             // set when started, never changed
     atomic<std::uint64_t> reductions{0};  // its allocations up to its last turn; written by its worker
     // When parked: about when that began; in the shared queue: when it was spawned. A count of Instant.
@@ -106,6 +105,7 @@ public:
     // When parked: where the Pid (or its bits()) of the actor is that it waits for (a joined actor, the holder of a
     // lock), or nullptr. What it points to may be gone when another thread looks: read it with safe_read.
     atomic<const void*> awaited{nullptr};
+    Requests requests;  // what others ask of it; its first word is the last that a resume touches
 
     // --- the rest --------------------------------------------------------------------------------------------------
     Stack stack;
