@@ -629,6 +629,7 @@ def main(seconds, seed, workers):
 
 if __name__ == "__main__":
     if sys.argv[1] in PROGRAMS:
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
         smarm.run(run_alone, sys.argv[1], workers=1)
     else:
         smarm.run(
