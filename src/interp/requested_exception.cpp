@@ -33,6 +33,17 @@ std::uint64_t marked_pid(PyObject* exception) {
     return bits;
 }
 
+bool is_requested(PyObject* exception) {
+    return (is_cancelled(exception) || is_exit(exception)) && marked_pid(exception) != 0;
+}
+
+void arm_leaf(Worker& worker, PyObject* exception) {
+    Actor* actor = worker.scheduler().table().own(Pid::from_bits(marked_pid(exception)));
+    if (!actor) return;
+    if (is_cancelled(exception)) CancelScope::expire_again(*actor, cancelled_scope(exception));
+    else worker.arm_exit_again(*actor);
+}
+
 // Whether a requested exception is being handled: it is the handled one, or that one was raised while it was.
 bool handles_requested(const PyActor& actor) {
     PyObject* exception = PyErr_GetHandledException();
@@ -73,15 +84,8 @@ std::uint64_t cancelled_scope(PyObject* cancelled) noexcept {
 
 bool arm_again(PyObject* exception) noexcept {
     Worker* worker = this_worker();
-    if (!worker || !PyExceptionInstance_Check(exception)) return false;
-    const bool cancelled = is_cancelled(exception);
-    if (!cancelled && !is_exit(exception)) return false;
-    const std::uint64_t bits = marked_pid(exception);
-    if (bits == 0) return false;
-    Actor* actor = worker->scheduler().table().own(Pid::from_bits(bits));
-    if (!actor) return true;
-    if (cancelled) return CancelScope::expire_again(*actor, cancelled_scope(exception)), true;
-    worker->request_exit(*actor, nullptr, Duration::zero());
+    if (!worker || !PyExceptionInstance_Check(exception) || !find_in_groups(exception, is_requested)) return false;
+    find_in_groups(exception, [worker](PyObject* leaf) { return arm_leaf(*worker, leaf), true; });
     return true;
 }
 

@@ -35,6 +35,11 @@ void Worker::request_exit(Actor& actor, Ref<ExitReason> cause, Duration patience
     bring_to_point(actor);
 }
 
+void Worker::arm_exit_again(Actor& actor) noexcept {
+    actor.requests.note_exit(nullptr, due_after(Duration::zero()));
+    bring_to_point(actor);
+}
+
 void Worker::request_kill(Actor& actor, Ref<ExitReason> cause, Duration patience) noexcept {
     actor.requests.note_kill(std::move(cause), due_after(patience));
     if (patience == Duration::zero()) actor.requests.hurry();

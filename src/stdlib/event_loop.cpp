@@ -35,14 +35,26 @@ const char* giver_for_caller() {
 
 bool EventLoopWait::pass_point() {
     shield_.reset();
+    clean_up_.reset();
     again_at_ = kNever;
     if (__builtin_expect(!actor_.requests.any(), 1) || !actor_.requests.deliverable()) return true;
     const char* giver = giver_for_caller();
     if (giver == kTrio) return give(giver);
+    if (giver && cleans_up_after_kill()) return true;
     // A kill does not wait for what is cancelled, and neither does who asks again.
     const Requests& requests = actor_.requests;
     const bool may_wait = requests.first() != Request::kill && !(requests.asked() && requests.urgent());
     return giver && may_wait && is_deliverable(actor_) ? give(giver) : smarm::pass_point(actor_);
+}
+
+// What closes a loop runs it once more, so that its tasks can end: a kill that got it there does not cut that, too.
+bool EventLoopWait::cleans_up_after_kill() noexcept {
+    const Requests& requests = actor_.requests;
+    if (requests.first() != Request::kill || !requests.unwinds_by_kill() || requests.urgent()) return false;
+    if (!is_unwinding(actor_)) return false;
+    clean_up_.emplace(actor_);
+    again_at_ = unwinds_until(actor_);
+    return true;
 }
 
 // What the loop has been given it raises when its main task can be woken.

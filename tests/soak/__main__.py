@@ -1,7 +1,7 @@
 """Run everything together for a long time and watch: python -m tests.soak [--minutes N] [--seed S] [--only LOAD]
 
-Three loads share the time: everything at once (load.py), random kills under a supervision tree (kills.py), and random deadlines, exits
-and kills against every call that takes or gives (cancellation.py).
+Four loads share the time: everything at once (load.py), random kills under a supervision tree (kills.py), random deadlines, exits
+and kills against every call that takes or gives (cancellation.py), and against asyncio programs, with signals, too (asyncio_programs.py).
 
 A hang (no report for a minute) ends with the dump of all actors, a crash with the native traceback; memory, descriptors,
 threads and actors must stay flat.
@@ -24,7 +24,12 @@ from typing import Any
 HANG = 150.0  # seconds without a report
 FLAT = 1.10  # of the memory after the first third of the time
 SLACK = 8 << 20  # bytes, for the interpreters' arenas
-LOADS = {"everything": "tests.soak.load", "kills": "tests.soak.kills", "cancellation": "tests.soak.cancellation"}
+LOADS = {
+    "everything": "tests.soak.load",
+    "kills": "tests.soak.kills",
+    "cancellation": "tests.soak.cancellation",
+    "asyncio": "tests.soak.asyncio_programs",
+}
 
 
 class Failure(Exception):

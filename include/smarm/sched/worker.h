@@ -134,6 +134,8 @@ public:
     // Asks something of an actor of this worker: noted now, delivered at its next point, or after `patience` when it
     // computes (Duration::max(): only at a point). Without a cause an exit has that of the last one.
     void request_exit(Actor& actor, Ref<ExitReason> cause, Duration patience) noexcept;
+    // An exit whose exception was lost: it is due at once, but nobody has asked again, and so it is not urgent.
+    void arm_exit_again(Actor& actor) noexcept;
     void request_kill(Actor& actor, Ref<ExitReason> cause, Duration patience) noexcept;
     void request_signal(Actor& actor, Duration patience) noexcept;
     void request_scope_end(Actor& actor, Duration patience) noexcept;
