@@ -233,7 +233,7 @@ class Runtime:
     def run[*Arguments, Result](self, main: Callable[[*Arguments], Result], /, *args: *Arguments) -> Result:
         """Run ``main(*args)`` as the main actor and return its value; see ``smarm.run``."""
         if not callable(main):
-            hint = ": write smarm.run(smarm.aio.run, function) with the `async def`" if hasattr(main, "cr_frame") else ""
+            hint = ": write smarm.run(smarm.aio.run, function)" if hasattr(main, "cr_frame") else ""
             raise TypeError(f"run() needs the function that the main actor is to run, not {type(main).__name__}{hint}")
         if getattr(getattr(main, "__code__", None), "co_flags", 0) & _ASYNC:
             raise TypeError(
