@@ -12,17 +12,29 @@
 namespace smarm {
 namespace {
 
-// Of threading and queue: what waits with nothing taken when it begins to take its lock. What else takes a lock there
-// and in the other modules gives something back or away (Semaphore.release, Event.set), takes a lock back
-// (Condition._acquire_restore), or has taken others already.
-constexpr std::array<std::string_view, 9> kWaits = {
-    "Condition.wait", "Condition.wait_for", "Semaphore.acquire", "Event.wait",  "Barrier.wait",
-    "Queue.get",      "Queue.put",          "Queue.join",        "Thread.join",
+// Of threading, queue and concurrent.futures: what waits with nothing taken when it begins to take its lock. What else
+// takes a lock there and in the other modules gives something back or away (Semaphore.release, Event.set), takes a lock
+// back (Condition._acquire_restore), or has taken others already.
+constexpr std::array<std::string_view, 11> kWaits = {
+    "Condition.wait", "Condition.wait_for", "Semaphore.acquire", "Event.wait",    "Barrier.wait",     "Queue.get",
+    "Queue.put",      "Queue.join",         "Thread.join",       "Future.result", "Future.exception",
 };
 
 bool keeps_books(PyCodeObject* code) {
     const CodeOwner owner = owner_of(code);
     return owner == CodeOwner::bookkeeper || owner == CodeOwner::imports;
+}
+
+// get(block=False), which get_nowait calls, acquire(blocking=False): takes the lock, and then does not wait.
+bool is_told_not_to_wait(PyFrameObject* frame) {
+    for (const char* name : {"block", "blocking"}) {
+        PyObject* value = PyFrame_GetVarString(frame, name);
+        const bool refused = value && PyObject_Not(value) == 1;
+        Py_XDECREF(value);
+        drop_exception();
+        if (refused) return true;
+    }
+    return false;
 }
 
 // What the function that takes a lock is for, as far as that matters.
@@ -34,7 +46,8 @@ Taker taker(PyFrameObject* frame) {
     if (keeps_books(code)) {
         const std::string_view name = text_of(code->co_qualname);
         if (name == "Condition.__enter__") result = Taker::condition;
-        else result = std::ranges::find(kWaits, name) != kWaits.end() ? Taker::wait : Taker::other;
+        else if (std::ranges::find(kWaits, name) == kWaits.end() || is_told_not_to_wait(frame)) result = Taker::other;
+        else result = Taker::wait;
     }
     Py_DECREF(code);
     return result;
