@@ -162,7 +162,8 @@ bool read_order(PyObject* const* arguments, Py_ssize_t count, PyObject* names, M
     }
     order.callable = arguments[0];
     if (!PyCallable_Check(order.callable)) {
-        PyErr_Format(PyExc_TypeError, "spawn() needs something callable, not %.100s%s", Py_TYPE(order.callable)->tp_name,
+        PyErr_Format(PyExc_TypeError, "spawn() needs something callable, not %.100s%s",
+                     Py_TYPE(order.callable)->tp_name,
                      PyCoro_CheckExact(order.callable)
                          ? ": actors are plain functions; async code runs in one with spawn(smarm.aio.run, function)"
                          : "");

@@ -10,8 +10,8 @@
 
 namespace smarm {
 
-// Returns the site; `of_spawner`, which may be nullptr, when all frames are smarm's own; nullptr when there is no Python
-// frame or no memory.
+// Returns the site; `of_spawner`, which may be nullptr, when all frames are smarm's own; nullptr when there is no
+// Python frame or no memory.
 const SpawnSite* current_spawn_site(const SpawnSite* of_spawner) noexcept;
 
 // Drops the calling thread's cache and its references to code objects. Attached; before an interpreter ends.
