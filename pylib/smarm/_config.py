@@ -138,8 +138,8 @@ def read_bool(value: Any, source: str) -> bool:
     raise ConfigError(f"{source} must be True or False (in text: 1 or 0), not {value!r}")
 
 
-_TOOLS = {"SMARM_PYTHON", "SMARM_PYTHONS_TREE", "SMARM_SIM_SEED", "SMARM_VENV"}
-"""Variables of the project's own tools, which may be set when programs run."""
+_NO_OPTIONS = {"SMARM_INTERNAL_FRAMES", "SMARM_PYTHON", "SMARM_PYTHONS_TREE", "SMARM_SIM_SEED", "SMARM_VENV"}
+"""Variables that are no options: of reports, and of the project's own tools, which may be set when programs run."""
 
 _named: set[str] = set()
 
@@ -147,7 +147,7 @@ _named: set[str] = set()
 def _name_unknown_variables() -> None:
     """Say once of each SMARM_* variable that it is not one of ours: a misspelt option has no effect, and nobody would know."""
     known = {"SMARM_" + option.name.upper() for option in OPTIONS}
-    unknown = sorted({name for name in os.environ if name.startswith("SMARM_")} - known - _TOOLS - _named)
+    unknown = sorted({name for name in os.environ if name.startswith("SMARM_")} - known - _NO_OPTIONS - _named)
     _named.update(unknown)
     if not unknown or sys.stderr is None:
         return
@@ -233,7 +233,8 @@ class Runtime:
     def run[*Arguments, Result](self, main: Callable[[*Arguments], Result], /, *args: *Arguments) -> Result:
         """Run ``main(*args)`` as the main actor and return its value; see ``smarm.run``."""
         if not callable(main):
-            raise TypeError(f"run() needs the function that the main actor is to run, not {type(main).__name__}")
+            hint = ": write smarm.run(smarm.aio.run, function)" if hasattr(main, "cr_frame") else ""
+            raise TypeError(f"run() needs the function that the main actor is to run, not {type(main).__name__}{hint}")
         if getattr(getattr(main, "__code__", None), "co_flags", 0) & _ASYNC:
             raise TypeError(
                 f"run() takes a plain function, whose calls park by themselves; {main.__qualname__} is an `async def`: "

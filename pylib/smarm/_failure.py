@@ -143,6 +143,7 @@ def to_exception(fields: tuple[object, ...] | str | None) -> ActorFailed:
 
 def raise_outcome(pid: Pid, reason: object, reported: bool) -> NoReturn:
     """Raise, in the joining actor, how the joined one ended; ``reported``: on stderr, as nobody had joined it."""
+    __tracebackhide__ = True  # in pytest's reports, which are about the program
     if isinstance(reason, ActorFailed) and reason.pid in (pid, None):
         if reported:
             reason.add_note("(This failure was reported on stderr before, as nobody had joined the actor.)")

@@ -41,7 +41,7 @@ def whereis(name: str, /, *, timeout: float | None = _NO_WAIT) -> Pid | None:  #
     while pid is None:
         left = deadline.left()
         if left == 0:
-            raise Timeout(f"nobody had the name {name!r} after {timeout:g} s")
+            raise Timeout(f"nobody had the name {name!r} after {timeout:.3g} s")
         _core.sleep(pause if left is None else min(pause, left))
         pause = min(2 * pause, _LONGEST_PAUSE)
         pid = _core.whereis(name)

@@ -34,6 +34,7 @@ _MOST_SEED = _MOST_STEPS = 2**64 - 1
 _STEPS = 10_000_000  # some seconds
 _LAST_POINT = 10_000  # for every_interrupt: of an actor that would compute for ever
 _SEEDED = 2**64 - 1  # no interrupt_point: the seed decides
+_TEST_RUNNER = ("_pytest", "pluggy")  # what explains a failed assert is not the program
 _TOOL_IDS = (3, 4)  # of sys.monitoring: those without a meaning of their own
 
 
@@ -55,6 +56,7 @@ def simulate[Result](
     no free tool id.  interrupt_point is how many instructions an actor that computes has left when it is asked to end, or a
     block of it; None: as many as the seed decides.
     """
+    __tracebackhide__ = True  # in pytest's reports, which are about the program
     _check(main)
     chosen = int.from_bytes(os.urandom(4)) if seed is None else seed
     with _preemption():
@@ -77,6 +79,7 @@ def explore(
     A run of more than max_steps steps fails, too, with TooManySteps.  The runs follow each other in this process: main must
     begin from the same state each time.
     """
+    __tracebackhide__ = True
     _check(main)
     with _preemption():
         for seed in seeds:
@@ -89,6 +92,7 @@ def _passes(
     main: Callable[..., object], args: tuple[Any, ...], seed: int, max_steps: int | None, point: int | None
 ) -> bool:
     """Run once; return whether an actor was interrupted while it computed.  Raises SeedFailed."""
+    __tracebackhide__ = True
     try:
         return _run(main, args, seed, None, max_steps, point)[1] > 0
     except (KeyboardInterrupt, SystemExit, AlreadyRunning):
@@ -119,6 +123,7 @@ def _run[Result](
     max_steps: int | None,
     interrupt_point: int | None,
 ) -> tuple[Result, int]:
+    __tracebackhide__ = True
     if not isinstance(seed, int) or not 0 <= seed <= _MOST_SEED:
         raise ValueError(f"a seed is a whole number from 0 to 2**64 - 1, not {seed!r}")
     if max_steps is not None and (not isinstance(max_steps, int) or not 0 < max_steps <= _MOST_STEPS):
@@ -175,7 +180,8 @@ def _preemption() -> Iterator[None]:
         taken = ", ".join(str(monitoring.get_tool(number)) for number in _TOOL_IDS)
         raise NotSimulated(f"a simulation needs tool id 3 or 4 of sys.monitoring; they are taken by {taken}")
     ours = os.path.dirname(__file__)
-    library = _folders(sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"), ours)
+    caller = [os.path.dirname(sys.modules[name].__file__ or "") for name in _TEST_RUNNER if name in sys.modules]
+    library = _folders(sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"), ours, *caller)
     program = _folders(sysconfig.get_path("purelib"), sysconfig.get_path("platlib"))
     monitoring.use_tool_id(tool, "smarm.testing")
     try:

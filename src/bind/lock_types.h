@@ -19,6 +19,7 @@ struct TypeOf<Semaphore> {
     static constexpr auto index = NativeTypeIndex::semaphore;
     static constexpr NativeId codec_id = NativeId::semaphore;
     static constexpr const char* count_name = "permits";
+    static constexpr const char* count_format = "n:Semaphore";
 };
 
 bool add_lock_types(PyObject* module, InterpreterState& state);

@@ -22,7 +22,7 @@ struct NativeObject {
 };
 
 // Specialised: static constexpr NativeTypeIndex index; static constexpr NativeId codec_id; for new_with_count also the
-// parameter's name, static constexpr const char* count_name.
+// parameter's name, static constexpr const char* count_name; count_format is PyArg_Parse's, with the type's name.
 template <class Native>
 struct TypeOf;
 
@@ -77,7 +77,9 @@ template <class Native>
 PyObject* new_with_count(PyTypeObject* type, PyObject* arguments, PyObject* keywords) {
     static const char* names[] = {TypeOf<Native>::count_name, nullptr};
     Py_ssize_t count = 0;
-    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "n", const_cast<char**>(names), &count)) return nullptr;
+    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, TypeOf<Native>::count_format, const_cast<char**>(names),
+                                     &count))
+        return nullptr;
     if (count < 1)
         return PyErr_Format(PyExc_ValueError, "%s() needs at least 1 of its %s, not %zd", type->tp_name, names[0],
                             count);

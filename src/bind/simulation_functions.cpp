@@ -7,6 +7,7 @@
 
 #include "bind/run_options.h"
 #include "interp/method_table.h"
+#include "smarm/interp/code_owner.h"
 #include "smarm/interp/pid_type.h"
 #include "smarm/interp/py_actor.h"
 #include "smarm/interp/py_rider.h"
@@ -85,16 +86,13 @@ std::size_t longest_match(std::string_view file, const std::vector<std::string>&
     return longest;
 }
 
+constexpr std::string_view kMadeByDataclasses = "__create_fn__.";  // what such methods' qualified names begin with
+
 bool is_program_code(PyCodeObject* code) {
     if (code == last_code) return true;
-    Py_ssize_t size = 0;
-    const char* name = PyUnicode_AsUTF8AndSize(code->co_filename, &size);
-    if (!name) {
-        drop_exception();
-        return false;
-    }
-    const std::string_view file(name, static_cast<std::size_t>(size));
-    if (file.starts_with("<frozen ") || longest_match(file, library_folders) > longest_match(file, program_folders))
+    const std::string_view file = text_of(code->co_filename);
+    if (file.empty() || file.starts_with("<frozen ") || text_of(code->co_qualname).starts_with(kMadeByDataclasses) ||
+        longest_match(file, library_folders) > longest_match(file, program_folders))
         return false;
     Py_XSETREF(last_code, reinterpret_cast<PyCodeObject*>(Py_NewRef(code)));
     return true;

@@ -162,16 +162,20 @@ bool read_order(PyObject* const* arguments, Py_ssize_t count, PyObject* names, M
     }
     order.callable = arguments[0];
     if (!PyCallable_Check(order.callable)) {
-        PyErr_Format(PyExc_TypeError, "spawn() needs something callable, not %.100s", Py_TYPE(order.callable)->tp_name);
+        PyErr_Format(PyExc_TypeError, "spawn() needs something callable, not %.100s%s",
+                     Py_TYPE(order.callable)->tp_name,
+                     PyCoro_CheckExact(order.callable)
+                         ? ": actors are plain functions; async code runs in one with spawn(smarm.aio.run, function)"
+                         : "");
         return false;
     }
     if (PyFunction_Check(order.callable)) {
         auto* code = reinterpret_cast<PyCodeObject*>(PyFunction_GET_CODE(order.callable));
         if (code->co_flags & (CO_COROUTINE | CO_ASYNC_GENERATOR)) {
             PyErr_Format(PyExc_TypeError,
-                         "spawn() takes a plain function, whose calls park by themselves; %R is an `async def`: leave "
+                         "spawn() takes a plain function, whose calls park by themselves; %U is an `async def`: leave "
                          "async and await out, or write spawn(smarm.aio.run, ...) with it",
-                         order.callable);
+                         reinterpret_cast<PyFunctionObject*>(order.callable)->func_qualname);
             return false;
         }
     }
@@ -194,12 +198,15 @@ bool read_order(PyObject* const* arguments, Py_ssize_t count, PyObject* names, M
     }
 }
 
-std::unique_ptr<Actor> make_actor(Order& order, PyActor::Start&& start, const Ref<JoinState>& join) {
+// spawner: nullptr when no actor spawns.
+std::unique_ptr<Actor> make_actor(Order& order, PyActor::Start&& start, const Ref<JoinState>& join,
+                                  const Actor* spawner) {
     std::unique_ptr<Actor> actor = std::make_unique<PyActor>(std::move(start), join);
     actor->stack_bytes = order.stack_bytes;
     actor->mailbox_limit = std::move(order.mailbox_limit);
-    actor->spawn_site = current_spawn_site();
+    actor->spawn_site = current_spawn_site(spawner ? spawner->spawn_site : nullptr);
     actor->name = std::move(order.name);
+    if (spawner) actor->parent = spawner->pid;
     return actor;
 }
 
@@ -238,8 +245,7 @@ PyObject* spawn(PyObject*, PyObject* const* arguments, Py_ssize_t count, PyObjec
     if (!start) return nullptr;
     try {
         auto join = make_shared_ref<JoinState>(!local);
-        actor = make_actor(order, std::move(*start), join);
-        actor->parent = worker->current()->pid;
+        actor = make_actor(order, std::move(*start), join, worker->current());
         handle = make_join_handle(state, Pid{}, join);
         if (!handle) {
             actor->cancelled(false);
@@ -305,7 +311,7 @@ bool spawn_from_outside(std::uint64_t run, Pid beside, PyObject* const* argument
     auto start = make_start(*interpreter_state(), false, order.callable, arguments + 1, count - 1);
     if (!start) return false;
     try {
-        std::unique_ptr<Actor> actor = make_actor(order, std::move(*start), join);
+        std::unique_ptr<Actor> actor = make_actor(order, std::move(*start), join, nullptr);
         forget_spawn_sites();  // this thread is no worker, which does so at its end
         const RuntimeVisit visit(run);
         const bool to_main = placement.place == Scheduler::Place::on_worker && placement.worker == 0;

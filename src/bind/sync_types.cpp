@@ -26,6 +26,7 @@ struct TypeOf<Barrier> {
     static constexpr auto index = NativeTypeIndex::barrier;
     static constexpr NativeId codec_id = NativeId::barrier;
     static constexpr const char* count_name = "parties";
+    static constexpr const char* count_format = "n:Barrier";
 };
 template <>
 struct TypeOf<Once> {

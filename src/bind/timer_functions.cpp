@@ -80,7 +80,7 @@ bool read_request(const char* function, PyObject* const* arguments, Py_ssize_t c
         PyErr_Format(PyExc_TypeError, "%s() takes a number of seconds, not None", function);
         return false;
     }
-    if (is_pid(*interpreter_state(), arguments[0]) || PyUnicode_Check(arguments[0])) {
+    if (!PyNumber_Check(arguments[0])) {
         PyErr_Format(PyExc_TypeError, "%s(seconds, pid, message) takes the seconds first, not %R", function,
                      arguments[0]);
         return false;

@@ -25,7 +25,7 @@ struct PlaceHash {
     }
 };
 
-// nullptr: smarm's own, so that the caller is the place. Holds a strong reference to each code object, so that an
+// nullptr: smarm's own, so that a caller is the place. Holds a strong reference to each code object, so that an
 // address is not another function's later.
 thread_local std::unordered_map<Place, const SpawnSite*, PlaceHash> known;
 constexpr std::size_t kMostKnown = 4096;  // programs that make code at run time must not fill memory with it
@@ -67,25 +67,24 @@ const SpawnSite* find_users_site() {
 
 }  // namespace
 
-const SpawnSite* current_spawn_site() noexcept {
+const SpawnSite* current_spawn_site(const SpawnSite* of_spawner) noexcept {
     PyCodeObject* code = nullptr;
     int instruction = 0;
     if (!smarm_current_code(PyThreadState_Get(), &code, &instruction)) return nullptr;
     try {
         if (auto found = known.find({code, instruction}); found != known.end()) {
             Py_DECREF(code);
-            return found->second ? found->second : find_users_site();
+            if (found->second) return found->second;
+            const SpawnSite* users = find_users_site();
+            return users ? users : of_spawner;
         }
         if (known.size() >= kMostKnown) forget_spawn_sites();
         const SpawnSite* site = site_of(code, PyCode_Addr2Line(code, instruction));
-        if (is_own_file(site->file.c_str())) {
-            if (const SpawnSite* users = find_users_site()) {
-                known.emplace(Place{code, instruction}, nullptr);
-                return users;
-            }
-        }
+        if (is_own_file(site->file.c_str())) site = nullptr;
         known.emplace(Place{code, instruction}, site);
-        return site;
+        if (site) return site;
+        const SpawnSite* users = find_users_site();
+        return users ? users : of_spawner;
     } catch (const std::bad_alloc&) {
         return nullptr;
     }

@@ -73,6 +73,8 @@ def test_a_name_can_be_waited_for(alone):
         assert smarm.whereis("late") is None
         with pytest.raises(smarm.Timeout, match=r"nobody had the name 'late' after 0.01 s"):
             smarm.whereis("late", timeout=0.01)
+        with pytest.raises(smarm.Timeout, match=r"after 0.02 s"):
+            smarm.ServerRef("late").call("anything", wait=0.02)  # not 0.0199971 s
         smarm.send_after(0.005, handle, "register")
         assert smarm.whereis("late", timeout=None) == handle.pid
         assert smarm.whereis("late", timeout=0) == handle.pid

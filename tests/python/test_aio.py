@@ -98,5 +98,13 @@ def test_a_running_loop_is_to_be_awaited_in():
 
 @pytest.mark.parametrize("call", [smarm.run, lambda function: smarm.run(smarm.spawn, function)])
 def test_where_a_plain_function_is_wanted_the_message_names_it(call):
-    with pytest.raises(TypeError, match=r"smarm\.aio\.run, \.\.\.\)"):
+    with pytest.raises(TypeError, match=r"; \S*wait_for_ever is an `async def`: .*smarm\.aio\.run, \.\.\.\)"):
         call(wait_for_ever)
+
+
+@pytest.mark.parametrize("call", [smarm.run, lambda coroutine: smarm.run(lambda: smarm.spawn(coroutine), workers=1)])
+def test_where_a_coroutine_is_given_the_message_names_it_too(call):
+    coroutine = wait_for_ever()
+    with pytest.raises(TypeError, match=r"not coroutine: .*smarm\.aio\.run, function\)"):
+        call(coroutine)
+    coroutine.close()

@@ -31,8 +31,9 @@ def test_actors_are_plain_functions(alone, function):
 
 def test_the_order_of_a_timers_arguments_is_named(alone):
     def main():
+        handle = smarm.spawn(smarm.receive)
         for start in (smarm.interval, smarm.send_after):
-            for first in (smarm.self(), "name"):
+            for first in (smarm.self(), "name", handle):
                 with pytest.raises(
                     TypeError, match=rf"{start.__name__}\(seconds, pid, message\) takes the seconds first"
                 ):
@@ -50,6 +51,14 @@ def test_one_argument_is_not_arguments(alone):
                 call()
 
     alone(main)
+
+
+@pytest.mark.parametrize(("make", "parameter"), [(smarm.Semaphore, "permits"), (smarm.Barrier, "parties")])
+def test_a_missing_argument_is_said_to_be_that_types(make, parameter):
+    with pytest.raises(TypeError, match=rf"^{make.__name__}\(\) missing required argument '{parameter}'"):
+        make()
+    with pytest.raises(TypeError, match=rf"^{make.__name__}\(\) takes at most 1 argument"):
+        make(1, 2)
 
 
 def test_with_a_lock_names_hold(alone):

@@ -69,6 +69,22 @@ def test_a_server_was_spawned_where_the_program_starts_it(alone):
     assert alone(main) == f"{__file__}:{line}"
 
 
+def wait_for_ever():
+    smarm.receive()
+
+
+@pytest.mark.parametrize("where", ["local", 1])
+def test_a_supervised_child_was_spawned_where_the_program_starts_the_tree(where):
+    def main():
+        leaf = smarm.Child("leaf", wait_for_ever, on=where)
+        tree = smarm.Supervisor([smarm.Child("inner", smarm.Supervisor([leaf]))])
+        with tree.start():  # this line
+            return {smarm.process_info(pid).spawned_at for pid in smarm.processes() if pid != smarm.self()}
+
+    line = main.__code__.co_firstlineno + 3
+    assert smarm.run(main, workers=2) == {f"{__file__}:{line}"}
+
+
 class Broken(smarm.Server):
     def handle_cast(self, message):
         raise ValueError(message)
@@ -117,6 +133,7 @@ def test_internal_frames_are_shown_on_request(run_app):
         env={"SMARM_INTERNAL_FRAMES": "1"},
     )
     assert done.out == "True\n"
+    assert "no option" not in done.err
 
 
 @pytest.mark.parametrize("name", ["Timeout", "NotRegistered", "ProcessDown", "ActorFailed", "SmarmError", "Cancelled"])

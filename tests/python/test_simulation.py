@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import subprocess
 import sys
 import threading
 import time
@@ -379,3 +380,39 @@ def test_a_trace_shows_lines_of_the_program_not_of_pytest():
         trace = []
         simulate(main, seed=seed, trace=trace)
         assert not [line for line in trace if "/_pytest/" in line]
+
+
+def test_a_trace_of_a_failing_assert_has_no_line_of_what_explains_it():
+    def main():
+        def check(number):
+            with pytest.raises(AssertionError):
+                assert [number] == [number + 1]
+
+        smarm.join_all([smarm.spawn(check, number) for number in range(3)])
+
+    for seed in range(20):
+        trace = []
+        simulate(main, seed=seed, trace=trace)
+        assert [line for line in trace if __file__ not in line and not line.endswith(" dead")] == []
+
+
+def test_pytest_reports_a_simulation_that_fails_without_lines_of_smarm(tmp_path):
+    test = tmp_path / "test_program.py"
+    test.write_text(
+        "import smarm\n"
+        "from smarm.testing import explore, simulate\n"
+        "def scenario():\n"
+        "    def fail():\n"
+        "        raise ValueError('meant')\n"
+        "    smarm.spawn(fail).join()\n"
+        "def test_simulate():\n"
+        "    simulate(scenario, seed=1)\n"
+        "def test_explore():\n"
+        "    explore(scenario)\n"
+    )
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(test)]
+    report = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True).stdout
+    assert "2 failed" in report
+    assert "/smarm/testing.py" not in report
+    assert "/smarm/_failure.py" not in report
+    assert "rerun: smarm.testing.simulate(test_program.scenario, seed=1)" in report
