@@ -6,7 +6,8 @@
 //          waits on. asyncio.run closes itself orderly around its own wait, where it is raised as everywhere; a loop of
 //          the program's own is given it to cancel what it runs.
 // Again:   a kill is given again when it is due again (kill_patience); it does not end the wait meanwhile. Neither does
-//          it end the waits of an asyncio loop that is closed because of it, unless somebody asks again without patience.
+//          it end the waits of an asyncio loop that is closed because of it, unless somebody asks again without
+//          patience.
 // Threads: the actor's worker, attached.
 // See:     pylib/smarm/_trio.py, pylib/smarm/_own_loop.py
 #pragma once
