@@ -105,12 +105,12 @@ def test_the_next_owner_of_a_number_gets_its_own(on, wait_until_parked, close, o
 
     def main():
         old = smarm.spawn(wait_for, one, "recv", on=on)
-        wait_until_parked(old.pid)
+        wait_until_parked(old.pid, "a file descriptor")  # not on a lock, while it loads the script
         END[close](one)
         mine, peer = again(one)
         with mine, peer:
             new = smarm.spawn(lambda: mine.recv(10), on="local")
-            wait_until_parked(new.pid)
+            wait_until_parked(new.pid, "a file descriptor")
             os.write(other, b"for the old one") if old_lives_on else None
             with pytest.raises(smarm.ActorFailed) as failed:
                 old.join(timeout=60)
