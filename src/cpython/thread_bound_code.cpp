@@ -24,16 +24,16 @@ struct Range {
 constexpr std::size_t kMostRanges = 4096;
 Range ranges[kMostRanges];  // those below thread_bound_count do not change
 
-bool is_harmless(std::string_view path) noexcept {
+}  // namespace
+
+bool binds_no_thread(const dl_phdr_info& object) noexcept {
+    const std::string_view path = object.dlpi_name ? object.dlpi_name : "";
     const std::string_view name = path.substr(path.rfind('/') + 1);
     return name.empty() ||  // the program
            std::ranges::any_of(kHarmless, [name](std::string_view beginning) { return name.starts_with(beginning); });
 }
 
-}  // namespace
-
 void note_thread_bound(const dl_phdr_info& object) noexcept {
-    if (is_harmless(object.dlpi_name ? object.dlpi_name : "")) return;
     std::size_t count = thread_bound_count.load(memory_order_relaxed);
     for (int i = 0; i < object.dlpi_phnum && count < kMostRanges; ++i) {
         const ElfW(Phdr) & part = object.dlpi_phdr[i];

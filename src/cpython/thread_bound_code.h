@@ -20,7 +20,10 @@ namespace smarm {
 // How many ranges of such code the process has.
 extern atomic<std::size_t> thread_bound_count;
 
-// `object` has thread_local variables that do not ride.
+// Whether it is one of those, told by its name.
+bool binds_no_thread(const dl_phdr_info& object) noexcept;
+
+// `object` has thread_local variables that do not ride, and is none of those.
 void note_thread_bound(const dl_phdr_info& object) noexcept;
 
 // Whether the calling thread's C stack returns into such code. Cost: a walk (c_stack.h), nothing while there is none.

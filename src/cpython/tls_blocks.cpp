@@ -73,6 +73,7 @@ int look_at(dl_phdr_info* object, std::size_t, void*) {
     } catch (const std::bad_alloc&) {
         return 0;
     }
+    if (binds_no_thread(*object)) return 0;  // before megabytes of libpython are searched
     const std::size_t count = tls_object_count.load(memory_order_relaxed);
     if (count == kMostObjects || !may_ride(*object, *storage)) {
         note_thread_bound(*object);

@@ -26,6 +26,20 @@ struct Watch {
     bool (*raise)() = nullptr;  // null: the actor is asked to come to a safe point
 };
 thread_local Watch watch __attribute__((tls_model("initial-exec")));
+// A watch is being set or ended: audit hooks run then, and another actor of the worker may, which must not meddle.
+thread_local bool changing __attribute__((tls_model("initial-exec"))) = false;
+
+// What is not to be interrupted, while it lives: by a request of the running actor, or by another actor's watch.
+class Change {
+public:
+    Change() noexcept : shield_(*this_actor()) { changing = true; }
+    ~Change() { changing = false; }
+    Change(const Change&) = delete;
+    Change& operator=(const Change&) = delete;
+
+private:
+    const Shield shield_;
+};
 
 PyObject* monitoring() noexcept { return PySys_GetObject("monitoring"); }  // borrowed
 
@@ -94,7 +108,8 @@ PyMethodDef callback_definition = {"smarm_code_watch", at_event, METH_VARARGS, n
 bool set_watch(Watch wanted) {
     if (watch.code == wanted.code && watch.state == wanted.state && watch.events == wanted.events && !wanted.raise)
         return Py_DECREF(wanted.code), true;
-    const Shield shield(*this_actor());
+    if (changing) return Py_DECREF(wanted.code), false;
+    const Change change;
     if (watch.code) end();
     if (!monitoring() || (wanted.tool = take_tool()) < 0) return Py_DECREF(wanted.code), false;
     watch = wanted;
@@ -132,8 +147,8 @@ void ask_when_it_goes_on(PyThreadState* state, PyCodeObject* code) {
 }
 
 void end_watch(const PyThreadState* state) {
-    if (!watch.code || watch.state != state) return;
-    const Shield shield(*this_actor());
+    if (!watch.code || watch.state != state || changing) return;
+    const Change change;
     PyObject* raised = PyErr_GetRaisedException();
     end();
     PyErr_SetRaisedException(raised);

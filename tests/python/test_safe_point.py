@@ -429,6 +429,37 @@ def test_a_request_is_not_lost_in_an_audit_hook(succeed):
     assert succeed(AUDITED) == "left\nenough\n" * 3
 
 
+PARKED_IN_A_HOOK = """
+import sys, smarm
+def hook(event, arguments):
+    if event == "sys.monitoring.register_callback" and smarm.worker_index() is not None:
+        smarm.sleep(0.001)  # others of the worker run meanwhile
+sys.addaudithook(hook)
+def compute(started):
+    n = 0
+    try:
+        started.send(None)
+        while n >= 0: n += 1
+    finally:
+        n = None
+def main():
+    started, receiver = smarm.channel()
+    for _ in range(3):
+        handles = [smarm.spawn(compute, started) for _ in range(8)]
+        for _ in handles: receiver.recv()
+        for handle in handles: smarm.exit(handle.pid, "enough", interrupt_after=0)
+        for handle in handles:
+            try: handle.join(timeout=60)
+            except smarm.ActorKilled: pass
+    print([sys.monitoring.get_tool(number) for number in range(6)])
+smarm.run(main, workers=1)
+"""
+
+
+def test_watches_of_several_actors_are_all_ended(succeed):
+    assert succeed(PARKED_IN_A_HOOK) == f"{[None] * 6}\n"
+
+
 def test_a_loop_in_a_trace_function_is_interrupted_after_kill_patience():
     def traced(started):
         def trace(*_):
