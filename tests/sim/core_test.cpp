@@ -253,10 +253,10 @@ bool link_or_unlink(Pid other) {
 
 TEST_CASE("both ends of a link agree once nothing is under way, however links and unlinks cross") {
     explore_all(15'000, [] {
+        Pid ends[2];  // the ends may still look at these when the main actor has ended
+        View views[2] = {};
         Core core(3, small);
         core.run([&] {
-            Pid ends[2];
-            View views[2] = {};
             const auto end = [&](int me) {
                 return [&, me] {
                     while (!ends[1 - me]) pass_turn();
