@@ -156,8 +156,11 @@ def read_bool(value: Any, source: str) -> bool:
     raise ConfigError(f"{source} must be True or False (in text: 1 or 0), not {value!r}")
 
 
-_NO_OPTIONS = {"SMARM_INTERNAL_FRAMES", "SMARM_PYTHON", "SMARM_PYTHONS_TREE", "SMARM_SIM_SEED", "SMARM_VENV"}
-"""Variables that are no options: of reports, and of the project's own tools, which may be set when programs run."""
+_NO_OPTIONS = {
+    *("SMARM_INTERNAL_FRAMES", "SMARM_PYTHON", "SMARM_PYTHONS_TREE", "SMARM_SIM_SEED", "SMARM_VENV"),
+    *("SMARM_EXTENSION_CACHE", "SMARM_EXTENSION_CACHE_BYTES"),
+}
+"""Variables that are no options: of reports, of the cache of copies, and of the project's own tools, which may be set when programs run."""
 
 _named: set[str] = set()
 
