@@ -11,9 +11,9 @@ namespace smarm::bind {
 namespace {
 
 // Bytes and numbers, seconds, what is on or off, a word, names.
-using Field = std::variant<unsigned RuntimeConfig::*, std::size_t RuntimeConfig::*, Duration RuntimeConfig::*,
-                           bool RuntimeConfig::*, std::string RuntimeConfig::*,
-                           std::vector<std::string> RuntimeConfig::*>;
+using Field =
+    std::variant<unsigned RuntimeConfig::*, std::size_t RuntimeConfig::*, Duration RuntimeConfig::*,
+                 bool RuntimeConfig::*, std::string RuntimeConfig::*, std::vector<std::string> RuntimeConfig::*>;
 struct Row {
     const char* name;
     Field field;

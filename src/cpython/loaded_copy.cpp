@@ -116,12 +116,12 @@ int redirect_in(const link_map& map, std::span<const Redirection> redirections, 
     const Sealed sealed(map);
     for (const Tables::Relocations& relocations : {tables.calls, tables.data}) {
         for (std::size_t i = 0; relocations.first && i < relocations.count; ++i) {
-            const ElfW(Rela)& relocation = relocations.first[i];
+            const ElfW(Rela) & relocation = relocations.first[i];
             const auto type = ELF64_R_TYPE(relocation.r_info);
             if (type != R_X86_64_JUMP_SLOT && type != R_X86_64_GLOB_DAT &&
                 (type != R_X86_64_64 || relocation.r_addend != 0))
                 continue;
-            const ElfW(Sym)& symbol = tables.symbols[ELF64_R_SYM(relocation.r_info)];
+            const ElfW(Sym) & symbol = tables.symbols[ELF64_R_SYM(relocation.r_info)];
             if (symbol.st_shndx != SHN_UNDEF) continue;
             const std::string_view name = tables.strings + symbol.st_name;
             const auto found = std::ranges::find(redirections, name, &Redirection::name);
@@ -144,10 +144,9 @@ void share_segment(const link_map& map, const ElfW(Phdr) & segment, const char* 
     if (std::memcmp(place, file + offset, size) != 0) return;
     const int protection = PROT_READ | (segment.p_flags & PF_X ? PROT_EXEC : 0);
     // SAFETY: the same bytes with the same protection, put there in one step: a thread that runs this code does not
-    //         notice. What may fail (the number of mappings, the file) the kernel looks at before it takes away what was
-    //         there.
-    static_cast<void>(
-        mmap(place, size, protection, MAP_PRIVATE | MAP_FIXED, original, static_cast<off_t>(offset)));
+    //         notice. What may fail (the number of mappings, the file) the kernel looks at before it takes away what
+    //         was there.
+    static_cast<void>(mmap(place, size, protection, MAP_PRIVATE | MAP_FIXED, original, static_cast<off_t>(offset)));
 }
 
 // Stands in for PyOS_mystricmp, which nothing else here calls, while can_redirect() tries.
@@ -198,7 +197,7 @@ void share_pages(void* handle, int original) noexcept {
     unsigned count = 0;
     const ElfW(Phdr)* headers = headers_of(*map, count);
     for (unsigned i = 0; headers && i < count; ++i) {
-        const ElfW(Phdr)& segment = headers[i];
+        const ElfW(Phdr) & segment = headers[i];
         if (segment.p_type == PT_LOAD && !(segment.p_flags & PF_W) && segment.p_filesz == segment.p_memsz)
             share_segment(*map, segment, static_cast<const char*>(file), size, original);
     }

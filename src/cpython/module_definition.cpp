@@ -66,7 +66,8 @@ void flatten(const PySlot* slots, std::vector<PySlot>& all, bool& declared) {
         if (slots->sl_id == Py_slot_subslots) {
             flatten(static_cast<const PySlot*>(slots->sl_ptr), all, declared);
         } else if (slots->sl_id == Py_mod_slots) {
-            auto kept = std::make_unique<Slots>(with_own_gil(static_cast<const PyModuleDef_Slot*>(slots->sl_ptr), declared));
+            auto kept =
+                std::make_unique<Slots>(with_own_gil(static_cast<const PyModuleDef_Slot*>(slots->sl_ptr), declared));
             kept->erase(kept->end() - 2);  // ours is among the others
             all.push_back(*slots);
             all.back().sl_ptr = kept.release()->data();

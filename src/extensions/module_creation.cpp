@@ -136,7 +136,8 @@ PyObject* open_private_copy(int owner, const char* path, const char* original, i
     copy->handle = open_copy(path, flags & (RTLD_LAZY | RTLD_NOW) ? flags & (RTLD_LAZY | RTLD_NOW) : RTLD_NOW, error);
     if (!copy->handle) return fail_to_open(error);
     if (const int failed = redirect(copy->handle, redirections_to(owner)))
-        return fail_to_open(std::string("the calls of its private copy cannot be redirected: ") + std::strerror(failed));
+        return fail_to_open(std::string("the calls of its private copy cannot be redirected: ") +
+                            std::strerror(failed));
     if (const int descriptor = open(original, O_RDONLY | O_CLOEXEC); descriptor >= 0) {
         share_pages(copy->handle, descriptor);
         close(descriptor);

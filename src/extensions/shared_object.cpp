@@ -49,7 +49,7 @@ SharedObject::SharedObject(const char* path) {
 
 SharedObject::~SharedObject() { munmap(mapping_, size_); }
 
-// ---- reading, with bounds ---------------------------------------------------------------------------------------------
+// ---- reading, with bounds -------------------------------------------------------------------------------------------
 
 std::span<std::byte> SharedObject::bytes(std::uint64_t offset, std::uint64_t count) const {
     if (offset > size_ || count > size_ - offset) fail("file too short");
@@ -97,7 +97,7 @@ bool SharedObject::is_loaded(std::uint64_t address, std::uint64_t count, std::ui
     });
 }
 
-// ---- what every caller needs ------------------------------------------------------------------------------------------
+// ---- what every caller needs ----------------------------------------------------------------------------------------
 
 void SharedObject::read_segments() {
     if (size_ < sizeof(Elf64_Ehdr)) fail("file too short");
@@ -158,7 +158,7 @@ void SharedObject::read_names() {
     }
 }
 
-// ---- changing ---------------------------------------------------------------------------------------------------------
+// ---- changing -------------------------------------------------------------------------------------------------------
 
 void SharedObject::rename(std::string_view from, std::string_view to) {
     if (from.size() != to.size()) fail("a name would change its length");
@@ -212,7 +212,7 @@ void SharedObject::write(int descriptor) const {
     }
 }
 
-// ---- what the loader follows ------------------------------------------------------------------------------------------
+// ---- what the loader follows ----------------------------------------------------------------------------------------
 
 void SharedObject::check() const {
     const std::uint64_t count = defined_symbols_end();

@@ -1,7 +1,7 @@
 // policy.h: whether workers load extension modules from private copies, and the exceptions to the rule.
 //
-// What:    of the run: the option `extensions` and its lists (docs/reference/configuration.md). What the lists add to is
-//          the table in pylib/smarm/extensions/_policy.py.
+// What:    of the run: the option `extensions` and its lists (docs/reference/configuration.md). What the lists add to
+//          is the table in pylib/smarm/extensions/_policy.py.
 // Threads: set_extension_policy with the main interpreter attached, before workers of the run are there; the rest any.
 #pragma once
 

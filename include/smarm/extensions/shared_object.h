@@ -1,9 +1,11 @@
 // shared_object.h: a shared object as a file: what it needs, whether it is well-formed, and a changed copy of it.
 //
 // What:    SharedObject maps a file privately and reads its ELF structures (64-bit x86-64). check() looks at everything
-//          that the loader will follow, so that a file that is cut short or damaged is an error here and no crash there.
-//          rename() and make_unique_global() change the mapping, never the file; write() writes it to a descriptor.
-// Errors:  NotLoadable with a sentence: what is wrong, without the path. Failing calls of the system: std::system_error.
+//          that the loader will follow, so that a file that is cut short or damaged is an error here and no crash
+//          there. rename() and make_unique_global() change the mapping, never the file; write() writes it to a
+//          descriptor.
+// Errors:  NotLoadable with a sentence: what is wrong, without the path. Failing calls of the system:
+//          std::system_error.
 // Not:     the machine code itself cannot be checked.
 // Threads: an object belongs to one thread.
 #pragma once

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import zlib
 
 from smarm import _core
 from smarm.extensions._cache import Cache
@@ -23,6 +24,11 @@ def _system_directories() -> frozenset[str]:
     return frozenset({"/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", *(f"{p}/lib" for p in prefixes)})
 
 
+def _variant(renames: tuple[tuple[str, str], ...]) -> str:
+    """Tell apart copies that say other names: which libraries are private is the user's choice, too."""
+    return f"{zlib.crc32(repr(sorted(old for old, _ in renames)).encode()):08x}" if renames else ""
+
+
 class Copies:
     """What this interpreter has opened, by the original's path.  The caller sees to it that one actor at a time asks."""
 
@@ -35,11 +41,11 @@ class Copies:
 
     def needs_none(self, path: str) -> bool:
         """Whether a copy of this module has said that it supports the interpreters of workers."""
-        return self._cache.recall(path, "own_gil") == "yes"
+        return self._cache.facts(path).get("own_gil") is True
 
     def remember_none_needed(self, path: str) -> None:
         """Keep that for the next interpreter."""
-        self._cache.remember(path, "own_gil", "yes")
+        self._cache.remember(path, own_gil=True)
 
     def open(self, path: str, policy: Policy, inherited: tuple[str, ...] = ()) -> object:
         """Return what stands for the copy of this shared object, loaded.  Raises ImportError and OSError."""
@@ -57,13 +63,18 @@ class Copies:
             elif found != path:
                 self.open(found, policy, directories)
                 renames.append((library, self._own_name(library)))
+        names = tuple(dict.fromkeys(renames))
         copy = self._cache.place(
-            path, self._owner, lambda fd: _core._write_private_copy(path, fd, tuple(dict.fromkeys(renames)))
+            path, self._owner, lambda fd: _core._write_private_copy(path, fd, names), variant=_variant(names)
         )
+        loaded = False
         try:
             handle = _core._open_private_copy(copy, path, sys.getdlopenflags())
+            loaded = True
         except ImportError as error:
             raise ImportError(str(error).replace(copy, path)) from None
+        finally:
+            self._cache.release(copy, loaded=loaded)
         self._opened[path] = copy, handle
         return handle
 

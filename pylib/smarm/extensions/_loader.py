@@ -35,7 +35,7 @@ def open_module(spec: ModuleSpec) -> Any:
     reason = policy.why_main_only(spec.name)
     if reason is not None:
         raise ImportError(
-            f"{spec.name} stays with the main interpreter ({reason}): use it in actors spawned with on=\"main\"",
+            f'{spec.name} stays with the main interpreter ({reason}): use it in actors spawned with on="main"',
             name=spec.name,
             path=spec.origin,
         )
