@@ -115,7 +115,7 @@ OPTIONS = (
     Option("max_buffer_bytes", int, 0, 0, 2**62, "bytes of all Buffers; beyond it making one raises BufferLimit (default: any number)"),
     Option("pickle", bool, True, 0, 1, "whether values that only pickle's protocol takes apart may be sent (off: --no-pickle)"),
     Option("trusted_modules", str, "", 0, 0, "modules whose functions messages may name, and which they may import, with pickle off"),
-    Option("extensions", str, "main", 0, 0, "extension modules that refuse subinterpreters: on the main worker only, or everywhere, from private copies", choices=("main", "private")),
+    Option("extensions", str, "main", 0, 0, "modules that refuse subinterpreters: main worker only, or private copies", choices=("main", "private")),
     Option("extensions_share", str, "", 0, 0, "more libraries that private copies share, by the beginnings of their names", what="libraries"),
     Option("extensions_private_libraries", str, "", 0, 0, "more libraries that ctypes opens a copy of in each worker, likewise", what="libraries"),
     Option("extensions_main_only", str, "", 0, 0, "more modules that stay with the main worker"),
