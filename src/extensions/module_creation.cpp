@@ -72,7 +72,7 @@ bool is_sound(PyObject* result, const std::string& function) {
 }
 
 // The rest of what CPython's loader does for a module that was made in one phase.
-bool complete(PyObject* module, PyObject* spec, const std::string& function, ModuleKind& kind) {
+bool complete(PyObject* module, PyObject* spec, const std::string& function, bool& once) {
     PyModuleDef* definition = PyModule_GetDef(module);
     if (!definition) {
         if (!PyErr_Occurred())
@@ -82,21 +82,17 @@ bool complete(PyObject* module, PyObject* spec, const std::string& function, Mod
     }
     // Some modules do it themselves, and a second time would end the process.
     if (PyState_FindModule(definition) != module && PyState_AddModule(module, definition) != 0) return false;
-    if (definition->m_size == -1) kind = ModuleKind::once;
+    if (definition->m_size == -1) once = true;
     PyObject* origin = PyObject_GetAttrString(spec, "origin");
     const bool named = origin && PyObject_SetAttrString(module, "__file__", origin) == 0;
     Py_XDECREF(origin);
     return named;
 }
 
-PyObject* initialise(const Copy& copy, PyObject* spec, PyObject* name, const std::string& suffix, ModuleKind& kind) {
+PyObject* initialise(const Copy& copy, PyObject* spec, PyObject* name, const std::string& suffix, bool& once) {
     if (const char* prefix = module_export_prefix()) {
-        if (void* exported = dlsym(copy.handle, (prefix + suffix.substr(suffix.find('_') + 1)).c_str())) {
-            OwnGil own_gil = OwnGil::allowed;
-            PyObject* module = module_of_export(exported, spec, own_gil);
-            if (own_gil == OwnGil::declared) kind = ModuleKind::declares_own_gil;
-            return module;
-        }
+        if (void* exported = dlsym(copy.handle, (prefix + suffix.substr(suffix.find('_') + 1)).c_str()))
+            return module_of_export(exported, spec);
     }
     const std::string function = "PyInit" + suffix;
     // SAFETY: the C API gives functions of this name this type.
@@ -116,13 +112,11 @@ PyObject* initialise(const Copy& copy, PyObject* spec, PyObject* name, const std
         return nullptr;
     }
     if (!Py_IS_TYPE(result, &PyModuleDef_Type)) {
-        if (!complete(result, spec, function, kind)) Py_CLEAR(result);
+        if (!complete(result, spec, function, once)) Py_CLEAR(result);
         return result;
     }
     auto& definition = *reinterpret_cast<PyModuleDef*>(result);
-    const OwnGil own_gil = allow_own_gil(definition);
-    if (own_gil == OwnGil::failed) return nullptr;
-    if (own_gil == OwnGil::declared) kind = ModuleKind::declares_own_gil;
+    if (!allow_own_gil(definition)) return nullptr;
     return PyModule_FromDefAndSpec(&definition, spec);
 }
 
@@ -152,7 +146,7 @@ PyObject* open_private_copy(int owner, const char* path, const char* original, i
 
 bool is_private_copy(PyObject* object) { return PyCapsule_IsValid(object, kCapsule) != 0; }
 
-PyObject* create_module_in(PyObject* copy, PyObject* spec, ModuleKind& kind) {
+PyObject* create_module_in(PyObject* copy, PyObject* spec, bool& once) {
     PyObject* name = PyObject_GetAttrString(spec, "name");
     if (name && !PyUnicode_Check(name)) {
         PyErr_SetString(PyExc_TypeError, "the name of a module must be a str");
@@ -160,7 +154,7 @@ PyObject* create_module_in(PyObject* copy, PyObject* spec, ModuleKind& kind) {
     }
     std::string suffix;
     PyObject* module = nullptr;
-    if (name && function_suffix(name, suffix)) module = initialise(copy_of(copy), spec, name, suffix, kind);
+    if (name && function_suffix(name, suffix)) module = initialise(copy_of(copy), spec, name, suffix, once);
     Py_XDECREF(name);
     return module;
 }

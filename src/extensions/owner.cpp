@@ -70,7 +70,7 @@ int add_pending_call(Owner& owner, int (*function)(void*), void* argument) noexc
 }
 
 PyObject* module_of_definition(PyModuleDef* definition, PyObject* spec, int api) noexcept {
-    if (allow_own_gil(*definition) == OwnGil::failed) return nullptr;
+    if (!allow_own_gil(*definition)) return nullptr;
     return PyModule_FromDefAndSpec2(definition, spec, api);
 }
 
