@@ -12,6 +12,8 @@
 #include "smarm/cpython/allocation_hook.h"
 #include "smarm/cpython/data_stack.h"
 #include "smarm/cpython/tls_blocks.h"
+#include "smarm/extensions/import_hook.h"
+#include "smarm/extensions/policy.h"
 #include "smarm/interp/blocking_pool.h"
 #include "smarm/interp/buffer_loan.h"
 #include "smarm/interp/errors.h"
@@ -32,7 +34,6 @@
 #include "smarm/runtime/portal.h"
 #include "smarm/runtime/signals.h"
 #include "smarm/sched/simulation.h"
-#include "smarm/stdlib/extension_modules.h"
 #include "smarm/stdlib/fork.h"
 #include "smarm/stdlib/frames.h"
 #include "smarm/stdlib/locks.h"
@@ -175,6 +176,10 @@ bool Runtime::left_behind() noexcept { return gave_up.load(memory_order_relaxed)
 bool Runtime::prepare() {
     remember_own_code();
     configure_codec();
+    set_extension_policy({.private_copies = config_.extensions == "private",
+                          .shared_libraries = config_.extensions_share,
+                          .private_libraries = config_.extensions_private_libraries,
+                          .main_only = config_.extensions_main_only});
     set_buffer_pool_limit(config_.buffer_pool);
     set_buffer_limit(config_.max_buffer_bytes ? config_.max_buffer_bytes : SIZE_MAX);
     forget_pool_of_parent();
@@ -184,7 +189,7 @@ bool Runtime::prepare() {
     install_data_stack_hook();
     install_allocation_hook();
     if (!prepare_safe_points() || !install_main_signals() || !install_stdlib_locks() || !install_stdlib_sleep() ||
-        !install_stdlib_sockets() || !install_stdlib_threads() || !install_stdlib_fork() || !install_stdlib_import() ||
+        !install_stdlib_sockets() || !install_stdlib_threads() || !install_stdlib_fork() || !install_import_hook() ||
         !install_stdlib_frames())
         return false;
     if (config_.simulation && !install_stdlib_simulation()) return false;
