@@ -42,6 +42,7 @@ struct InterpreterState {
     std::unique_ptr<ValueCodec> codec;       // see codec/codec.h
     std::shared_ptr<StdlibLocks> locks;      // shared_ptr: destroys what is known above only, see stdlib/locks.h
     std::unique_ptr<BlockingPool> blocking;  // see interp/blocking_pool.h
+    bool outlasts_run = false;               // see runtime/interpreter_pool.h
     PyObject* names = nullptr;               // the module's dict, which owns this (borrowed)
     // Strong references.
     PyTypeObject* pid_type = nullptr;
