@@ -51,12 +51,6 @@ PyObject* request_exit(PyObject*, PyObject* pid) {
     return PyBool_FromLong(cancel(scheduler, pid_value(pid), scheduler.options().interrupt_after));
 }
 
-// This worker's interpreter holds what would be lost with it: it is kept for the next run.
-PyObject* keep_interpreter(PyObject*, PyObject*) {
-    interpreter_state()->outlasts_run = true;
-    Py_RETURN_NONE;
-}
-
 // Of the main interpreter, for pylib/smarm/_worker.py: those that are kept end now. close: and none is kept any more.
 PyObject* end_kept_interpreters(PyObject*, PyObject* close) {
     if (PyObject_IsTrue(close) == 1) InterpreterPool::close();
@@ -82,7 +76,6 @@ PyMethodDef run_functions[] = {
     {"_is_main_actor", is_main_actor, METH_NOARGS, nullptr},
     {"_reconfigure", reconfigure, METH_VARARGS, nullptr},
     {"_request_exit", request_exit, METH_O, nullptr},
-    {"_keep_interpreter", keep_interpreter, METH_NOARGS, nullptr},
     {"_end_kept_interpreters", end_kept_interpreters, METH_O, nullptr},
     {"_request_dump", request_dump, METH_VARARGS, nullptr},
     {nullptr, nullptr, 0, nullptr},

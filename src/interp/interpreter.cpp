@@ -3,6 +3,7 @@
 #include <marshal.h>
 
 #include "smarm/interp/imports.h"
+#include "smarm/interp/interpreter_state.h"
 #include <new>
 
 namespace smarm {
@@ -71,6 +72,7 @@ bool prepare_interpreter(const MainSnapshot& snapshot, unsigned worker_index) {
     if (ready) done = call_worker_helper("prepare", Py_NewRef(values));
     Py_DECREF(values);
     Py_XDECREF(done);
+    if (done) interpreter_state()->of_worker = true;
     return done != nullptr;
 }
 

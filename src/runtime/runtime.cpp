@@ -12,6 +12,8 @@
 #include "smarm/cpython/allocation_hook.h"
 #include "smarm/cpython/data_stack.h"
 #include "smarm/cpython/tls_blocks.h"
+#include "smarm/extensions/import_hook.h"
+#include "smarm/extensions/policy.h"
 #include "smarm/interp/blocking_pool.h"
 #include "smarm/interp/buffer_loan.h"
 #include "smarm/interp/errors.h"
@@ -33,7 +35,6 @@
 #include "smarm/runtime/portal.h"
 #include "smarm/runtime/signals.h"
 #include "smarm/sched/simulation.h"
-#include "smarm/stdlib/extension_modules.h"
 #include "smarm/stdlib/fork.h"
 #include "smarm/stdlib/frames.h"
 #include "smarm/stdlib/locks.h"
@@ -131,6 +132,17 @@ void forget_pool_of_parent() {
     interpreter_state()->blocking = std::make_unique<BlockingPool>();
 }
 
+// What interpreters of two runs have in common when the second can use those of the first.
+std::string interpreter_key(const RuntimeConfig& config) {
+    std::string key = config.extensions;
+    for (const auto* names :
+         {&config.extensions_share, &config.extensions_private_libraries, &config.extensions_main_only}) {
+        key += '\n';
+        for (const std::string& name : *names) key += name + ',';
+    }
+    return key;
+}
+
 // Whether the attached interpreter is one to be kept: it asks for it, and nothing of the program runs in it any more.
 bool outlasts_run(PyThreadState* own) {
     return interpreter_state()->outlasts_run &&
@@ -185,6 +197,10 @@ bool Runtime::left_behind() noexcept { return gave_up.load(memory_order_relaxed)
 bool Runtime::prepare() {
     remember_own_code();
     configure_codec();
+    set_extension_policy({.private_copies = config_.extensions == "private",
+                          .shared_libraries = config_.extensions_share,
+                          .private_libraries = config_.extensions_private_libraries,
+                          .main_only = config_.extensions_main_only});
     set_buffer_pool_limit(config_.buffer_pool);
     set_buffer_limit(config_.max_buffer_bytes ? config_.max_buffer_bytes : SIZE_MAX);
     forget_pool_of_parent();
@@ -195,7 +211,7 @@ bool Runtime::prepare() {
     install_allocation_hook();
     if (!prepare_safe_points() || !install_main_signals() || !install_stdlib_locks() || !install_stdlib_sleep() ||
         !install_stdlib_sockets() || !install_stdlib_threads() || !install_stdlib_fork(InterpreterPool::end_idle) ||
-        !install_stdlib_import() || !install_stdlib_frames())
+        !install_import_hook() || !install_stdlib_frames())
         return false;
     if (config_.simulation && !install_stdlib_simulation()) return false;
     PyObject* failures = import_module("smarm._failure");  // before no file can be opened any more
@@ -215,7 +231,9 @@ bool Runtime::prepare() {
     options.dead_letter_reports = config_.report_dead_letters;
     options.report_dead_letters = report_dead_letters;
     options.make_driver = make_reactor;
-    options.start_thread = [](std::function<void()> body) { return InterpreterPool::start("", std::move(body)); };
+    options.start_thread = [key = interpreter_key(config_)](std::function<void()> body) {
+        return InterpreterPool::start(key, std::move(body));
+    };
     options.enter_worker = [this](Worker& worker) { enter_worker(worker); };
     if (config_.simulation) simulate(*config_.simulation, options);
     scheduler_ = std::make_unique<Scheduler>(std::move(options));

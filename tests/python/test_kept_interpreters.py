@@ -1,6 +1,6 @@
 """Interpreters of workers that outlast their run: what the next run finds in them, and how they end.
 
-``_core._keep_interpreter`` is what the loader of private copies calls.
+Those that have loaded a private copy of an extension module do, here of one of the tests' own.
 """
 
 from __future__ import annotations
@@ -11,16 +11,15 @@ import pytest
 
 KEEP = """
     import os, sys, smarm
-    from smarm import _core
     def number(keep=True):
         import _interpreters
         if keep:
-            _core._keep_interpreter()
+            import smarm_test_pybind
         return _interpreters.get_current()[0]
     def everywhere(function, *arguments, workers=2):
         def main():
             return [smarm.spawn(function, *arguments, on=n).join() for n in range(1, workers)]
-        return smarm.run(main, workers=workers)
+        return smarm.run(main, workers=workers, extensions="private")
 """
 
 

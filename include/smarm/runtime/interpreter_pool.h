@@ -4,7 +4,7 @@
 //          in every run would add megabytes each time. So it stays, idle, on the thread that made it: an interpreter
 //          never changes its thread. What is thread-local in extensions, threading.main_thread() and thread states stay
 //          right that way. Every other interpreter ends with its run, and its thread with it.
-// Key:     text that says which interpreters a run can use: those kept by runs with the same. See runtime.cpp.
+// Key:     text that says which interpreters a run can use: those of runs that load extension modules likewise.
 // End:     idle interpreters end on their own threads when the main interpreter exits (atexit), before it forks
 //          (CPython cannot fork a process that has several), and before SIGTERM ends the process. None is kept after
 //          atexit.
