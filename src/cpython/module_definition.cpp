@@ -68,6 +68,18 @@ void flatten(const PySlot* slots, std::vector<PySlot>& all) {
     }
 }
 
+PyObject* module_of_slots(const PySlot* slots, PyObject* spec) noexcept {
+    try {
+        std::vector<PySlot> all;
+        flatten(slots, all);
+        all.push_back(PySlot_PTR(Py_mod_multiple_interpreters, supported()));
+        all.push_back(PySlot{});
+        return PyModule_FromSlotsAndSpec(all.data(), spec);
+    } catch (const std::bad_alloc&) {
+        return PyErr_NoMemory();
+    }
+}
+
 }  // namespace
 
 const char* module_export_prefix() noexcept { return "PyModExport_"; }
@@ -80,22 +92,18 @@ PyObject* module_of_export(void* exported, PyObject* spec) {
             PyErr_SetString(PyExc_SystemError, "initialization of the module failed without raising an exception");
         return nullptr;
     }
-    try {
-        std::vector<PySlot> all;
-        flatten(slots, all);
-        all.push_back(PySlot_PTR(Py_mod_multiple_interpreters, supported()));
-        all.push_back(PySlot{});
-        return PyModule_FromSlotsAndSpec(all.data(), spec);
-    } catch (const std::bad_alloc&) {
-        return PyErr_NoMemory();
-    }
+    return module_of_slots(slots, spec);
 }
+
+void* module_of_slots_function() noexcept { return reinterpret_cast<void*>(module_of_slots); }
 
 #else
 
 const char* module_export_prefix() noexcept { return nullptr; }
 
 PyObject* module_of_export(void*, PyObject*) { return nullptr; }
+
+void* module_of_slots_function() noexcept { return nullptr; }
 
 #endif
 

@@ -22,4 +22,7 @@ const char* module_export_prefix() noexcept;
 // exported: the function of that name. Returns a new module that has not been executed, or nullptr with an exception.
 PyObject* module_of_export(void* exported, PyObject* spec);
 
+// What does as PyModule_FromSlotsAndSpec (3.15), with the same change; nullptr where CPython does not have it.
+void* module_of_slots_function() noexcept;
+
 }  // namespace smarm

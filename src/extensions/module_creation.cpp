@@ -54,30 +54,29 @@ bool function_suffix(PyObject* name, std::string& suffix) {
 }
 
 // What CPython says in such cases, in its words.
-bool is_sound(PyObject* result, const std::string& function) {
+bool is_sound(PyObject* result, const std::string& name) {
     if (!result && !PyErr_Occurred())
-        PyErr_Format(PyExc_SystemError, "initialization of %s failed without raising an exception", function.c_str());
+        PyErr_Format(PyExc_SystemError, "initialization of %s failed without raising an exception", name.c_str());
     if (!result) return false;
     if (PyErr_Occurred()) {
         PyObject* cause = PyErr_GetRaisedException();
-        PyErr_Format(PyExc_SystemError, "initialization of %s raised unreported exception", function.c_str());
+        PyErr_Format(PyExc_SystemError, "initialization of %s raised unreported exception", name.c_str());
         PyObject* raised = PyErr_GetRaisedException();
         PyException_SetCause(raised, cause);
         PyErr_SetRaisedException(raised);
         return false;
     }
     const bool known = Py_TYPE(result) && (Py_IS_TYPE(result, &PyModuleDef_Type) || PyModule_Check(result));
-    if (!known) PyErr_Format(PyExc_SystemError, "initialization of %s returned no module", function.c_str());
+    if (!known) PyErr_Format(PyExc_SystemError, "initialization of %s returned no module", name.c_str());
     return known;
 }
 
 // The rest of what CPython's loader does for a module that was made in one phase.
-bool complete(PyObject* module, PyObject* spec, const std::string& function, bool& once) {
+bool complete(PyObject* module, PyObject* spec, const std::string& name, bool& once) {
     PyModuleDef* definition = PyModule_GetDef(module);
     if (!definition) {
         if (!PyErr_Occurred())
-            PyErr_Format(PyExc_SystemError, "initialization of %s did not return an extension module",
-                         function.c_str());
+            PyErr_Format(PyExc_SystemError, "initialization of %s did not return an extension module", name.c_str());
         return false;
     }
     // Some modules do it themselves, and a second time would end the process.
@@ -90,11 +89,11 @@ bool complete(PyObject* module, PyObject* spec, const std::string& function, boo
 }
 
 PyObject* initialise(const Copy& copy, PyObject* spec, PyObject* name, const std::string& suffix, bool& once) {
-    if (const char* prefix = module_export_prefix()) {
-        if (void* exported = dlsym(copy.handle, (prefix + suffix.substr(suffix.find('_') + 1)).c_str()))
-            return module_of_export(exported, spec);
-    }
     const std::string function = "PyInit" + suffix;
+    const std::string short_name = suffix.substr(suffix.find('_') + 1);
+    if (const char* prefix = module_export_prefix()) {
+        if (void* exported = dlsym(copy.handle, (prefix + short_name).c_str())) return module_of_export(exported, spec);
+    }
     // SAFETY: the C API gives functions of this name this type.
     auto* init = reinterpret_cast<PyObject* (*)()>(dlsym(copy.handle, function.c_str()));
     if (!init)
@@ -107,12 +106,12 @@ PyObject* initialise(const Copy& copy, PyObject* spec, PyObject* name, const std
         Load load(copy.owner, full_name);
         result = init();
     }
-    if (!is_sound(result, function)) {
+    if (!is_sound(result, short_name)) {
         if (result && !Py_IS_TYPE(result, &PyModuleDef_Type)) Py_DECREF(result);
         return nullptr;
     }
     if (!Py_IS_TYPE(result, &PyModuleDef_Type)) {
-        if (!complete(result, spec, function, once)) Py_CLEAR(result);
+        if (!complete(result, spec, short_name, once)) Py_CLEAR(result);
         return result;
     }
     auto& definition = *reinterpret_cast<PyModuleDef*>(result);
