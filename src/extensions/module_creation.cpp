@@ -88,6 +88,16 @@ bool complete(PyObject* module, PyObject* spec, const std::string& name, bool& o
     return named;
 }
 
+PyObject* fail_without_function(PyObject* spec, PyObject* name, const std::string& function) {
+    PyObject* text =
+        PyUnicode_FromFormat("dynamic module does not define module export function (%s)", function.c_str());
+    PyObject* origin = text ? PyObject_GetAttrString(spec, "origin") : nullptr;
+    if (origin) PyErr_SetImportError(text, name, origin);
+    Py_XDECREF(origin);
+    Py_XDECREF(text);
+    return nullptr;
+}
+
 PyObject* initialise(const Copy& copy, PyObject* spec, PyObject* name, const std::string& suffix, bool& once) {
     const std::string function = "PyInit" + suffix;
     const std::string short_name = suffix.substr(suffix.find('_') + 1);
@@ -96,9 +106,7 @@ PyObject* initialise(const Copy& copy, PyObject* spec, PyObject* name, const std
     }
     // SAFETY: the C API gives functions of this name this type.
     auto* init = reinterpret_cast<PyObject* (*)()>(dlsym(copy.handle, function.c_str()));
-    if (!init)
-        return PyErr_Format(PyExc_ImportError, "dynamic module does not define module export function (%s)",
-                            function.c_str());
+    if (!init) return fail_without_function(spec, name, function);
     const char* full_name = PyUnicode_AsUTF8(name);
     if (!full_name) return nullptr;
     PyObject* result = nullptr;
