@@ -87,3 +87,40 @@ def test_what_fails_fails_as_in_the_main_interpreter(fault, succeed, tmp_path):
     """
     program = program.replace("= FAULT", f"= {fault!r}")
     assert succeed(program, env={"SMARM_EXTENSION_CACHE": str(tmp_path / "copies")}) == "1\n"
+
+
+def test_threads_that_nobody_ends_do_not_end_the_process(succeed, tmp_path):
+    """CPython 3.13 ends the process when an interpreter ends in which a thread is left, as gevent's pool leaves some."""
+    program = """
+        import smarm
+
+        def work():
+            import _thread, smarm_test_threads
+            never = _thread.allocate_lock()
+            never.acquire()
+            _thread.start_new_thread(never.acquire, ())
+            return smarm_test_threads.call_in_thread(lambda: 7)
+
+        if __name__ == "__main__":
+            print(smarm.run(lambda: smarm.join_all([smarm.spawn(work, on=number) for number in (1, 2)]), workers=3, extensions="private"))
+    """
+    assert succeed(program, env={"SMARM_EXTENSION_CACHE": str(tmp_path / "copies")}) == "[7, 7]\n"
+
+
+def test_a_thread_that_calls_while_its_interpreter_ends(succeed, tmp_path):
+    program = """
+        import smarm
+
+        def work():
+            import smarm_test_threads
+            smarm_test_threads.start(lambda: True)
+
+        def main():
+            smarm.join_all([smarm.spawn(work, on=number) for number in (1, 2) * 5])
+
+        if __name__ == "__main__":
+            smarm.run(main, workers=3, extensions="private")
+            print("ended")
+    """
+    for _ in range(5):
+        assert succeed(program, env={"SMARM_EXTENSION_CACHE": str(tmp_path / "copies")}) == "ended\n"
