@@ -25,9 +25,8 @@ PyObject* attribute_or_null(PyObject* object, const char* name) {
 
 // Raises an exception of this interpreter that says the same as the one that is set.
 // SAFETY: that one may be the main interpreter's, whose GIL is not held here. It and its text are looked at only, and
-//         never freed: what
-// refers to it is forgotten with its references. Its type may be kept if it is static, for then all interpreters share
-// it.
+//         never freed: what refers to it is forgotten with its references. Its type may be kept if it is static, for
+//         then all interpreters share it.
 void raise_as_own(PyObject* spec) {
     PyObject* foreign = PyErr_GetRaisedException();
     PyObject* foreign_text = PyObject_Str(foreign);
