@@ -16,7 +16,7 @@ TOGETHER = """
         return getattr(handmade, name)()
 
     def main():
-        handles = [smarm.spawn(use, {name!r}, on=number) for number in (1, 2) * {times}]
+        handles = [smarm.spawn(use, {name!r}, on=number) for number in (1, 2)]
         return smarm.join_all(handles)
 
     if __name__ == "__main__":
@@ -29,9 +29,9 @@ TOGETHER = """
 def together(request, succeed, tmp_path):
     """Call a function of handmade.py on two workers at once; return what it returned, the first worker's first."""
 
-    def together(name, *, runs=1, times=1, options=""):
+    def together(name, *, runs=1, options=""):
         folder = str(request.path.parent)
-        program = TOGETHER.format(folder=folder, name=name, runs=runs, times=times, options=options)
+        program = TOGETHER.format(folder=folder, name=name, runs=runs, options=options)
         out = succeed(program, env={"SMARM_EXTENSION_CACHE": str(tmp_path / "copies")})
         results = [eval(line) for line in out.splitlines()]
         return results[0] if runs == 1 else results
@@ -43,7 +43,7 @@ def together(request, succeed, tmp_path):
 def test_two_workers_answer_as_the_main_interpreter(name, together):
     use = HANDMADE[name]
     expected = use()
-    assert together(use.__name__, times=3) == [expected] * 6
+    assert together(use.__name__) == [expected] * 2
 
 
 def test_threads_of_a_module_belong_to_its_importer(together):
