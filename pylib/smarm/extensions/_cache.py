@@ -42,7 +42,7 @@ class Cache:
 
     def __init__(self, place: str | None = None, *, limit: int | None = None, tag: str | None = None) -> None:
         self._place = place and os.path.abspath(place)
-        self._limit = _limit_of_environment() if limit is None else limit
+        self._limit = limit_of_environment() if limit is None else limit
         self._tag = (
             tag
             or f"{importlib.machinery.EXTENSION_SUFFIXES[0].strip('.').removesuffix('.so')}-smarm-{_core.__version__}"
@@ -57,7 +57,7 @@ class Cache:
 
     @property
     def trouble(self) -> str | None:
-        """Why copies are made in memory, in a sentence's part; None while they are kept."""
+        """Why new copies are made in memory, in a sentence's part; None while they are kept."""
         return self._no_loads or self._no_writes
 
     def place(self, original: str, slot: int, write: Callable[[int], None], *, variant: str = "") -> str:
@@ -187,8 +187,8 @@ class Cache:
                 place = self._place or _directory.default_place()
                 root = _directory.open_place(place, make=make)
                 if os.statvfs(root).f_flag & os.ST_NOEXEC:
-                    raise _directory.Unsafe(f"{root} is on a file system that is mounted noexec")
-            except _directory.Unsafe as refusal:
+                    raise _directory.Unusable(f"{root} is on a file system that is mounted noexec")
+            except _directory.Unusable as refusal:
                 self._refuse_loads(str(refusal))
             self._root = root
         return self._root
@@ -285,7 +285,8 @@ def _no_place(original: str, refusal: str, error: OSError) -> ExtensionCacheErro
     )
 
 
-def _limit_of_environment() -> int:
+def limit_of_environment() -> int:
+    """Return how many bytes the cache may have.  Raises ConfigError."""
     value = os.environ.get("SMARM_EXTENSION_CACHE_BYTES") or str(LIMIT)
     if not (value.isascii() and value.isdigit()):
         raise ConfigError(f"SMARM_EXTENSION_CACHE_BYTES must be a whole number of bytes, not {value!r}")

@@ -91,8 +91,9 @@ def survey(place: str) -> Iterator[Entry]:
     """Look at everything in the cache."""
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         for tag in sorted(os.listdir(place)):
-            if _TAG.fullmatch(tag):
-                yield from _survey_tag(os.path.join(place, tag), tag)
+            top = os.path.join(place, tag)
+            if _TAG.fullmatch(tag) and not os.path.islink(top):
+                yield from _survey_tag(top, tag)
 
 
 def _survey_tag(top: str, tag: str) -> Iterator[Entry]:

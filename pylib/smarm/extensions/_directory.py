@@ -16,15 +16,15 @@ LINKS = 40
 """As many symbolic links as the kernel follows on one path."""
 
 
-class Unsafe(Exception):
-    """Somebody else could put code there; the message says who, and where."""
+class Unusable(Exception):
+    """No code is to be loaded from there, since somebody else could put it there; the message says who, and where."""
 
 
 def default_place() -> str:
     """Return the directory that the environment names, absolute: nothing is made, nothing is looked at.
 
-    It is the variable SMARM_EXTENSION_CACHE, else ``smarm/private`` in the user's cache directory.  Raises OSError without
-    a home directory.
+    It is the variable SMARM_EXTENSION_CACHE, else ``smarm/private`` in the user's cache directory.  Raises Unusable
+    without a home directory.
     """
     if named := os.environ.get("SMARM_EXTENSION_CACHE"):
         return os.path.abspath(named)
@@ -32,7 +32,9 @@ def default_place() -> str:
     if not os.path.isabs(cache):  # to be ignored then, says the XDG specification
         home = os.path.expanduser("~")
         if not os.path.isdir(home):
-            raise FileNotFoundError(errno.ENOENT, "there is no home directory", home)
+            raise Unusable(
+                f"there is no home directory ({home}) to keep it in: SMARM_EXTENSION_CACHE can name another one"
+            )
         cache = os.path.join(home, ".cache")
     return os.path.join(cache, "smarm", "private")
 
@@ -40,7 +42,7 @@ def default_place() -> str:
 def open_place(path: str, *, make: bool) -> str:
     """Check all of the way to a directory and return its real path; what is missing is made with mode 0700, or FileNotFoundError.
 
-    The directory itself must be the user's own.  Raises Unsafe and OSError.
+    The directory itself must be the user's own.  Raises Unusable and OSError.
     """
     status = os.lstat("/")
     _check("/", status)
@@ -80,20 +82,20 @@ def _status(here: str, make: bool) -> os.stat_result:
 
 def _check(here: str, status: os.stat_result) -> None:
     if status.st_uid not in (0, os.geteuid()):
-        raise Unsafe(f"{here} belongs to the user {status.st_uid}, who could put code there")
+        raise Unusable(f"{here} belongs to the user {status.st_uid}, who could put code there")
     if stat.S_ISLNK(status.st_mode) or status.st_mode & stat.S_ISVTX:
         return
     if status.st_mode & stat.S_IWOTH:
-        raise Unsafe(f"everybody may write to {here}: chmod o-w {here}")
+        raise Unusable(f"everybody may write to {here}: chmod o-w {here}")
     if status.st_mode & stat.S_IWGRP and not _is_private_group(status.st_gid):
-        raise Unsafe(f"the group {status.st_gid} may write to {here}: chmod g-w {here}")
+        raise Unusable(f"the group {status.st_gid} may write to {here}: chmod g-w {here}")
 
 
 def _check_own(here: str, status: os.stat_result) -> None:
     if status.st_uid != os.geteuid():
-        raise Unsafe(f"{here} does not belong to the user who runs this")
+        raise Unusable(f"{here} does not belong to the user who runs this")
     if status.st_mode & (stat.S_IWOTH | stat.S_IWGRP):  # not even with a sticky bit
-        raise Unsafe(f"others may write to {here}: chmod 700 {here}")
+        raise Unusable(f"others may write to {here}: chmod 700 {here}")
 
 
 def _is_private_group(group: int) -> bool:

@@ -12,6 +12,15 @@ import pytest
 
 from smarm.extensions._cache import Cache
 
+sys.path.insert(0, str(pathlib.Path(__file__).parent))  # workers import handmade.py
+from handmade import HANDMADE
+
+
+@pytest.fixture(params=HANDMADE)
+def handmade(request: pytest.FixtureRequest) -> tuple[str, Callable[[], object]]:
+    """Return the name of an extension module of tests/extensions, and a function that uses it: see handmade.py."""
+    return request.param, HANDMADE[request.param]
+
 
 @pytest.fixture
 def place(tmp_path: pathlib.Path) -> pathlib.Path:
