@@ -29,11 +29,14 @@ struct ParkedWait final : FdWait {
 
 Reactor& reactor_of(Worker& worker) noexcept { return static_cast<Reactor&>(worker.driver()); }
 
+// What add() has answered.
+FdEnd end_of(int error) noexcept { return {error == ESTALE ? FdStatus::closed : FdStatus::failed, error}; }
+
 // Parks until the wait, whose opening is set, has fired. `fd` is an int or an OwnedFd.
 template <class Fd>
 FdEnd park_for(ParkedWait& wait, Fd& fd, Interest interest, Instant deadline) noexcept {
     Worker& worker = *this_worker();
-    if (const int error = reactor_of(worker).add(wait, fd, interest)) return {FdStatus::failed, error};
+    if (const int error = reactor_of(worker).add(wait, fd, interest)) return end_of(error);
     Parked parked;
     while (!wait.fired && parked.woken()) parked = worker.park(WaitReason::fd, deadline);
     reactor_of(worker).remove(wait);
@@ -67,7 +70,9 @@ FdEnd FdOpening::wait(Interest interest, Instant deadline) noexcept {
     if (has_passed(deadline)) return {FdStatus::timed_out};
     ParkedWait wait;
     if (const FdEnd end = enter(wait, *this_worker()); end.status != FdStatus::ready) return end;
+    wait.file = file_;
     const FdEnd end = park_for(wait, fd_, interest, deadline);
+    file_ = wait.file;
     // The number may have got another file after the wait was over and before this actor ran.
     if (end.status == FdStatus::ready && has_ended()) return {FdStatus::closed};
     return end;
@@ -132,7 +137,8 @@ FdEnd FdOpenings::enroll(Worker& worker, Instant& until) noexcept {
             const FdEnd end = entries_[i].opening.enter(wait, worker);
             if (end.status != FdStatus::ready) return end;
             const int error = reactor_of(worker).add(wait, it.fd, interest);
-            if (error) return {error == EBADF ? FdStatus::closed : FdStatus::failed, error};
+            if (error == EBADF) return {FdStatus::closed};
+            if (error) return end_of(error);
         }
     }
     return {};
@@ -185,7 +191,7 @@ bool FdWatch::watch(Actor& actor) noexcept {
     end_ = opening_.enter(*this, *actor.worker);
     if (end_.status != FdStatus::ready) return false;
     const int error = reactor_of(*actor.worker).add(*this, fd_, interest_);
-    if (error) end_ = {FdStatus::failed, error};
+    if (error) end_ = end_of(error);
     return error == 0;
 }
 

@@ -23,10 +23,11 @@ WAIT = {
     "io.wait_readable": lambda fd: io.wait_readable(fd),
     "io.read": lambda fd: io.read(fd, 10),
     "select.select": lambda fd: select.select([fd], [], []),
+    "select.select for all": lambda fd: select.select([fd], [], [fd]),  # asks now and then
     "poll": lambda fd: poll(fd),
     "smarm.select": lambda fd: smarm.select(smarm.readable(fd)),
 }
-OF_THE_LIBRARY = {"recv", "select.select", "poll"}
+OF_THE_LIBRARY = {"recv", "select.select", "select.select for all", "poll"}
 
 
 def receive(fd):

@@ -64,6 +64,7 @@ private:
     int fd_;
     struct FdRecord* record_;  // nullptr: no memory, or no fd
     std::uint32_t number_;
+    std::uint32_t file_ = 0;  // see FdWait
     const void* through_;
 };
 
