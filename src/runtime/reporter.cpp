@@ -55,8 +55,9 @@ void Reporter::leave(Job job) noexcept {
     const int descriptor = job.descriptor;
     try {
         std::lock_guard guard(mutex_);
-        join_ended();
-        if (stopping_.load(std::memory_order_relaxed) || writers_.size() + waiting() >= kMostJobs) {
+        const bool stopping = stopping_.load(std::memory_order_relaxed);
+        if (!stopping) join_ended();
+        if (stopping || writers_.size() + waiting() >= kMostJobs) {
             ++left_out_;
         } else {
             give(std::move(job));
@@ -74,13 +75,14 @@ void Reporter::stop() noexcept {
         stopping_.store(true, std::memory_order_relaxed);
     }
     changed_.notify_all();
+    // Nobody else touches the list from here on.
     for (Writer& writer : writers_) writer.thread.join();
     writers_.clear();
 }
 
 unsigned Reporter::threads() noexcept {
     std::lock_guard guard(mutex_);
-    join_ended();
+    if (!stopping_.load(std::memory_order_relaxed)) join_ended();
     return static_cast<unsigned>(writers_.size());
 }
 
