@@ -87,11 +87,24 @@ std::size_t longest_match(std::string_view file, const std::vector<std::string>&
 }
 
 constexpr std::string_view kMadeByDataclasses = "__create_fn__.";  // what such methods' qualified names begin with
+constexpr std::string_view kClassOfNamedtuple = "_cls";            // the first argument of such a __new__
+
+// What dataclasses and namedtuple generate for a class: the library's code, though no file of it has it.
+bool is_generated(PyCodeObject* code) {
+    const std::string_view name = text_of(code->co_qualname);
+    if (name.starts_with(kMadeByDataclasses)) return true;
+    if (code->co_argcount == 0 || name != "<lambda>" || text_of(code->co_filename) != "<string>") return false;
+    PyObject* names = PyCode_GetVarnames(code);
+    if (!names) return drop_exception(), false;
+    const bool of_namedtuple = text_of(PyTuple_GET_ITEM(names, 0)) == kClassOfNamedtuple;
+    Py_DECREF(names);
+    return of_namedtuple;
+}
 
 bool is_program_code(PyCodeObject* code) {
     if (code == last_code) return true;
     const std::string_view file = text_of(code->co_filename);
-    if (file.empty() || file.starts_with("<frozen ") || text_of(code->co_qualname).starts_with(kMadeByDataclasses) ||
+    if (file.empty() || file.starts_with("<frozen ") || is_generated(code) ||
         longest_match(file, library_folders) > longest_match(file, program_folders))
         return false;
     Py_XSETREF(last_code, reinterpret_cast<PyCodeObject*>(Py_NewRef(code)));

@@ -22,15 +22,17 @@ Handle as_new(const Cache& cache, PyTypeObject* type, PyObject* arguments, PyObj
     return Handle(PyTuple_Pack(3, cache.new_object.get(), all.get(), state));
 }
 
-// Returns an instance's __dict__, None if it has none or nothing in it.
+// Returns an instance's __dict__, None if it has none. Asking for one that is not there makes an AttributeError, which
+// takes longer than writing a small object.
+Handle own_dict(PyObject* value) {
+    return Handle(Py_TYPE(value)->tp_dictoffset == 0 ? Py_NewRef(Py_None) : PyObject_GenericGetDict(value, nullptr));
+}
+
+// The same, and None where nothing is in it.
 Handle state_of(PyObject* value) {
-    Handle own(PyObject_GenericGetDict(value, nullptr));
-    if (!own && PyErr_ExceptionMatches(PyExc_AttributeError)) {
-        drop_exception();
-        return Handle(Py_NewRef(Py_None));
-    }
-    if (own && PyDict_GET_SIZE(own.get()) == 0) return Handle(Py_NewRef(Py_None));
-    return own;
+    Handle own = own_dict(value);
+    const bool empty = own && PyDict_Check(own.get()) && PyDict_GET_SIZE(own.get()) == 0;
+    return empty ? Handle(Py_NewRef(Py_None)) : std::move(own);
 }
 
 Handle uuid_arguments(PyObject* value) {
@@ -97,16 +99,7 @@ Encoder::Step Encoder::write_data_object(PyObject* value) {
 
 Encoder::Step Encoder::open_record(PyObject* value) {
     const bool slots = Py_TYPE(value)->tp_basicsize != PyBaseObject_Type.tp_basicsize;
-    Handle state;
-    if (slots) {
-        state = Handle(PyObject_CallOneArg(cache_.object_get_state.get(), value));
-    } else {
-        state = Handle(PyObject_GenericGetDict(value, nullptr));
-        if (!state && PyErr_ExceptionMatches(PyExc_AttributeError)) {
-            drop_exception();
-            state = Handle(Py_NewRef(Py_None));
-        }
-    }
+    Handle state = slots ? Handle(PyObject_CallOneArg(cache_.object_get_state.get(), value)) : own_dict(value);
     if (!state) return explain(value);
     // The names of a dict are looked at as they are written.
     if (slots && !check_attributes(value, state.get())) return Step::Failed;

@@ -114,6 +114,9 @@ int smarm_import_lock_held(PyInterpreterState* interpreter);
  * It is never ended, then. Private list: no public API leaves an interpreter alone. Attached or not. */
 void smarm_forget_interpreter(PyInterpreterState* interpreter);
 
+/* Whether an extension module may export PyModExport_<name> (PEP 793). */
+#define SMARM_HAS_MODULE_EXPORT (PY_VERSION_HEX >= 0x030f0000)
+
 /* Whether worker interpreters need the main interpreter to import _datetime first (gh-136421: 3.13). */
 int smarm_needs_datetime_preload(void);
 

@@ -9,15 +9,12 @@
 #include "wait/fd_openings.h"
 
 namespace smarm {
-namespace {
 
-using fd_openings::join_opening;
-using fd_openings::record_of;
-
-struct ParkedWait final : FdWait {
-    ParkedWait() noexcept : FdWait(fire) {}
+// An event says that the file was the same; what poll(2) sees otherwise may be another one of the number.
+struct ParkedFdWait final : FdWait {
+    ParkedFdWait() noexcept : FdWait(fire) {}
     static void fire(FdWait& wait, Ready ready) {
-        auto& parked = static_cast<ParkedWait&>(wait);
+        auto& parked = static_cast<ParkedFdWait&>(wait);
         parked.fired = true;
         parked.closed = ready == Ready::closed;
         parked.actor->worker->wake(*parked.actor);
@@ -27,6 +24,11 @@ struct ParkedWait final : FdWait {
     bool closed = false;
 };
 
+namespace {
+
+using fd_openings::join_opening;
+using fd_openings::record_of;
+
 Reactor& reactor_of(Worker& worker) noexcept { return static_cast<Reactor&>(worker.driver()); }
 
 // What add() has answered.
@@ -34,7 +36,7 @@ FdEnd end_of(int error) noexcept { return {error == ESTALE ? FdStatus::closed : 
 
 // Parks until the wait, whose opening is set, has fired. `fd` is an int or an OwnedFd.
 template <class Fd>
-FdEnd park_for(ParkedWait& wait, Fd& fd, Interest interest, Instant deadline) noexcept {
+FdEnd park_for(ParkedFdWait& wait, Fd& fd, Interest interest, Instant deadline) noexcept {
     Worker& worker = *this_worker();
     if (const int error = reactor_of(worker).add(wait, fd, interest)) return end_of(error);
     Parked parked;
@@ -68,7 +70,7 @@ FdEnd FdOpening::enter(FdWait& wait, Worker& worker) const noexcept {
 
 FdEnd FdOpening::wait(Interest interest, Instant deadline) noexcept {
     if (has_passed(deadline)) return {FdStatus::timed_out};
-    ParkedWait wait;
+    ParkedFdWait wait;
     if (const FdEnd end = enter(wait, *this_worker()); end.status != FdStatus::ready) return end;
     wait.file = file_;
     const FdEnd end = park_for(wait, fd_, interest, deadline);
@@ -93,7 +95,7 @@ FdEnd wait_fd(OwnedFd& fd, Interest interest, Instant deadline) noexcept {
     if (has_passed(deadline)) return {FdStatus::timed_out};
     FdRecord* record = record_of(fd.fd());
     if (!record) return {FdStatus::failed, ENOMEM};
-    ParkedWait wait;
+    ParkedFdWait wait;
     wait.opening = join_opening(*record, *this_worker());
     return park_for(wait, fd, interest, deadline);
 }
@@ -102,8 +104,8 @@ FdEnd wait_fd(OwnedFd& fd, Interest interest, Instant deadline) noexcept {
 
 struct FdOpenings::Entry {
     FdOpening opening;
-    ParkedWait reading;
-    ParkedWait writing;
+    ParkedFdWait reading;
+    ParkedFdWait writing;
 };
 
 FdOpenings::FdOpenings(std::span<pollfd> fds) noexcept : fds_(fds), entries_(new (std::nothrow) Entry[fds.size()]) {
@@ -119,6 +121,10 @@ FdEnd FdOpenings::look() noexcept {
     for (std::size_t i = 0; i < fds_.size(); ++i) {
         if (fds_[i].fd < 0) continue;  // poll(2) passes it over
         if ((fds_[i].revents & POLLNVAL) || entries_[i].opening.has_ended()) return {FdStatus::closed};
+        for (const ParkedFdWait* wait : {&entries_[i].reading, &entries_[i].writing}) {
+            if (fds_[i].revents && !wait->fired && !reactor_of(*this_worker()).has_same_file(*wait, fds_[i].fd))
+                return {FdStatus::closed};
+        }
     }
     return {count > 0 ? FdStatus::ready : FdStatus::timed_out};
 }
@@ -132,7 +138,7 @@ FdEnd FdOpenings::enroll(Worker& worker, Instant& until) noexcept {
             until = std::min(until, worker.driver().now() + std::chrono::milliseconds(50));
         for (const Interest interest : {Interest::read, Interest::write}) {
             if (!(it.events & (interest == Interest::read ? POLLIN : POLLOUT))) continue;
-            ParkedWait& wait = interest == Interest::read ? entries_[i].reading : entries_[i].writing;
+            ParkedFdWait& wait = interest == Interest::read ? entries_[i].reading : entries_[i].writing;
             wait.fired = wait.closed = false;
             const FdEnd end = entries_[i].opening.enter(wait, worker);
             if (end.status != FdStatus::ready) return end;
@@ -156,7 +162,7 @@ FdEnd FdOpenings::wait(Instant deadline) noexcept {
         Parked parked;
         if (end.status == FdStatus::ready) parked = worker.park(WaitReason::fd, until);
         for (std::size_t i = 0; i < fds_.size(); ++i) {
-            for (ParkedWait* wait : {&entries_[i].reading, &entries_[i].writing}) {
+            for (ParkedFdWait* wait : {&entries_[i].reading, &entries_[i].writing}) {
                 reactor_of(worker).remove(*wait);
                 if (wait->closed) end = {FdStatus::closed};
             }
@@ -182,6 +188,7 @@ bool FdWatch::look(FdEnd& end) noexcept {
     pollfd look{fd_, static_cast<short>(interest_ == Interest::read ? POLLIN : POLLOUT), 0};
     const int count = poll(&look, 1, 0);
     if (count < 0 && errno != EINTR) end = {FdStatus::failed, errno};
+    else if (count > 0 && !reactor_of(*this_worker()).has_same_file(*this, fd_)) end = {FdStatus::closed};
     else if (count > 0 && (look.revents & POLLNVAL)) end = {FdStatus::failed, EBADF};
     return count > 0 || end.status != FdStatus::ready;
 }

@@ -114,6 +114,8 @@ public:
         if (owned.reactor_ == id_ && owned.readiness_->number == owned.number_)
             owned.readiness_->seen &= ~std::uint32_t{EPOLLIN};
     }
+    // Whether the fd is the file's still that the wait was last added for; true if it never was.
+    bool has_same_file(const FdWait& wait, int fd) const noexcept;
     // Ends the registration without firing; does nothing when the wait is idle.
     void remove(FdWait& wait) noexcept;
     // Fires every wait on `fd` with Ready::closed and drops the epoll registration. Does nothing for an unknown fd.
