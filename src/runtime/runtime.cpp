@@ -124,7 +124,6 @@ bool stop_blocking_calls(Duration timeout) {
     return false;
 }
 
-// In a forked child the threads of the pool are gone, and nobody can tell it.
 void flush_output() {
     for (const char* name : {"stdout", "stderr"}) {
         PyObject* stream = PySys_GetObject(name);  // borrowed
@@ -133,6 +132,7 @@ void flush_output() {
     }
 }
 
+// In a forked child the threads of the pool are gone, and nobody can tell it.
 void forget_pool_of_parent() {
     static unsigned known_forks = 0;
     if (std::exchange(known_forks, fork_count()) == fork_count()) return;
