@@ -229,7 +229,7 @@ void share_pages(void* handle, int original) noexcept {
     for (unsigned i = 0; headers && i < count; ++i) {
         const ElfW(Phdr) & segment = headers[i];
         if (segment.p_type == PT_LOAD && !(segment.p_flags & PF_W) && segment.p_filesz == segment.p_memsz)
-            share_segment(*map, segment, static_cast<const std::byte*>(file), size, original);
+            share_segment(*map, segment, static_cast<const char*>(file), size, original);
     }
     munmap(file, size);
 }
