@@ -11,6 +11,7 @@
 #include "extensions/owner.h"
 #include "smarm/extensions/policy.h"
 #include "smarm/extensions/shared_object.h"
+#include "smarm/interp/interpreter_state.h"
 
 namespace smarm {
 namespace {
@@ -133,7 +134,9 @@ PyObject* open_private_copy_function(PyObject*, PyObject* arguments) {
     if (!from) return nullptr;
     const int owner = claim_owner();
     if (owner < 0) return extension_owner(nullptr, nullptr);
-    return with_errors(path.get(), [&] { return open_private_copy(owner, path.get(), from.get(), flags); });
+    PyObject* opened = with_errors(path.get(), [&] { return open_private_copy(owner, path.get(), from.get(), flags); });
+    if (opened) interpreter_state()->outlasts_run = true;  // what is loaded stays
+    return opened;
 }
 
 PyObject* open_shared_library(PyObject*, PyObject* argument) {

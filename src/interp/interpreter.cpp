@@ -14,6 +14,14 @@ PyObject* call_worker_helper(const char* name, PyObject* argument) {
     return call_imported("smarm._worker", name, argument ? Py_BuildValue("(N)", argument) : nullptr);
 }
 
+// Calls smarm._worker.<name>(None) and reports what it raises. Returns whether it returned True.
+bool ask_worker_helper(const char* name) {
+    PyObject* answer = call_worker_helper(name, Py_NewRef(Py_None));
+    if (!answer) PyErr_WriteUnraisable(nullptr);
+    Py_XDECREF(answer);
+    return answer == Py_True;  // which is immortal
+}
+
 }  // namespace
 
 PyThreadState* create_interpreter(const char*& error) {
@@ -68,11 +76,13 @@ bool prepare_interpreter(const MainSnapshot& snapshot, unsigned worker_index) {
     return done != nullptr;
 }
 
+bool rest_interpreter() { return ask_worker_helper("rest"); }
+
 void end_interpreter(PyThreadState* own) {
-    PyObject* done = call_worker_helper("finish", Py_NewRef(Py_None));
-    if (!done) PyErr_WriteUnraisable(nullptr);
-    Py_XDECREF(done);
+    ask_worker_helper("finish");
     Py_EndInterpreter(own);
 }
+
+void watch_end_of_main() { ask_worker_helper("watch_end"); }
 
 }  // namespace smarm

@@ -39,8 +39,6 @@ bool adopt_hooks_of_threads(const InterpreterState& state) {
     return true;
 }
 
-bool is_exit(PyObject* exception) { return PyErr_GivenExceptionMatches(exception, interpreter_state()->actor_exit); }
-
 }  // namespace
 
 PyActor::~PyActor() {
@@ -127,7 +125,7 @@ void PyActor::finish_with_error() {
         finish(OutcomeKind::failed, Message());
         return;
     }
-    if (PyObject* exit = find_in_groups(exception, is_exit)) {
+    if (PyObject* exit = find_in_groups(exception, is_actor_exit)) {
         Py_INCREF(exit);
         Py_DECREF(exception);
         end_by_exit(exit);

@@ -14,8 +14,6 @@ namespace {
 constexpr int kLongestChain = 1000;  // of contexts: a program may tie them into a ring
 constexpr const char* kMark = "_smarm_pid";
 
-bool is_exit(PyObject* exception) { return PyErr_GivenExceptionMatches(exception, interpreter_state()->actor_exit); }
-
 bool is_cancelled(PyObject* exception) {
     PyObject* type = error_type("Cancelled");
     const bool same = type && PyErr_GivenExceptionMatches(exception, type);
@@ -34,7 +32,7 @@ std::uint64_t marked_pid(PyObject* exception) {
 }
 
 bool is_requested(PyObject* exception) {
-    return (is_cancelled(exception) || is_exit(exception)) && marked_pid(exception) != 0;
+    return (is_cancelled(exception) || is_actor_exit(exception)) && marked_pid(exception) != 0;
 }
 
 void arm_leaf(Worker& worker, PyObject* exception) {
@@ -58,6 +56,10 @@ bool handles_requested(const PyActor& actor) {
 }
 
 }  // namespace
+
+bool is_actor_exit(PyObject* exception) noexcept {
+    return PyErr_GivenExceptionMatches(exception, interpreter_state()->actor_exit);
+}
 
 void watch_lost_exceptions() noexcept {
     PyObject* done = call_imported("smarm._lost", "watch", PyTuple_New(0));

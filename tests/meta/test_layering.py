@@ -38,7 +38,7 @@ SOURCES = sorted(
     path
     for folder in ("src", "host")
     for path in (ROOT / folder).rglob("*")
-    if path.suffix in {".h", ".cpp", ".c", ".S"} and path.parent.name != "precompiled"
+    if path.suffix in {".h", ".cpp", ".c", ".S"}
 )
 
 

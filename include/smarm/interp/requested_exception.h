@@ -30,6 +30,8 @@ void watch_lost_exceptions() noexcept;
 // Marks what is about to be raised in the actor, as what arm_again() may arm.
 void mark_requested(PyActor& actor, PyObject* exception) noexcept;
 
+bool is_actor_exit(PyObject* exception) noexcept;
+
 // The id of the CancelScope that a Cancelled was raised for; 0: it names none.
 std::uint64_t cancelled_scope(PyObject* cancelled) noexcept;
 
