@@ -1,8 +1,8 @@
 """An actor that does not park does not stop the others of its worker."""
 
 import ctypes
-import itertools
 import gc
+import itertools
 import sys
 import threading
 
