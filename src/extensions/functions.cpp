@@ -73,6 +73,8 @@ PyObject* end_extensions(PyObject*, PyObject*) {
     Py_RETURN_NONE;
 }
 
+PyObject* are_private(PyObject*, PyObject*) { return PyBool_FromLong(extensions_are_private()); }
+
 PyObject* extension_lists(PyObject*, PyObject*) {
     return with_errors("", [] {
         const ExtensionPolicy policy = extension_policy();
@@ -134,8 +136,7 @@ PyObject* open_private_copy_function(PyObject*, PyObject* arguments) {
     if (!from) return nullptr;
     const int owner = claim_owner();
     if (owner < 0) return extension_owner(nullptr, nullptr);
-    PyObject* opened =
-        with_errors(path.get(), [&] { return open_private_copy(owner, path.get(), from.get(), flags); });
+    PyObject* opened = with_errors(path.get(), [&] { return open_private_copy(owner, path.get(), from.get(), flags); });
     if (opened) interpreter_state()->outlasts_run = true;  // what is loaded stays
     return opened;
 }
@@ -152,6 +153,7 @@ PyObject* open_shared_library(PyObject*, PyObject* argument) {
 PyMethodDef extension_functions[] = {
     {"_extension_owner", extension_owner, METH_NOARGS, nullptr},
     {"_end_extensions", end_extensions, METH_NOARGS, nullptr},
+    {"_extensions_are_private", are_private, METH_NOARGS, nullptr},
     {"_extension_lists", extension_lists, METH_NOARGS, nullptr},
     {"_read_shared_object", read_shared_object, METH_O, nullptr},
     {"_write_private_copy", write_private_copy, METH_VARARGS, nullptr},

@@ -330,6 +330,7 @@ PyObject* Runtime::run_main(PyObject* main, PyObject* arguments) {
     give_back_main_signals();
     stop_blocking_calls(config_.shutdown_timeout);
     forget_spawn_sites();
+    Py_CLEAR(interpreter_state()->loadable_modules);
     if (InterpreterPool::has_idle()) watch_end_of_main();
 
     if (const std::size_t left = scheduler_->abandoned()) {

@@ -75,7 +75,7 @@ def _look_at(code: types.CodeType, _: int, exception: BaseException) -> None:
         return
     try:
         frame = sys._getframe(1)
-        hint = _own_hint(exception)
+        hint = hint_of(exception)
         if hint is None:
             hint = _hint_of_causes(exception) or _hint_of_imports(exception, frame.f_globals)
             if hint is None:
@@ -87,7 +87,8 @@ def _look_at(code: types.CodeType, _: int, exception: BaseException) -> None:
         pass
 
 
-def _own_hint(exception: BaseException) -> str | None:
+def hint_of(exception: BaseException) -> str | None:
+    """Return what this exception says already, None if it is of no refusal."""
     notes = getattr(exception, "__notes__", ())
     return next((note for note in notes if note in _hints), None)
 
@@ -100,7 +101,7 @@ def _hint_of_causes(exception: BaseException) -> str | None:
             following = exception.__context__
         if following is None:
             return None
-        hint = _own_hint(following)
+        hint = hint_of(following)
         if hint is not None:
             return hint
         exception = following
