@@ -17,6 +17,8 @@
 namespace smarm {
 namespace {
 
+constexpr std::size_t kLongStretch = 256 * 1024;  // bytes
+
 std::uintptr_t page_size() noexcept { return static_cast<std::uintptr_t>(sysconf(_SC_PAGESIZE)); }
 std::uintptr_t page_of(std::uintptr_t address) noexcept { return address & ~(page_size() - 1); }
 
@@ -134,19 +136,31 @@ int redirect_in(const link_map& map, std::span<const Redirection> redirections, 
     return 0;
 }
 
+// SAFETY: the same bytes with the same protection, put there in one step: a thread that runs this code does not notice.
+//         What may fail (the number of mappings, the file) the kernel looks at before it takes away what was there.
+void map_over(std::uintptr_t place, std::size_t size, int protection, int original, std::size_t offset) noexcept {
+    static_cast<void>(mmap(reinterpret_cast<void*>(place), size, protection, MAP_PRIVATE | MAP_FIXED, original,
+                           static_cast<off_t>(offset)));
+}
+
+// A segment as a whole if it is the same; else its long stretches that are, since each takes two mappings more.
 void share_segment(const link_map& map, const ElfW(Phdr) & segment, const char* file, std::size_t file_size,
                    int original) noexcept {
     const std::size_t before = segment.p_offset - page_of(segment.p_offset);
     const std::size_t size = segment.p_filesz + before;
     const std::size_t offset = segment.p_offset - before;
     if (offset > file_size || size > file_size - offset) return;
-    void* place = reinterpret_cast<void*>(page_of(map.l_addr + segment.p_vaddr));
-    if (std::memcmp(place, file + offset, size) != 0) return;
+    const std::uintptr_t place = page_of(map.l_addr + segment.p_vaddr);
+    const auto* bytes = reinterpret_cast<const char*>(place);
     const int protection = PROT_READ | (segment.p_flags & PF_X ? PROT_EXEC : 0);
-    // SAFETY: the same bytes with the same protection, put there in one step: a thread that runs this code does not
-    //         notice. What may fail (the number of mappings, the file) the kernel looks at before it takes away what
-    //         was there.
-    static_cast<void>(mmap(place, size, protection, MAP_PRIVATE | MAP_FIXED, original, static_cast<off_t>(offset)));
+    const std::size_t page = page_size();
+    for (std::size_t start = 0, end = 0; start < size; start = end + page) {
+        for (end = start; end < size; end += page)
+            if (std::memcmp(bytes + end, file + offset + end, std::min(page, size - end)) != 0) break;
+        const bool all = start == 0 && end >= size;
+        if (all || end - start >= kLongStretch)
+            map_over(place + start, std::min(end, size) - start, protection, original, offset + start);
+    }
 }
 
 // Stands in for PyOS_mystricmp, which nothing else here calls, while can_redirect() tries.

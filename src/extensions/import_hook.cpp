@@ -25,9 +25,8 @@ PyObject* attribute_or_null(PyObject* object, const char* name) {
 
 // Raises an exception of this interpreter that says the same as the one that is set.
 // SAFETY: that one may be the main interpreter's, whose GIL is not held here. It and its text are looked at only, and
-//         never freed: what
-// refers to it is forgotten with its references. Its type may be kept if it is static, for then all interpreters share
-// it.
+//         never freed: what refers to it is forgotten with its references. Its type may be kept if it is static, for
+//         then all interpreters share it.
 void raise_as_own(PyObject* spec) {
     PyObject* foreign = PyErr_GetRaisedException();
     PyObject* foreign_text = PyObject_Str(foreign);
@@ -96,23 +95,17 @@ PyObject* call_loader(const char* name, PyObject* arguments) {
     return nullptr;
 }
 
-// The module has told something that the loader is to know of.
-bool tell(PyObject* spec, PyObject* module, ModuleKind kind) {
-    if (kind == ModuleKind::ordinary) return true;
-    const char* name = kind == ModuleKind::once ? "keep" : "needs_no_copy";
-    PyObject* done = call_loader(name, Py_BuildValue("(OO)", spec, module));
-    Py_XDECREF(done);
-    return done != nullptr;
-}
-
 // Py_None: CPython is to load it.
 PyObject* create_from_copy(PyObject* spec) {
     PyObject* opened = call_loader("open_module", Py_BuildValue("(O)", spec));
     if (!opened || !is_private_copy(opened)) return opened;
-    ModuleKind kind = ModuleKind::ordinary;
-    PyObject* module = create_module_in(opened, spec, kind);
+    bool once = false;
+    PyObject* module = create_module_in(opened, spec, once);
     Py_DECREF(opened);
-    if (module && !tell(spec, module, kind)) Py_CLEAR(module);
+    if (!module || !once) return module;
+    PyObject* kept = call_loader("keep", Py_BuildValue("(OO)", spec, module));
+    if (!kept) Py_CLEAR(module);
+    Py_XDECREF(kept);
     return module;
 }
 

@@ -37,11 +37,8 @@ def open_module(spec: ModuleSpec) -> Any:
         raise _stays(spec, reason)
     path = os.path.realpath(spec.origin)
     with _lock:
-        copies = _own_copies()
-        if copies.needs_none(path):
-            return None
         try:
-            return copies.open(path, policy)
+            return _own_copies().open(path, policy)
         except ImportError as error:
             raise ImportError(error.msg, name=spec.name, path=spec.origin) from None
         except OSError as error:
@@ -82,13 +79,6 @@ def _again(spec: ModuleSpec) -> types.ModuleType:
     module = sys.modules.get(spec.name) or type(sys)(spec.name)
     module.__dict__.update(_kept[spec.origin, spec.name])
     return module
-
-
-def needs_no_copy(spec: ModuleSpec, _: types.ModuleType) -> None:
-    """Remember that the module supports the interpreters of workers: the next one loads the original."""
-    assert spec.origin is not None
-    with _lock:
-        _own_copies().remember_none_needed(os.path.realpath(spec.origin))
 
 
 def library_to_open(name: Any) -> Any:
