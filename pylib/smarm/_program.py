@@ -28,6 +28,9 @@ def forget() -> None:
             stays[_top(name)] = True
     for name in [name for name in sys.modules if not stays.get(_top(name), False)]:
         del sys.modules[name]
+    refusals = sys.modules.get("smarm.extensions._refusals")
+    if refusals is not None:
+        refusals.forget()
     importlib.invalidate_caches()
     _core._forget_codecs()
     gc.collect()

@@ -37,11 +37,15 @@ def check(function: Any, arguments: tuple[Any, ...], try_on_worker: Callable[[st
 
 def _module_of(value: Any) -> str:
     """Return the name of the module that a worker loads for this function, class or object."""
-    value = getattr(value, "func", value)  # of functools.partial
-    name = getattr(value, "__module__", None)
-    if not isinstance(name, str):
-        name = type(value).__module__
-    return name
+    import functools
+    import types
+
+    while isinstance(value, (functools.partial, types.MethodType)):
+        value = value.func if isinstance(value, functools.partial) else value.__func__
+    if not isinstance(value, (type, types.FunctionType, types.BuiltinFunctionType)):
+        value = type(value)
+    name = value.__module__
+    return name if isinstance(name, str) else ""
 
 
 def _hint_for(module: str, try_on_worker: Callable[[str], str | None]) -> str | None:
