@@ -250,6 +250,9 @@ class Runtime:
         elif _core.worker_index() is not None:
             _refuse_inner_run(sys._getframe(1))
         else:
+            background = sys.modules.get("smarm.work.background")
+            if background is not None:
+                background.give_way()
             result = _core._run(main, args, self.options, _main.is_shipped_by_value())
         return result
 

@@ -1,0 +1,157 @@
+"""A pool: task actors on the workers, and what others of this interpreter, actors and plain threads, have for them to do.
+
+The submitters put Jobs into ``pending``; one actor, the manager, hands them to the task actors and hears of their ends
+(manager.py).  It starts with the first job, in the runtime that is there, or in one that runs in the background.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections import deque
+
+from smarm import _core, _worker
+from smarm._errors import ConfigError, EndOfLoad, NoRuntime
+from smarm.work import background
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Literal, Protocol
+
+    from smarm._core import Pid, Sender
+    from smarm.work.slots import Failure
+
+    type Place = Literal["main", "local"] | int | None
+
+    class Job(Protocol):
+        """One batch of items, from its submission to its end."""
+
+        def begin(self) -> bool:
+            """It is about to be given away; False: it has been cancelled, and is forgotten."""
+
+        def send(self, batches: Sender[Any], number: int) -> None:
+            """Give it to the task actors.  What this raises is told by fail()."""
+
+        def deliver(
+            self,
+            first: int,
+            values: list[Any],
+            failures: list[Failure] | None,
+            left: list[Any] | None,
+            seconds: float,
+            done: bool,
+        ) -> None:
+            """Some of it is done; done: all that this batch will do."""
+
+        def fail(self, error: BaseException) -> None:
+            """It has no outcome, and will have none."""
+
+        def cancel(self) -> None:
+            """It will never begin."""
+
+        def __repr__(self) -> str: ...
+
+
+_numbers = itertools.count(1)
+living: dict[int, Pool] = {}
+"""The pools that have a manager."""
+
+
+class Pool:
+    """What submitters and manager share.  Any thread and actor of its interpreter may use it."""
+
+    def __init__(self, name: str, actors: int | None, placement: Place, work: dict[str, Any]) -> None:
+        self.name = name
+        self.actors = actors
+        self.placement = placement
+        self.work = work  # fields of slots.Order that are not their defaults
+        self.pending: deque[Job] = deque()
+        self.asleep = False  # the manager waits, and has room for more
+        self.pid: Pid | None = None  # of the manager, while it lives
+        self.run = 0
+        self.broken: str | None = None
+        self.closed: str | None = None  # why no more is taken
+        self.cancels = False  # what has not begun
+        self.kills = False  # what runs
+        self.ended = threading.Event()
+        self._lock = threading.Lock()
+        self._started = False
+
+    def put(self, job: Job) -> None:
+        """Take a job.  Never waits, but for the start of the runtime; Raises RuntimeError when the pool is closed."""
+        if _core._loading():
+            raise EndOfLoad
+        with self._lock:
+            if self.broken is not None:
+                from concurrent.futures import BrokenExecutor
+
+                raise BrokenExecutor(self.broken)
+            if background.exiting:
+                raise RuntimeError("cannot schedule new futures after interpreter shutdown")
+            if self.closed is not None:
+                raise RuntimeError(self.closed)
+            if not self._started:
+                self._start()
+            self.pending.append(job)
+        if self.asleep:
+            self.wake()
+
+    def close(self, *, cancels: bool = False, kills: bool = False) -> None:
+        """Take no more; end when everything has ended.  Never waits: see ``ended``.  Also for finalisers."""
+        self.cancels |= cancels
+        self.kills |= kills
+        self.closed = self.closed or "cannot schedule new futures after shutdown"
+        if self._started:
+            self.wake()
+        else:
+            self.ended.set()
+
+    def wake(self) -> None:
+        """Make the manager look at the pool again."""
+        self.asleep = False
+        pid = self.pid
+        if pid is None:
+            return  # it looks before it waits for the first time
+        if _core.worker_index() is not None:
+            _core.send(pid, None)
+        else:
+            try:
+                _core._portal_send(self.run, pid, None)
+            except NoRuntime:
+                pass  # its end has been noted
+
+    def _start(self) -> None:
+        from smarm.work import manager
+
+        key = next(_numbers)
+        living[key] = self
+        try:
+            if _core.worker_index() is not None:
+                _core.spawn(manager.manage, key, on="local", name=f"manager of {self.name}", mailbox_limit=0, mailbox_byte_limit=0)
+            else:
+                run = background.enter(self)
+                _core._portal_spawn(
+                    run, None, manager.manage, key,
+                    on=_worker.own_index, name=f"manager of {self.name}", mailbox_limit=0, mailbox_byte_limit=0,
+                )  # fmt: skip
+        except BaseException:
+            del living[key]
+            raise
+        self._started = True
+
+
+def places(placement: Place, own: int) -> list[int]:
+    """Return the workers on which task actors live, in the order in which they get some.  Raises ConfigError."""
+    count = _core._worker_count() or 1
+    if placement is None:
+        every = [(own + 1 + each) % count for each in range(count)]  # the submitter's own last
+        if background.is_ours() and count > 1:
+            every.remove(0)  # shares its interpreter with the program
+        return every
+    if placement == "main":
+        return [0]
+    if placement == "local":
+        return [own]
+    if isinstance(placement, int) and 0 <= placement < count:
+        return [placement]
+    raise ConfigError(f'placement= is "main", "local", a worker\'s index from 0 to {count - 1}, or None; not {placement!r}')
