@@ -11,6 +11,7 @@ from concurrent import futures
 from smarm import _config, _core
 from smarm._errors import ActorExit, Cancelled, NotSendable
 from smarm.work import functions, slots
+from smarm.work.future import Future
 from smarm.work.outcomes import to_exception
 from smarm.work.pool import Pool
 
@@ -76,9 +77,9 @@ class Executor(futures.Executor):
 
         What cannot be sent is the Future's exception.  Raises RuntimeError after ``shutdown``, BrokenExecutor.
         """
-        future: futures.Future[Any] = futures.Future()
-        self._pool.put(_Call(future, fn, args, kwargs))
-        return future
+        call = Call(fn, args, kwargs)
+        self._pool.put(call)
+        return call
 
     def map(  # type: ignore[override]
         self,
@@ -123,33 +124,32 @@ def _unchunked(chunks: Iterator[list[Any]]) -> Iterator[Any]:
             yield values.pop()  # and no reference stays
 
 
-class _Call:
-    """A call that was submitted."""
+class Call(Future):
+    """A call that was submitted: its Future, and the pool's job."""
 
-    __slots__ = ("_args", "_function", "_future", "_kwargs")
+    def __init__(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self._waiters = []
+        self._done_callbacks = []
+        self._call: Any = (function, args, kwargs)
 
-    def __init__(
-        self, future: futures.Future[Any], function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> None:
-        self._future = future
-        self._function = function
-        self._args = args
-        self._kwargs = kwargs
-
-    def begin(self) -> bool:
-        return self._future.set_running_or_notify_cancel()
+    begin = Future.set_running_or_notify_cancel
 
     def send(self, batches: Sender[Any], number: int) -> None:
+        function, args, kwargs = self._call
         try:
-            batches.send((number, 0, [(functions.pack(self._function), self._args, self._kwargs)]))
+            batches.send((number, 0, [(functions.pack(function), args, kwargs)]))
         except NotSendable as error:
             if not functions.may_pickle():
                 raise
             try:
-                packed = functions.pickled((self._function, self._args, self._kwargs))
+                packed = functions.pickled(self._call)
             except NotSendable:
                 raise error from None
             batches.send((number, 0, [packed]))
+
+    def returned(self, value: Any, seconds: float) -> None:
+        self._call = None
+        self.set_result(value)
 
     def deliver(
         self,
@@ -161,21 +161,26 @@ class _Call:
         done: bool,
     ) -> None:
         if failures:
-            self._future.set_exception(to_exception(failures[0]))
+            self.fail(to_exception(failures[0]))
         elif values:
-            self._future.set_result(values[0])
+            self.returned(values[0], seconds)
 
     def fail(self, error: BaseException) -> None:
-        if not self._future.done():
-            self._future.set_exception(error)
+        self._call = None
+        if not self.done():
+            self.set_exception(error)
 
-    def cancel(self) -> None:
-        if self._future.cancel():
-            self._future.set_running_or_notify_cancel()
+    def drop(self) -> None:
+        self._call = None
+        if self.cancel():
+            self.set_running_or_notify_cancel()
 
-    def __repr__(self) -> str:
-        name = getattr(self._function, "__qualname__", None) or repr(self._function)
-        parts = [_short(value) for value in self._args] + [f"{key}={_short(value)}" for key, value in self._kwargs.items()]
+    def describe(self) -> str:
+        if self._call is None:
+            return "a call"
+        function, args, kwargs = self._call
+        name = getattr(function, "__qualname__", None) or repr(function)
+        parts = [_short(value) for value in args] + [f"{key}={_short(value)}" for key, value in kwargs.items()]
         return f"{name}({', '.join(parts)})"
 
 

@@ -59,7 +59,6 @@ class _Manager:
         self.number = 0
         self.seconds = AHEAD  # that a batch takes
         self.looks = False
-        self.heard = 0.0  # when
         self.named: set[tuple[int, int]] = set()
         self.probes: dict[int, JoinHandle[None]] = {}  # by worker: who ends when the worker comes back
         self.actors: dict[Any, tuple[int, JoinHandle[None]]] = {}  # by monitor: index and handle
@@ -97,53 +96,59 @@ class _Manager:
 
     def serve(self) -> None:
         """Return when the pool has ended."""
-        pool, receive = self.pool, _core.receive
+        pool, receive, count = self.pool, _core.receive, _core.message_count
         while self.actors:
             self._feed()
-            if not pool.pending and not self.jobs and pool.closed is not None:
+            if pool.closed is not None and not pool.pending and not self.jobs:
                 self.batches.close()
             if pool.kills:
                 return
-            message = receive()
-            self._take(message)
-            message = None  # its values belong to their futures
+            self._take(receive())
+            while count():
+                self._take(receive())
 
     def _feed(self) -> None:
         pool, jobs = self.pool, self.jobs
         if pool.cancels:
-            _cancel_all(pool)
+            _drop_all(pool)
+        if pool.asleep and not pool.pending:
+            return
         room = self.count + min(MOST_AHEAD, max(1, int(self.count * AHEAD / self.seconds)))
         while True:
             while pool.pending and len(jobs) < room and not self.losses:
                 job = pool.pending.popleft()
-                if job.begin():
-                    self._give(job)
-                job = None  # type: ignore[assignment]
+                if not job.begin():
+                    continue
+                self.number = number = self.number + 1
+                jobs[number] = job
+                try:
+                    job.send(self.batches, number)
+                except Exception as error:
+                    del jobs[number]
+                    job.fail(error)
+            job = None  # type: ignore[assignment]  # nothing of it lives on while this waits
             pool.asleep = len(jobs) < room
-            if not pool.asleep or not pool.pending or self.losses:  # or somebody was faster than this
-                return
-
-    def _give(self, job: Job) -> None:
-        self.number += 1
-        self.jobs[self.number] = job
-        try:
-            job.send(self.batches, self.number)
-        except Exception as error:
-            del self.jobs[self.number]
-            job.fail(error)
-        if not self.looks:
+            if not pool.asleep or not pool.pending or self.losses:  # else somebody was faster than this
+                break
+        if jobs and not self.looks:
             self._look_later()
 
     def _take(self, message: Any) -> None:
         kind = type(message)
         if kind is tuple:
-            number, first, values, failures, left, seconds, done = message
-            job = self.jobs.pop(number, None) if done else self.jobs.get(number)
-            if job is not None:
-                job.deliver(first, values, failures, left, seconds, done)
-            if done:
-                self.seconds += (max(seconds, 1e-7) - self.seconds) / 8
-                self.heard = time.monotonic()
+            if len(message) == 3:
+                number, value, seconds = message
+                job = self.jobs.pop(number, None)
+                if job is not None:
+                    job.returned(value, seconds)
+                self.seconds += (seconds + 1e-7 - self.seconds) / 8
+            else:
+                number, first, values, failures, left, seconds, done = message
+                job = self.jobs.pop(number, None) if done else self.jobs.get(number)
+                if job is not None:
+                    job.deliver(first, values, failures, left, seconds, done)
+                if done:
+                    self.seconds += (seconds + 1e-7 - self.seconds) / 8
         elif kind is Down:
             self._hear_of_end(message)
         elif kind is slots.Lost:
@@ -226,9 +231,11 @@ class _Manager:
         if (actor, number) in self.named or sys.stderr is None:
             return
         self.named.add((actor, number))
+        job = self.jobs.get(number)
+        what = "a task" if job is None else job.describe()
         pid = next(handle.pid for index, handle in self.actors.values() if index == actor)
         print(
-            f"smarm: worker {self.places[actor]} does not come back from {self.jobs.get(number, 'a task')!r}, which actor "
+            f"smarm: worker {self.places[actor]} does not come back from {what}, which actor "
             f"{pid} ({self.pool.name}) has run for {seconds:.1f} s, in C code: it can neither be stopped nor passed over",
             file=sys.stderr,
         )
@@ -255,10 +262,10 @@ class _Manager:
                 self.name(index, *ran)
 
 
-def _cancel_all(pool: Pool) -> None:
+def _drop_all(pool: Pool) -> None:
     while pool.pending:
         try:
-            pool.pending.popleft().cancel()
+            pool.pending.popleft().drop()
         except IndexError:  # another was faster
             return
 
@@ -281,6 +288,8 @@ def _end(pool: Pool, manager: _Manager | None, error: Exception | None) -> None:
             manager.kill()
     finally:
         pool.pid = None
+        pool.asleep = False
+        pool.over = True  # before the last look
         if manager is not None:
             manager.batches.close()
             for job in manager.jobs.values():
@@ -291,6 +300,6 @@ def _end(pool: Pool, manager: _Manager | None, error: Exception | None) -> None:
                 manager.board.close()
         while pool.pending and pool.broken is not None:
             pool.pending.popleft().fail(error)
-        _cancel_all(pool)
+        _drop_all(pool)
         background.leave(pool)
         pool.ended.set()

@@ -242,10 +242,13 @@ class _Chunk:
         else:
             arrivals.put(error)
 
-    def cancel(self) -> None:
+    def returned(self, value: Any, seconds: float) -> None:
+        self._stream._arrivals.put((self._first, [value], None, None, seconds, True))
+
+    def drop(self) -> None:
         """The stream has ended."""
 
-    def __repr__(self) -> str:
+    def describe(self) -> str:
         function = self._stream._function
         name = getattr(function, "__qualname__", None) or repr(function)
         count = len(self._items)

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
         def send(self, batches: Sender[Any], number: int) -> None:
             """Give it to the task actors.  What this raises is told by fail()."""
 
+        def returned(self, value: Any, seconds: float) -> None:
+            """Its only item is done, has this value, and took so long."""
+
         def deliver(
             self,
             first: int,
@@ -46,10 +49,11 @@ if TYPE_CHECKING:
         def fail(self, error: BaseException) -> None:
             """It has no outcome, and will have none."""
 
-        def cancel(self) -> None:
+        def drop(self) -> None:
             """It will never begin."""
 
-        def __repr__(self) -> str: ...
+        def describe(self) -> str:
+            """Say what it is, for people."""
 
 
 _numbers = itertools.count(1)
@@ -73,34 +77,52 @@ class Pool:
         self.closed: str | None = None  # why no more is taken
         self.cancels = False  # what has not begun
         self.kills = False  # what runs
+        self.over = False  # the manager has looked for the last time
         self.ended = threading.Event()
-        self._lock = threading.Lock()
+        self._takes = False  # more, without a look at anything else
         self._started = False
+        self._lock = threading.Lock()  # for the start
 
     def put(self, job: Job) -> None:
         """Take a job.  Never waits, but for the start of the runtime; Raises RuntimeError when the pool is closed."""
-        if _core._loading():
-            raise EndOfLoad
-        with self._lock:
-            if self.broken is not None:
-                from concurrent.futures import BrokenExecutor
-
-                raise BrokenExecutor(self.broken)
-            if background.exiting:
-                raise RuntimeError("cannot schedule new futures after interpreter shutdown")
-            if self.closed is not None:
-                raise RuntimeError(self.closed)
-            if not self._started:
-                self._start()
-            self.pending.append(job)
+        if not self._takes:
+            self._make_ready()
+        self.pending.append(job)
         if self.asleep:
             self.wake()
+        elif self.over and self._take_back(job):  # the end has come meanwhile, and has not seen it
+            self._make_ready()
+
+    def _make_ready(self) -> None:
+        if _core._loading():
+            raise EndOfLoad
+        if self.broken is not None:
+            from concurrent.futures import BrokenExecutor
+
+            raise BrokenExecutor(self.broken)
+        if background.exiting:
+            raise RuntimeError("cannot schedule new futures after interpreter shutdown")
+        if self.closed is not None:
+            raise RuntimeError(self.closed)
+        with self._lock:
+            if not self._started:
+                self._start()
+                self._started = True
+        self._takes = self.closed is None
+
+    def _take_back(self, job: Job) -> bool:
+        try:
+            self.pending.remove(job)
+        except ValueError:  # seen, and dropped
+            return False
+        return True
 
     def close(self, *, cancels: bool = False, kills: bool = False) -> None:
         """Take no more; end when everything has ended.  Never waits: see ``ended``.  Also for finalisers."""
         self.cancels |= cancels
         self.kills |= kills
         self.closed = self.closed or "cannot schedule new futures after shutdown"
+        self._takes = False
         if self._started:
             self.wake()
         else:
@@ -137,7 +159,6 @@ class Pool:
         except BaseException:
             del living[key]
             raise
-        self._started = True
 
 
 def places(placement: Place, own: int) -> list[int]:

@@ -24,7 +24,10 @@ if TYPE_CHECKING:
     """Index in the batch's values, the exception or None where it cannot travel, its last line, its traceback's text."""
 
     type Outcome = tuple[int, int, list[Any], list[Failure] | None, list[Any] | None, float, bool]
-    """Number, index of the first value, values, failures, items that are left, seconds, whether the batch is done."""
+    """Number, index of the first value, values, failures, items that are left, seconds, whether the batch is done.
+
+    For a batch of one item that returned: number, value, seconds.
+    """
 else:
     from smarm._record import NamedTuple
 
@@ -81,7 +84,10 @@ def serve(index: int, manager: Pid, batches: Receiver[Any], fields: tuple[Any, .
             continue
         if board is not None:
             board[0], board[1] = number, time.monotonic_ns()
-        _run(manager, number, first, items, call, order.stops)
+        if len(items) == 1:
+            _run_one(manager, number, first, items[0], call)
+        else:
+            _run(manager, number, first, items, call, order.stops)
         items = None  # nothing of it lives on while this waits
         if board is not None:
             board[0] = 0
@@ -141,6 +147,24 @@ def run_chunk(packed: Any, chunk: tuple[tuple[Any, ...], ...]) -> list[Any]:
 
 
 # ---- one batch -------------------------------------------------------------------------------------------------------
+
+
+def _run_one(manager: Pid, number: int, first: int, item: Any, call: Callable[[Any], Any]) -> None:
+    """Run a batch of one item: the usual one of an Executor."""
+    began = time.monotonic()
+    try:
+        value = call(item)
+        if type(value) is GeneratorType:
+            value = list(value)
+    except BaseException as error:  # whatever it is, it is the task's
+        _report(manager, (number, first, [None], [_describe(0, error)], None, time.monotonic() - began, True))
+        if isinstance(error, ActorExit):
+            raise
+        return
+    try:
+        _core.send(manager, (number, value, time.monotonic() - began))
+    except Exception as error:
+        _report(manager, (number, first, [None], [_describe(0, error)], None, time.monotonic() - began, True))
 
 
 def _run(manager: Pid, number: int, first: int, items: list[Any], call: Callable[[Any], Any], stops: bool) -> None:
