@@ -137,9 +137,9 @@ class Future(futures.Future):  # type: ignore[type-arg]
 
     def set_result(self, result: Any) -> None:
         """For the manager: the call has returned."""
-        self._result = result
-        # SAFETY: see above.
+        # SAFETY: see above.  What _result had before is None.
         if _gate.held == 0 and self._state is _RUNNING and not self._waiters:
+            self._result = result
             self._state = _FINISHED
         else:
             self._set_result_under_lock(result)

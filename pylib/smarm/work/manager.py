@@ -17,7 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from smarm._core import JoinHandle
+    from smarm._core import JoinHandle, Timer
     from smarm.work.pool import Job, Pool
 
 AHEAD = 0.01
@@ -59,6 +59,7 @@ class _Manager:
         self.number = 0
         self.seconds = AHEAD  # that a batch takes
         self.looks = False
+        self.timer: Timer | None = None
         self.named: set[tuple[int, int]] = set()
         self.probes: dict[int, JoinHandle[None]] = {}  # by worker: who ends when the worker comes back
         self.actors: dict[Any, tuple[int, JoinHandle[None]]] = {}  # by monitor: index and handle
@@ -109,11 +110,11 @@ class _Manager:
 
     def _feed(self) -> None:
         pool, jobs = self.pool, self.jobs
-        if pool.cancels:
-            _drop_all(pool)
         if pool.asleep and not pool.pending:
             return
-        room = self.count + min(MOST_AHEAD, max(1, int(self.count * AHEAD / self.seconds)))
+        room = self.count
+        if not pool.cancels:  # what a task actor could have begun is done also then, as with others' executors
+            room += min(MOST_AHEAD, max(1, int(self.count * AHEAD / self.seconds)))
         while True:
             while pool.pending and len(jobs) < room and not self.losses:
                 job = pool.pending.popleft()
@@ -130,6 +131,8 @@ class _Manager:
             pool.asleep = len(jobs) < room
             if not pool.asleep or not pool.pending or self.losses:  # else somebody was faster than this
                 break
+        if pool.cancels:
+            _drop_all(pool)
         if jobs and not self.looks:
             self._look_later()
 
@@ -193,7 +196,7 @@ class _Manager:
 
     def _look_later(self) -> None:
         self.looks = True
-        _core.send_after(LOOKS_EVERY, _core.self(), LOOK)
+        self.timer = _core.send_after(LOOKS_EVERY, _core.self(), LOOK)
 
     def _look(self) -> None:
         """Name the workers that C code has held since the last look."""
@@ -291,6 +294,8 @@ def _end(pool: Pool, manager: _Manager | None, error: Exception | None) -> None:
         pool.asleep = False
         pool.over = True  # before the last look
         if manager is not None:
+            if manager.timer is not None:
+                manager.timer.cancel()
             manager.batches.close()
             for job in manager.jobs.values():
                 job.fail(error)
