@@ -8,6 +8,7 @@ from __future__ import annotations
 import atexit
 import os
 import threading
+from contextlib import suppress
 
 from smarm import _config, _core, _main, _worker
 from smarm._errors import AlreadyRunning, NoRuntime
@@ -62,10 +63,8 @@ class _Background:
     def stop(self) -> None:
         """End it and wait for that."""
         if self.pid is not None:
-            try:
+            with suppress(NoRuntime):
                 _core._portal_send(self.run, self.pid, "stop")
-            except NoRuntime:
-                pass
         self.thread.join()
 
 

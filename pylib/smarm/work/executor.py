@@ -81,7 +81,7 @@ class Executor(futures.Executor):
         self._pool.put(call)
         return call
 
-    def map(  # type: ignore[override]
+    def map(
         self,
         fn: Callable[..., Any],
         *iterables: Iterable[Any],
@@ -98,7 +98,7 @@ class Executor(futures.Executor):
         if chunksize == 1:
             return super().map(fn, *iterables, timeout=timeout, **options)
         call = functools.partial(slots.run_chunk, functions.pack(fn))
-        chunks = itertools.batched(zip(*iterables, strict=False), chunksize)
+        chunks = itertools.batched(zip(*iterables, strict=False), chunksize, strict=False)
         return _unchunked(super().map(call, chunks, timeout=timeout, **options))
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:

@@ -123,7 +123,7 @@ def pickled(value: Any) -> Pickled:
         return _dump(value, pickle.Pickler)
     except (pickle.PicklingError, AttributeError, TypeError) as error:
         try:
-            import cloudpickle
+            cloudpickle = importlib.import_module("cloudpickle")
         except ImportError:
             raise NotSendable(
                 f"{_describe(value)} cannot be sent: {error}; define at module level what it uses, or install cloudpickle"

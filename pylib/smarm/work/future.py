@@ -73,7 +73,7 @@ class _Waiter:
 class Future(futures.Future):  # type: ignore[type-arg]
     """What became of a call, or will."""
 
-    _condition = _gate
+    _condition: Any = _gate
     _state = _PENDING
     _result: Any = None
     _exception: BaseException | None = None

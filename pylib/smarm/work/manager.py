@@ -184,7 +184,9 @@ class _Manager:
         if ran is not None and self.board is not None:
             self.board.forget(index)
             if job := self.jobs.pop(ran[0], None):
-                job.fail(ActorKilled(f"the task's actor {down.pid} was stopped: {down.reason!r}", down.pid, down.reason))
+                job.fail(
+                    ActorKilled(f"the task's actor {down.pid} was stopped: {down.reason!r}", down.pid, down.reason)
+                )
         if down.reason == "normal" or self.pool.broken is not None:
             return
         if isinstance(down.reason, Exception) and not isinstance(down.reason, ActorKilled):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 import reprlib
 from collections import deque
+from collections.abc import Sized
 from itertools import islice
 from queue import SimpleQueue
 
@@ -71,17 +72,19 @@ def map[Item, Result](
     iterator = iter(items)
     if _core._loading():
         raise EndOfLoad
-    total = len(items) if hasattr(items, "__len__") else None
-    report: Report | None = None
-    if progress is not False:
-        from smarm.work import progress as bars
-
-        report = bars.open(progress, total, getattr(function, "__name__", "map"))
+    total = len(items) if isinstance(items, Sized) else None
+    name = getattr(function, "__name__", "map")
     work = {"function": function, "timeout": timeout, "stops": on_error == "raise"}
     pool = Pool("smarm.map", concurrency, placement, work)
     size = 1 if chunk is None and timeout is not None else chunk
     stream = _Stream(pool, iterator, function, Chunks(size), on_error)
-    return stream.results(ordered, report)
+    return stream.results(ordered, lambda: None if progress is False else _open_bar(progress, total, name))
+
+
+def _open_bar(wish: bool | Callable[[int, int | None], object], total: int | None, name: str) -> Report:
+    from smarm.work import progress
+
+    return progress.open(wish, total, name)
 
 
 class _Stream:
@@ -101,8 +104,9 @@ class _Stream:
         self._more = True
         self._again: deque[tuple[int, list[Any]]] = deque()  # what has come back
 
-    def results(self, ordered: bool, report: Report | None) -> Iterator[Any]:
+    def results(self, ordered: bool, open_report: Callable[[], Report | None]) -> Iterator[Any]:
         """Yield the results."""
+        report = open_report()
         try:
             yield from self._in_order(report) if ordered else self._as_they_come(report)
         except GeneratorExit:  # also when it is collected, where nobody may wait
@@ -237,7 +241,7 @@ class _Chunk:
             arrivals.put((self._first, [], None, self._items, 0.0, True))
         elif self._stream._pool.broken is None and isinstance(error, Exception) and not isinstance(error, NoRuntime):
             count = len(self._items)
-            failures = [(index, error, str(error), "") for index in range(count)]
+            failures: list[Failure] = [(index, error, str(error), "") for index in range(count)]
             arrivals.put((self._first, [None] * count, failures, None, 0.0, True))
         else:
             arrivals.put(error)

@@ -29,9 +29,7 @@ def to_exception(failure: Failure) -> BaseException:
     if isinstance(exception, ActorExit):
         return ActorKilled(f"the task was stopped: {exception.reason!r}", reason=exception.reason)
     if exception is None:
-        exception = ActorFailed(
-            f"the task failed, and its exception cannot travel: {summary}", None, None, text
-        )
+        exception = ActorFailed(f"the task failed, and its exception cannot travel: {summary}", None, None, text)
     if text:  # else it is of this side
         exception.__cause__ = RemoteTraceback(text)
     return exception

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections import deque
+from contextlib import suppress
 
 from smarm import _core, _worker
 from smarm._errors import ConfigError, EndOfLoad, NoRuntime
@@ -137,10 +138,8 @@ class Pool:
         if _core.worker_index() is not None:
             _core.send(pid, None)
         else:
-            try:
+            with suppress(NoRuntime):  # its end has been noted
                 _core._portal_send(self.run, pid, None)
-            except NoRuntime:
-                pass  # its end has been noted
 
     def _start(self) -> None:
         from smarm.work import manager
@@ -149,7 +148,14 @@ class Pool:
         living[key] = self
         try:
             if _core.worker_index() is not None:
-                _core.spawn(manager.manage, key, on="local", name=f"manager of {self.name}", mailbox_limit=0, mailbox_byte_limit=0)
+                _core.spawn(
+                    manager.manage,
+                    key,
+                    on="local",
+                    name=f"manager of {self.name}",
+                    mailbox_limit=0,
+                    mailbox_byte_limit=0,
+                )
             else:
                 run = background.enter(self)
                 _core._portal_spawn(
@@ -175,4 +181,6 @@ def places(placement: Place, own: int) -> list[int]:
         return [own]
     if isinstance(placement, int) and 0 <= placement < count:
         return [placement]
-    raise ConfigError(f'placement= is "main", "local", a worker\'s index from 0 to {count - 1}, or None; not {placement!r}')
+    raise ConfigError(
+        f'placement= is "main", "local", a worker\'s index from 0 to {count - 1}, or None; not {placement!r}'
+    )

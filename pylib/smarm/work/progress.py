@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from importlib import import_module
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,13 +53,12 @@ class _Function:
 
 class _Rich:
     def __init__(self, total: int | None, name: str) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
+        console, rich = import_module("rich.console"), import_module("rich.progress")
         columns = (
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
-        )  # fmt: skip
-        self._bar: Any = Progress(*columns, console=Console(stderr=True), auto_refresh=False)
+            rich.TextColumn("{task.description}"),
+            *(rich.BarColumn(), rich.MofNCompleteColumn(), rich.TimeElapsedColumn(), rich.TimeRemainingColumn()),
+        )
+        self._bar: Any = rich.Progress(*columns, console=console.Console(stderr=True), auto_refresh=False)
         self._task = self._bar.add_task(name, total=total)
         self._shown = 0.0
         self._bar.start()
@@ -77,9 +77,7 @@ class _Rich:
 
 class _Tqdm:
     def __init__(self, total: int | None, name: str) -> None:
-        from tqdm import tqdm
-
-        self._bar: Any = tqdm(total=total, desc=name, mininterval=EVERY)
+        self._bar: Any = import_module("tqdm").tqdm(total=total, desc=name, mininterval=EVERY)
 
     def advance(self, count: int) -> None:
         self._bar.update(count)
