@@ -116,9 +116,9 @@ def test_placement_says_where(placement, expected):
 def test_the_first_failure_is_raised_behind_the_results_before_it():
     def main():
         got = []
+        results = smarm.map(tasks.fail_at, range(100))
         with pytest.raises(KeyError) as caught:
-            for value in smarm.map(tasks.fail_at, range(100)):
-                got.append(value)
+            got.extend(results)
         return got, str(caught.value.__cause__)
 
     got, cause = run(main)
