@@ -7,6 +7,7 @@
 
 import json
 import os
+import select
 import sys
 import threading
 import unittest
@@ -24,6 +25,19 @@ NAMES = {
 }
 
 
+class PipeEvent:
+    """What a test and its calls wait for, wherever they are (since 3.14 the tests ask for such a thing)."""
+
+    def __init__(self):
+        self.reads, self.writes = os.pipe()
+
+    def set(self):
+        os.write(self.writes, b"!")
+
+    def wait(self):
+        select.select([self.reads], [], [])
+
+
 def classes():
     """Make test cases of CPython's mixins, as its own util.create_executor_tests does."""
     import importlib
@@ -38,7 +52,8 @@ def classes():
     for name, module in NAMES.items():
         mixin = getattr(importlib.import_module(f"test.test_concurrent_futures.{module}"), name)
         bases = (mixin,) if issubclass(mixin, util.ExecutorMixin) else (mixin, util.ExecutorMixin)
-        yield type(name, (*bases, util.BaseTestCase), {"executor_type": smarm.Executor, "__module__": __name__})
+        ours = {"executor_type": smarm.Executor, "create_event": lambda self: PipeEvent(), "__module__": __name__}
+        yield type(name, (*bases, util.BaseTestCase), ours)
 
     # And of futures: with ours in the place of the standard library's.
     def create_future(state=util.PENDING, exception=None, result=None):
@@ -99,6 +114,16 @@ def in_thread():
 def in_worker():
     return smarm.spawn(run_all, on=1).join()
 
+
+EXPLAINED = {
+    "worker": {
+        "ExecutorShutdownTest.test_hang_gh94440": "it handles a signal, which is for the main interpreter",
+    },
+    "thread": {
+        "ExecutorShutdownTest.test_hang_gh94440": "it handles a signal, which is for the main thread",
+    },
+}
+"""The tests that end otherwise, by place, and why; docs/how-to/work-over-all-cores.md has them, too."""
 
 PLACES = {"outside": run_all, "main": run_all, "worker": in_worker, "thread": in_thread}
 

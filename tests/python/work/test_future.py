@@ -17,7 +17,7 @@ LOOKS = ("RESUME", "JUMP_BACKWARD", "CALL", "YIELD", "SEND", "FOR_ITER", "INSTRU
 
 def between(function, first, last):
     """Return the instructions from the first load of this attribute to the last store of that one."""
-    code = [instruction for instruction in dis.get_instructions(function)]
+    code = list(dis.get_instructions(function))
     begin = next(i for i, each in enumerate(code) if each.argval == first)
     end = max(i for i, each in enumerate(code) if each.opname == "STORE_ATTR" and each.argval == last)
     return code[begin : end + 1]
