@@ -146,6 +146,11 @@ def run_chunk(packed: Any, chunk: tuple[tuple[Any, ...], ...]) -> list[Any]:
     return [function(*args) for args in chunk]
 
 
+def run_calls(calls: list[tuple[Any, tuple[Any, ...], dict[str, Any]]]) -> list[Any]:
+    """Run one batch of joblib's, which workers cannot import (it needs faulthandler)."""
+    return [functions.unpack(function)(*args, **kwargs) for function, args, kwargs in calls]
+
+
 # ---- one batch -------------------------------------------------------------------------------------------------------
 
 
@@ -225,7 +230,9 @@ def _report_one_by_one(manager: Pid, outcome: Outcome, error: Exception) -> None
 
 
 def _describe(index: int, exception: BaseException) -> Failure:
-    _, _, _, _, summary, text, _ = _failure.describe(exception, _core.self(), None, None, 0)
+    _, _, _, _, summary, text, _ = _failure.describe(
+        exception, _core.self(), None, None, 0, 'say placement="main" where the pool is made'
+    )
     travels: BaseException | None = exception
     try:
         _core._roundtrip(exception)
