@@ -69,6 +69,7 @@ from smarm._errors import ConfigError as ConfigError
 from smarm._errors import DecodeError as DecodeError
 from smarm._errors import DescriptorClosed as DescriptorClosed
 from smarm._errors import EndOfStream as EndOfStream
+from smarm._errors import ExtensionCacheError as ExtensionCacheError
 from smarm._errors import Full as Full
 from smarm._errors import LockPoisoned as LockPoisoned
 from smarm._errors import LockTimeout as LockTimeout
@@ -120,6 +121,7 @@ __all__ = [
     "Event",
     "Executor",
     "Exit",
+    "ExtensionCacheError",
     "Full",
     "JoinHandle",
     "LockPoisoned",

@@ -1,4 +1,7 @@
-"""The command ``smarm``: looking at smarm programs that run.  ``smarm dump PID`` prints all actors of one."""
+"""The command ``smarm``: looking at smarm programs, and at what they keep.
+
+``smarm dump PID`` prints all actors of one that runs, ``smarm cache`` shows and clears the copies of extension modules.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,8 @@ import sys
 from typing import BinaryIO
 
 from smarm import _core
+from smarm._errors import ConfigError
+from smarm.extensions import _cache_command
 
 PATIENCE = 10.0
 """Seconds that the other process gets to begin with its answer."""
@@ -64,9 +69,18 @@ def main(arguments: list[str] | None = None) -> int:
     description = "Print every actor of a running program: state, what it waits for, since when, traceback."
     dumping = commands.add_parser("dump", help="print every actor of a running program", description=description)
     dumping.add_argument("pid", type=int, help="the program's process id")
+    description = "Show or clear the copies of extension modules that programs keep."
+    caching = commands.add_parser(
+        "cache", help="show or clear the copies of extension modules", description=description
+    )
+    _cache_command.add_arguments(caching)
+    given = parser.parse_args(arguments)
     try:
-        dump(parser.parse_args(arguments).pid, sys.stdout.buffer)
-    except CommandError as error:
+        if given.command == "dump":
+            dump(given.pid, sys.stdout.buffer)
+        else:
+            print(_cache_command.run(given), flush=True)
+    except (CommandError, ConfigError, _cache_command.CacheCommandError) as error:
         print(f"smarm: {error}", file=sys.stderr)
         return 1
     except BrokenPipeError:  # who reads this has seen enough

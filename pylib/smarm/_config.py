@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import types
     from collections.abc import Callable, Iterable
-    from typing import Any, NoReturn, TypedDict, Unpack
+    from typing import Any, Literal, NoReturn, TypedDict, Unpack
 
     class RunOptions(TypedDict, total=False):
         """The keyword arguments of ``run``; None: as if it were not given; of interrupt_after: only at points."""
@@ -38,6 +38,10 @@ if TYPE_CHECKING:
         max_buffer_bytes: int | None
         pickle: bool | None
         trusted_modules: str | Iterable[str] | None
+        extensions: Literal["main", "private"] | None
+        extensions_share: str | Iterable[str] | None
+        extensions_private_libraries: str | Iterable[str] | None
+        extensions_main_only: str | Iterable[str] | None
 
 
 MAX_WORKERS = 256
@@ -52,10 +56,11 @@ def _available_cpus() -> int:
 class Option:
     """One row: keyword ``name``, flag ``--name``, variable ``SMARM_NAME``.  default None: the usable CPUs.
 
-    kind str: names, as text with commas between them or as strings in any iterable; kept as text.
+    kind str: names of ``what``, as text with commas between them or as strings in any iterable; kept as text.  Or, with
+    ``choices``, one of these words.
     """
 
-    __slots__ = ("default", "help", "kind", "least", "most", "name")
+    __slots__ = ("choices", "default", "help", "kind", "least", "most", "name", "what")
 
     def __init__(
         self,
@@ -65,6 +70,9 @@ class Option:
         least: float,
         most: float,
         help: str,
+        *,
+        what: str = "modules",
+        choices: tuple[str, ...] = (),
     ) -> None:
         self.name = name
         self.kind = kind
@@ -72,9 +80,13 @@ class Option:
         self.least = least
         self.most = most
         self.help = help
+        self.what = what
+        self.choices = choices
 
     def range(self) -> str:
         """Return the bounds, for people."""
+        if self.choices:
+            return " or ".join(self.choices)
         if self.kind is str:
             return "names, with commas between them"
         form = "g" if self.kind is float else "d"
@@ -103,6 +115,10 @@ OPTIONS = (
     Option("max_buffer_bytes", int, 0, 0, 2**62, "bytes of all Buffers; beyond it making one raises BufferLimit (default: any number)"),
     Option("pickle", bool, True, 0, 1, "whether values that only pickle's protocol takes apart may be sent (off: --no-pickle)"),
     Option("trusted_modules", str, "", 0, 0, "modules whose functions messages may name, and which they may import, with pickle off"),
+    Option("extensions", str, "main", 0, 0, "modules that refuse subinterpreters: main worker only, or private copies", choices=("main", "private")),
+    Option("extensions_share", str, "", 0, 0, "more libraries that private copies share, by the beginnings of their names", what="libraries"),
+    Option("extensions_private_libraries", str, "", 0, 0, "more libraries that ctypes opens a copy of in each worker, likewise", what="libraries"),
+    Option("extensions_main_only", str, "", 0, 0, "more modules that stay with the main worker"),
 )  # fmt: skip
 
 
@@ -110,8 +126,10 @@ def read(option: Option, value: Any, source: str) -> Any:
     """Convert and check one value, which came from ``source``."""
     if option.kind is bool:
         return read_bool(value, source)
+    if option.choices:
+        return read_choice(value, source, option.choices)
     if option.kind is str:
-        return read_names(value, source)
+        return read_names(value, source, option.what)
     number: Any
     try:
         if isinstance(value, str):
@@ -138,8 +156,11 @@ def read_bool(value: Any, source: str) -> bool:
     raise ConfigError(f"{source} must be True or False (in text: 1 or 0), not {value!r}")
 
 
-_NO_OPTIONS = {"SMARM_INTERNAL_FRAMES", "SMARM_PYTHON", "SMARM_PYTHONS_TREE", "SMARM_SIM_SEED", "SMARM_VENV"}
-"""Variables that are no options: of reports, and of the project's own tools, which may be set when programs run."""
+_NO_OPTIONS = {
+    *("SMARM_INTERNAL_FRAMES", "SMARM_PYTHON", "SMARM_PYTHONS_TREE", "SMARM_SIM_SEED", "SMARM_VENV"),
+    *("SMARM_EXTENSION_CACHE", "SMARM_EXTENSION_CACHE_BYTES"),
+}
+"""Variables that are no options: of reports, of the cache of copies, and of the project's own tools, which may be set when programs run."""
 
 _named: set[str] = set()
 
@@ -159,16 +180,23 @@ def _name_unknown_variables() -> None:
         print(f"smarm: the environment sets {name}, which is no option of smarm; {hint}", file=sys.stderr)
 
 
-def read_names(value: Any, source: str) -> str:
-    """Convert and check the value of an option that is names of modules: strings, or text with commas between them."""
+def read_choice(value: Any, source: str, choices: tuple[str, ...]) -> str:
+    """Check the value of an option that is one of several words."""
+    if value in choices:
+        return str(value)
+    raise ConfigError(f"{source} must be {' or '.join(map(repr, choices))}, not {value!r}")
+
+
+def read_names(value: Any, source: str, what: str = "modules") -> str:
+    """Convert and check the value of an option that is names: strings, or text with commas between them."""
     try:
         names = [name.strip() for name in (value.split(",") if isinstance(value, str) else value)]
     except (AttributeError, TypeError):
-        raise ConfigError(f"{source} must be names of modules, not {value!r}") from None
+        raise ConfigError(f"{source} must be names of {what}, not {value!r}") from None
     names = [name for name in names if name]
     for name in names:
-        if not all(part.isidentifier() for part in name.split(".")):
-            raise ConfigError(f"{source} must be names of modules, and {name!r} is none")
+        if "/" in name if what == "libraries" else not all(part.isidentifier() for part in name.split(".")):
+            raise ConfigError(f"{source} must be names of {what}, and {name!r} is none")
     return ",".join(dict.fromkeys(names))
 
 

@@ -35,6 +35,10 @@ class BufferLimit(SmarmError, MemoryError):
     """There can be no more Buffers of that size: the option max_buffer_bytes does not allow it."""
 
 
+class ExtensionCacheError(SmarmError, OSError):
+    """There is no place for a private copy of an extension module, on disk or in memory; the message says why and what to do."""
+
+
 class NotSendable(SmarmError, TypeError):
     """A value cannot leave its actor; the message names the path to it inside the argument or message."""
 

@@ -39,21 +39,6 @@ class Failure(NamedTuple):
     exception: BaseException | None
 
 
-ON_MAIN = 'spawn the actor with on="main"'
-
-
-def _add_hint(exception: BaseException, remedy: str) -> None:
-    """Say what to do about an extension module that refuses the worker's interpreter."""
-    cause: BaseException | None = exception
-    for _ in range(10):  # some packages wrap the refusal in an ImportError of their own
-        if cause is None:
-            return
-        if isinstance(cause, ImportError) and "does not support loading in subinterpreters" in str(cause.msg):
-            exception.add_note(f"This extension module loads in the main interpreter only: {remedy}.")
-            return
-        cause = cause.__cause__ or cause.__context__
-
-
 def _format(exception: BaseException) -> str:
     """Return the exception's whole text, with the innermost frames of its traceback and of those before it.
 
@@ -95,12 +80,8 @@ def _render(exception: BaseException) -> str:
     return "".join(described.format())
 
 
-def describe(
-    exception: BaseException, pid: Pid, name: str | None, file: str | None, line: int, remedy: str = ON_MAIN
-) -> tuple[object, ...]:
+def describe(exception: BaseException, pid: Pid, name: str | None, file: str | None, line: int) -> tuple[object, ...]:
     """Return the fields of a Failure, as a plain tuple."""
-    if isinstance(exception, ImportError):
-        _add_hint(exception, remedy)
     try:
         summary, text = _describe(exception)
     except Exception:  # formatting runs user code (__str__, __repr__), which may fail in any way

@@ -53,6 +53,16 @@ def remember(description: dict[str, Any]) -> None:
     _description = description
 
 
+def forget() -> None:
+    """Forget the script, in a worker: the next run's is loaded when it is asked for."""
+    global _own
+    if _own is not None:
+        sys.modules["__main__"] = _own
+        sys.modules.pop(LOAD_NAME, None)
+        _own = None
+    remember({"kind": "none"})
+
+
 def is_shipped_by_value() -> bool:
     """Whether functions of ``__main__`` must travel by value, because no worker can load it."""
     kind: str = describe()["kind"]

@@ -30,7 +30,7 @@ def snapshot(_: None) -> dict[str, Any]:
 
 
 def prepare(values: dict[str, Any]) -> None:
-    """Make this new interpreter look like the main one."""
+    """Make this interpreter, which is new or has rested, look like the main one."""
     from smarm import _failure, _main  # noqa: F401 - the first is there before no file can be opened any more
 
     global own_index
@@ -48,9 +48,45 @@ def prepare(values: dict[str, Any]) -> None:
             stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
 
 
+def rest(_: None) -> bool:
+    """Forget the program: this interpreter is to be kept for the process's next run.  False: it cannot be."""
+    from smarm import _main, _program
+
+    _flush()
+    streams = [getattr(sys, f"__{name}__") for name in _STREAMS]
+    if any(stream is not None and stream.closed for stream in streams):
+        return False
+    sys.stdin, sys.stdout, sys.stderr = streams
+    _main.forget()
+    _program.forget()
+    return True
+
+
 def finish(_: None) -> None:
     """Flush what this interpreter has printed, and let it end quietly."""
     _bind_dummy_threads()
+    _flush()
+
+
+_watches_end = False
+
+
+def watch_end(_: None) -> None:
+    """Have the interpreters of workers that are kept ended before this (the main) one ends or forks."""
+    global _watches_end
+    if _watches_end:
+        return
+    import atexit
+    import os
+
+    from smarm import _core
+
+    atexit.register(_core._end_kept_interpreters, True)
+    os.register_at_fork(before=lambda: _core._end_kept_interpreters(False))
+    _watches_end = True
+
+
+def _flush() -> None:
     for stream in (sys.stdout, sys.stderr):
         try:
             if stream is not None:

@@ -26,6 +26,7 @@
 #include "smarm/actor/actor_table.h"
 #include "smarm/codec/codec.h"
 #include "smarm/codec/functions.h"
+#include "smarm/extensions/functions.h"
 #include "smarm/interp/errors.h"
 #include "smarm/interp/interpreter_state.h"
 #include "smarm/interp/pid_type.h"
@@ -82,7 +83,7 @@ InterpreterState* add_state(PyObject* module) {
 bool add_functions(PyObject* module) {
     for (PyMethodDef* functions : {run_functions, load_functions, codec_functions, actor_functions, channel_functions,
                                    spawn_functions, signal_functions, receive_functions, select_functions,
-                                   simulation_functions, portal_functions, statistics_functions}) {
+                                   simulation_functions, portal_functions, statistics_functions, extension_functions}) {
         if (PyModule_AddFunctions(module, functions) != 0) return false;
     }
     return true;

@@ -193,7 +193,8 @@ Worker* enter(const char* name, const char* function, PyObject* const* arguments
 bool refused(int error) { return error == EAGAIN || error == EWOULDBLOCK; }
 
 // Receives at most `size` bytes, as soon as there are any.
-FdEnd receive(SocketObject& socket, Worker& worker, char* data, std::size_t size, Instant deadline, std::size_t& got) {
+FdEnd receive_some(SocketObject& socket, Worker& worker, char* data, std::size_t size, Instant deadline,
+                   std::size_t& got) {
     auto& reactor = static_cast<Reactor&>(worker.driver());
     for (;;) {
         if (socket.fd.fd() < 0) return {FdStatus::closed};
@@ -290,8 +291,8 @@ PyObject* connection_recv(PyObject* self, PyObject* const* arguments, Py_ssize_t
     if (as_socket(self).unread) return take_unread(as_socket(self), size);
     std::size_t got = 0;
     char* data = scratch();
-    const FdEnd end =
-        receive(as_socket(self), *worker, data, std::min(static_cast<std::size_t>(size), kScratchBytes), deadline, got);
+    const FdEnd end = receive_some(as_socket(self), *worker, data,
+                                   std::min(static_cast<std::size_t>(size), kScratchBytes), deadline, got);
     if (end.status != FdStatus::ready) return raise_socket_end(as_socket(self), end, kNothingCame);
     return PyBytes_FromStringAndSize(data, static_cast<Py_ssize_t>(got));
 }
@@ -314,8 +315,8 @@ PyObject* connection_recv_into(PyObject* self, PyObject* const* arguments, Py_ss
         return PyLong_FromSize_t(got);
     }
     if (buffer.len > 0)
-        end = receive(as_socket(self), *worker, static_cast<char*>(buffer.buf), static_cast<std::size_t>(buffer.len),
-                      deadline, got);
+        end = receive_some(as_socket(self), *worker, static_cast<char*>(buffer.buf),
+                           static_cast<std::size_t>(buffer.len), deadline, got);
     PyBuffer_Release(&buffer);
     if (end.status != FdStatus::ready) return raise_socket_end(as_socket(self), end, kNothingCame);
     return PyLong_FromSize_t(got);

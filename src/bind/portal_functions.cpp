@@ -25,18 +25,18 @@ namespace {
 
 // ---- the handle of an actor that was spawned from outside -----------------------------------------------------------
 
-struct HandleObject {
+struct OutsideHandleObject {
     PyObject_HEAD JoinState* join;  // owned references
     OutsideJoin* outside;
     Pid pid;
 };
 
-HandleObject& as_handle(PyObject* self) { return *reinterpret_cast<HandleObject*>(self); }
+OutsideHandleObject& as_outside_handle(PyObject* self) { return *reinterpret_cast<OutsideHandleObject*>(self); }
 
-void handle_dealloc(PyObject* self) {
+void outside_dealloc(PyObject* self) {
     PyTypeObject* type = Py_TYPE(self);
-    const auto join = Ref<JoinState>::adopt(as_handle(self).join);
-    as_handle(self).outside->drop_reference();
+    const auto join = Ref<JoinState>::adopt(as_outside_handle(self).join);
+    as_outside_handle(self).outside->drop_reference();
     if (join->drop_handle()) report_failure(*join->reason());
     type->tp_free(self);
     Py_DECREF(type);
@@ -45,8 +45,8 @@ void handle_dealloc(PyObject* self) {
 bool in_actor() noexcept { return this_actor() != nullptr; }
 
 // wait(timeout): whether it has ended.
-PyObject* handle_wait(PyObject* self, PyObject* timeout) {
-    auto& handle = as_handle(self);
+PyObject* outside_wait(PyObject* self, PyObject* timeout) {
+    auto& handle = as_outside_handle(self);
     Instant deadline = kNever;
     if (timeout != Py_None) {
         Duration duration{};
@@ -73,51 +73,51 @@ PyObject* handle_wait(PyObject* self, PyObject* timeout) {
 }
 
 // ring(eventfd): has it written at the actor's end; False when that was before. -1: not any more.
-PyObject* handle_ring(PyObject* self, PyObject* eventfd) {
+PyObject* outside_ring(PyObject* self, PyObject* eventfd) {
     const int fd = static_cast<int>(PyLong_AsLong(eventfd));
     if (fd == -1 && PyErr_Occurred()) return nullptr;
-    return PyBool_FromLong(as_handle(self).outside->ring(fd));
+    return PyBool_FromLong(as_outside_handle(self).outside->ring(fd));
 }
 
-PyObject* handle_outcome(PyObject* self, PyObject*) {
-    auto& handle = as_handle(self);
+PyObject* outside_outcome(PyObject* self, PyObject*) {
+    auto& handle = as_outside_handle(self);
     if (!handle.outside->done()) return PyErr_Format(PyExc_RuntimeError, "the actor has not ended");
     if (handle.outside->orphaned())
         return raise_error("NoRuntime", "the runtime has ended without the actor, which it gave up");
     return outcome_to_python(*handle.join, handle.pid);
 }
 
-PyObject* handle_done(PyObject* self, void*) { return PyBool_FromLong(as_handle(self).outside->done()); }
-PyObject* handle_pid(PyObject* self, void*) { return make_pid(as_handle(self).pid); }
+PyObject* outside_done(PyObject* self, void*) { return PyBool_FromLong(as_outside_handle(self).outside->done()); }
+PyObject* outside_pid(PyObject* self, void*) { return make_pid(as_outside_handle(self).pid); }
 
-PyObject* handle_reduce(PyObject*, PyObject*) {
+PyObject* outside_reduce(PyObject*, PyObject*) {
     return raise_error("NotSendable", "what a portal spawned is waited for where it was spawned: send task.pid");
 }
 
-PyMethodDef handle_methods[] = {
-    {"wait", handle_wait, METH_O, nullptr},
-    {"ring", handle_ring, METH_O, nullptr},
-    {"outcome", handle_outcome, METH_NOARGS, nullptr},
-    {"__reduce__", handle_reduce, METH_NOARGS, nullptr},
+PyMethodDef outside_methods[] = {
+    {"wait", outside_wait, METH_O, nullptr},
+    {"ring", outside_ring, METH_O, nullptr},
+    {"outcome", outside_outcome, METH_NOARGS, nullptr},
+    {"__reduce__", outside_reduce, METH_NOARGS, nullptr},
     {nullptr, nullptr, 0, nullptr},
 };
 
-PyGetSetDef handle_attributes[] = {
-    {"pid", handle_pid, nullptr, nullptr, nullptr},
-    {"done", handle_done, nullptr, nullptr, nullptr},
+PyGetSetDef outside_attributes[] = {
+    {"pid", outside_pid, nullptr, nullptr, nullptr},
+    {"done", outside_done, nullptr, nullptr, nullptr},
     {nullptr, nullptr, nullptr, nullptr, nullptr},
 };
 
-PyType_Slot handle_slots[] = {
-    {Py_tp_dealloc, reinterpret_cast<void*>(handle_dealloc)},
-    {Py_tp_methods, handle_methods},
-    {Py_tp_getset, handle_attributes},
+PyType_Slot outside_slots[] = {
+    {Py_tp_dealloc, reinterpret_cast<void*>(outside_dealloc)},
+    {Py_tp_methods, outside_methods},
+    {Py_tp_getset, outside_attributes},
     {0, nullptr},
 };
 
-PyType_Spec handle_spec = {"smarm._OutsideHandle", sizeof(HandleObject), 0,
-                           Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE,
-                           handle_slots};
+PyType_Spec outside_spec = {"smarm._OutsideHandle", sizeof(OutsideHandleObject), 0,
+                            Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE,
+                            outside_slots};
 
 // ---- functions ------------------------------------------------------------------------------------------------------
 
@@ -186,7 +186,7 @@ PyObject* portal_spawn(PyObject*, PyObject* const* arguments, Py_ssize_t count, 
         auto outside = make_shared_ref<OutsideJoin>();
         join->observe(Ref<OutsideJoin>(outside), Pid{});
         if (!spawn_from_outside(run, beside, arguments + 2, count - 2, names, join, pid)) return nullptr;
-        auto* self = PyObject_New(HandleObject, interpreter_state()->outside_handle_type);
+        auto* self = PyObject_New(OutsideHandleObject, interpreter_state()->outside_handle_type);
         if (!self) return nullptr;
         self->join = join.release();
         self->outside = outside.release();
@@ -200,7 +200,7 @@ PyObject* portal_spawn(PyObject*, PyObject* const* arguments, Py_ssize_t count, 
 }  // namespace
 
 bool add_portal(PyObject* module, InterpreterState& state) {
-    state.outside_handle_type = reinterpret_cast<PyTypeObject*>(PyType_FromSpec(&handle_spec));
+    state.outside_handle_type = reinterpret_cast<PyTypeObject*>(PyType_FromSpec(&outside_spec));
     return state.outside_handle_type && PyModule_AddType(module, state.outside_handle_type) == 0;
 }
 

@@ -5,6 +5,7 @@
 #include "bind/run_options.h"
 #include "smarm/interp/interpreter_state.h"
 #include "smarm/interp/pid_type.h"
+#include "smarm/runtime/interpreter_pool.h"
 #include "smarm/runtime/runtime.h"
 #include "smarm/runtime/signals.h"
 #include "smarm/sched/signals.h"
@@ -50,6 +51,13 @@ PyObject* request_exit(PyObject*, PyObject* pid) {
     return PyBool_FromLong(cancel(scheduler, pid_value(pid), scheduler.options().interrupt_after));
 }
 
+// Of the main interpreter, for pylib/smarm/_worker.py: those that are kept end now. close: and none is kept any more.
+PyObject* end_kept_interpreters(PyObject*, PyObject* close) {
+    if (PyObject_IsTrue(close) == 1) InterpreterPool::close();
+    else InterpreterPool::end_idle();
+    Py_RETURN_NONE;
+}
+
 // For the command smarm, see pylib/smarm/_command.py.
 // _request_dump(pid, fd): raises ProcessLookupError when that is no smarm program that runs.
 PyObject* request_dump(PyObject*, PyObject* arguments) {
@@ -68,6 +76,7 @@ PyMethodDef run_functions[] = {
     {"_is_main_actor", is_main_actor, METH_NOARGS, nullptr},
     {"_reconfigure", reconfigure, METH_VARARGS, nullptr},
     {"_request_exit", request_exit, METH_O, nullptr},
+    {"_end_kept_interpreters", end_kept_interpreters, METH_O, nullptr},
     {"_request_dump", request_dump, METH_VARARGS, nullptr},
     {nullptr, nullptr, 0, nullptr},
 };

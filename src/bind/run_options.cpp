@@ -10,9 +10,10 @@
 namespace smarm::bind {
 namespace {
 
-// Bytes and numbers, seconds, what is on or off, names.
-using Field = std::variant<unsigned RuntimeConfig::*, std::size_t RuntimeConfig::*, Duration RuntimeConfig::*,
-                           bool RuntimeConfig::*, std::vector<std::string> RuntimeConfig::*>;
+// Bytes and numbers, seconds, what is on or off, a word, names.
+using Field =
+    std::variant<unsigned RuntimeConfig::*, std::size_t RuntimeConfig::*, Duration RuntimeConfig::*,
+                 bool RuntimeConfig::*, std::string RuntimeConfig::*, std::vector<std::string> RuntimeConfig::*>;
 struct Row {
     const char* name;
     Field field;
@@ -41,6 +42,10 @@ constexpr Row kRows[] = {
     SMARM_OPTION(max_buffer_bytes),
     SMARM_OPTION(pickle),
     SMARM_OPTION(trusted_modules),
+    SMARM_OPTION(extensions),
+    SMARM_OPTION(extensions_share),
+    SMARM_OPTION(extensions_private_libraries),
+    SMARM_OPTION(extensions_main_only),
 };
 #undef SMARM_OPTION
 
@@ -65,6 +70,9 @@ struct Read {
     void operator()(std::size_t RuntimeConfig::* field) const { config.*field = PyLong_AsSize_t(value); }
     void operator()(Duration RuntimeConfig::* field) const { config.*field = from_seconds(PyFloat_AsDouble(value)); }
     void operator()(bool RuntimeConfig::* field) const { config.*field = PyObject_IsTrue(value) == 1; }
+    void operator()(std::string RuntimeConfig::* field) const {
+        if (const char* text = PyUnicode_AsUTF8(value)) config.*field = text;
+    }
     void operator()(std::vector<std::string> RuntimeConfig::* field) const {
         if (const char* text = PyUnicode_AsUTF8(value)) config.*field = split_names(text);
     }

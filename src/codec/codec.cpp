@@ -5,6 +5,7 @@
 
 #include "codec/decoder.h"
 #include "codec/encoder.h"
+#include "codec/globals.h"
 #include "codec/impl.h"
 #include "smarm/base/assert.h"
 #include "smarm/interp/errors.h"
@@ -63,6 +64,29 @@ bool Codec::add_python_codec(PyTypeObject* type, const char* name, PyObject* enc
     codec::Handle entry(Py_BuildValue("(sOO)", name, encode, decode));
     return entry && PyDict_SetItemString(impl_->python_decoders.get(), name, decode) == 0 &&
            PyDict_SetItem(impl_->python_encoders.get(), reinterpret_cast<PyObject*>(type), entry.get()) == 0;
+}
+
+bool Codec::forget_python_codecs() {
+    if (!impl_->python_encoders) return true;
+    codec::Handle items(PyDict_Items(impl_->python_encoders.get()));
+    codec::Handle encoders(PyDict_New());
+    codec::Handle decoders(PyDict_New());
+    if (!items || !encoders || !decoders || !impl_->cache.prepare()) return false;
+    for (Py_ssize_t index = 0; index < PyList_GET_SIZE(items.get()); ++index) {
+        PyObject* item = PyList_GET_ITEM(items.get(), index);
+        PyObject* type = PyTuple_GET_ITEM(item, 0);
+        PyObject* entry = PyTuple_GET_ITEM(item, 1);  // (name, encode, decode)
+        codec::Handle name(PyObject_GetAttr(type, impl_->cache.module_name.get()));
+        if (!name) return false;
+        const bool stays = !codec::is_main(impl_->cache, name.get()) && codec::Handle(PyImport_GetModule(name.get()));
+        if (PyErr_Occurred()) return false;
+        if (stays && (PyDict_SetItem(encoders.get(), type, entry) != 0 ||
+                      PyDict_SetItem(decoders.get(), PyTuple_GET_ITEM(entry, 0), PyTuple_GET_ITEM(entry, 2)) != 0))
+            return false;
+    }
+    impl_->python_encoders = std::move(encoders);
+    impl_->python_decoders = std::move(decoders);
+    return true;
 }
 
 OwnedParcel Codec::encode(PyObject* value, const char* root) {

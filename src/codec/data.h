@@ -16,6 +16,9 @@
 
 namespace smarm::codec {
 
+// Why instances of a class cannot be sent: what the class hides, no codec of ours can see.
+inline constexpr const char* kHiddenState = "it keeps state outside of its attributes; smarm.register_codec() it";
+
 // Returns what a class or its bases have under this name, as it stands in their dicts (borrowed), or nullptr. `owner`:
 // whose dict that is. Sets no exception.
 PyObject* find_in_class(PyTypeObject* type, PyObject* name, PyTypeObject** owner = nullptr);

@@ -17,7 +17,6 @@ constexpr const char* kOwnState =
 constexpr const char* kFinalizer = "it has a __del__, which would run in the receiver; smarm.register_codec() it";
 constexpr const char* kRegistered = "it has a registered codec, and travels that way only";
 constexpr const char* kAbstract = "it is abstract";
-constexpr const char* kHiddenState = "it keeps state outside of its attributes; smarm.register_codec() it";
 
 // Classes of the standard library and of smarm whose own C code or whose slots make the instances. Exactly these:
 // their subclasses are classes of the program.

@@ -5,10 +5,9 @@
 namespace smarm::codec {
 namespace {
 
-constexpr const char* kOwnState =
+constexpr const char* kOwnPickling =
     "it says itself how its objects are taken apart or put together (__reduce__, __setstate__, ...); "
     "smarm.register_codec() it";
-constexpr const char* kHiddenState = "it keeps state outside of its attributes; smarm.register_codec() it";
 constexpr const char* kException = "it comes from an exception class of an extension module; smarm.register_codec() it";
 
 bool is_leaf(PyObject* value) {
@@ -113,7 +112,7 @@ DataClass look_at_exception(Cache& cache, PyTypeObject* type) {
                           is_inherited(type, base, cache.reduce_name.get()) &&
                           is_inherited(type, &PyBaseObject_Type, cache.reduce_ex_name.get());
     const Constructor constructor = constructor_of(base);
-    if (!built_in || !is_inherited(type, root, cache.set_state_name.get())) found.why = kOwnState;
+    if (!built_in || !is_inherited(type, root, cache.set_state_name.get())) found.why = kOwnPickling;
     else if (!has_visible_state(type, base)) found.why = kHiddenState;
     else if (!constructor.type) found.why = kException;
     else found.kind = DataKind::exception;

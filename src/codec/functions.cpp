@@ -96,12 +96,21 @@ PyObject* register_codec(PyObject*, PyObject* arguments) {
     Py_RETURN_NONE;
 }
 
+PyObject* forget_codecs(PyObject*, PyObject*) {
+    if (!codec_of(*interpreter_state()).forget_python_codecs()) return nullptr;
+    Py_RETURN_NONE;
+}
+
 }  // namespace
 
 PyMethodDef codec_functions[] = {
-    {"_encode", SMARM_KEYWORD_METHOD(encode), nullptr},         {"_decode", SMARM_KEYWORD_METHOD(decode), nullptr},
-    {"_roundtrip", SMARM_KEYWORD_METHOD(round_trip), nullptr},  {"_is_immutable", is_immutable, METH_O, nullptr},
-    {"_register_codec", register_codec, METH_VARARGS, nullptr}, {nullptr, nullptr, 0, nullptr},
+    {"_encode", SMARM_KEYWORD_METHOD(encode), nullptr},
+    {"_decode", SMARM_KEYWORD_METHOD(decode), nullptr},
+    {"_roundtrip", SMARM_KEYWORD_METHOD(round_trip), nullptr},
+    {"_is_immutable", is_immutable, METH_O, nullptr},
+    {"_register_codec", register_codec, METH_VARARGS, nullptr},
+    {"_forget_codecs", forget_codecs, METH_NOARGS, nullptr},
+    {nullptr, nullptr, 0, nullptr},
 };
 
 }  // namespace smarm

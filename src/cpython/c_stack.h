@@ -9,10 +9,18 @@
 
 namespace smarm {
 
+// Where the instructions of a function or of a library lie.
+struct CodeRange {
+    std::uintptr_t first = 0;
+    std::uintptr_t bytes = 0;
+
+    bool contains(std::uintptr_t address) const noexcept { return address - first < bytes; }
+};
+
 // Whether `is_one` says so of an address in the calling instruction of one of the frames, the innermost first.
 // SAFETY: an actor's stack ends in smarm_start, whose return address is undefined to an unwinder (context_x86_64.S), a
-//         thread's in
-// its own first function; the unwinder reads no further. A function without unwind information ends the walk early.
+//         thread's in its own first function; the unwinder reads no further. A function without unwind information ends
+//         the walk early.
 template <typename Predicate>
 bool any_caller(Predicate is_one) noexcept {
     struct Walk {

@@ -14,29 +14,23 @@
 namespace smarm {
 namespace {
 
-struct Range {
-    std::uintptr_t first = 0;
-    std::uintptr_t size = 0;
-};
-
 constexpr const char* kFunctions[] = {"PyObject_ClearWeakRefs", "PyObject_CallFinalizerFromDealloc"};
-std::array<Range, std::size(kFunctions)> ranges;  // written before any actor runs
+std::array<CodeRange, std::size(kFunctions)> ranges;  // written before any actor runs
 // From 3.14 on the compiler may have put the second function into the deallocator of generators.
 PyTypeObject* const kGenerators[] = {&PyGen_Type, &PyCoro_Type, &PyAsyncGen_Type};
 bool trusted = false;  // the test has passed
 
-bool find_range(const char* name, Range& range) {
+bool find_range(const char* name, CodeRange& range) {
     void* function = dlsym(RTLD_DEFAULT, name);
     Dl_info info;
     void* found = nullptr;
     if (!function || !dladdr1(function, &info, &found, RTLD_DL_SYMENT) || !found) return false;
     range = {reinterpret_cast<std::uintptr_t>(function), static_cast<const ElfW(Sym)*>(found)->st_size};
-    return range.size != 0;
+    return range.bytes != 0;
 }
 
 bool runs_finalisers(std::uintptr_t address) noexcept {  // in the calling instruction
-    if (std::ranges::any_of(ranges, [address](const Range& range) { return address - range.first < range.size; }))
-        return true;
+    if (std::ranges::any_of(ranges, [address](const CodeRange& range) { return range.contains(address); })) return true;
     const void* function = _Unwind_FindEnclosingFunction(reinterpret_cast<void*>(address));
     return std::ranges::any_of(kGenerators, [function](const PyTypeObject* type) {
         return function == reinterpret_cast<const void*>(type->tp_dealloc);

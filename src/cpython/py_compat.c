@@ -10,8 +10,6 @@
 #include "internal/pycore_pystate.h"
 #include "opcode_ids.h"
 
-#include <sched.h>
-
 #if PY_VERSION_HEX >= 0x030e0000
 #include "internal/pycore_interpframe.h"
 #endif

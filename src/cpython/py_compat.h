@@ -9,6 +9,7 @@
 #include <Python.h>
 
 #include <stddef.h>
+#include <string.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -114,12 +115,21 @@ int smarm_import_lock_held(PyInterpreterState* interpreter);
  * It is never ended, then. Private list: no public API leaves an interpreter alone. Attached or not. */
 void smarm_forget_interpreter(PyInterpreterState* interpreter);
 
+/* Whether an extension module may export PyModExport_<name> (PEP 793). */
+#define SMARM_HAS_MODULE_EXPORT (PY_VERSION_HEX >= 0x030f0000)
+
 /* Whether worker interpreters need the main interpreter to import _datetime first (gh-136421: 3.13). */
 int smarm_needs_datetime_preload(void);
 
 /* Whether an exception that an extension module's PyInit raises while a worker imports it is an object of the main
  * interpreter, which runs PyInit: freed in the worker, it ends the process (gh-144601: 3.13). */
 int smarm_init_errors_are_foreign(void);
+
+/* Whether an ImportError with this text is CPython's for an extension module that does not say that it supports
+ * interpreters with a GIL of their own. Nothing else tells. */
+static inline int smarm_is_refusal(const char* text) {
+    return strstr(text, "does not support loading in subinterpreters") != NULL;
+}
 
 #ifdef __cplusplus
 }

@@ -1,4 +1,4 @@
-#define _GNU_SOURCE
+#define _GNU_SOURCE 1
 #define Py_BUILD_CORE 1
 #include "smarm/cpython/py_swap.h"
 

@@ -17,12 +17,8 @@ constexpr std::array<std::string_view, 9> kHarmless = {
     "libpython",   "ld-linux",         "libc.", "libc-", "libstdc++.", "libgcc_s.", "_multiarray_umath.",
     "libopenblas", "libscipy_openblas"};
 
-struct Range {
-    std::uintptr_t first;
-    std::uintptr_t bytes;
-};
-constexpr std::size_t kMostRanges = 4096;
-Range ranges[kMostRanges];  // those below thread_bound_count do not change
+constexpr std::size_t kMostBound = 4096;
+CodeRange bound[kMostBound];  // those below thread_bound_count do not change
 
 }  // namespace
 
@@ -35,10 +31,10 @@ bool binds_no_thread(const dl_phdr_info& object) noexcept {
 
 void note_thread_bound(const dl_phdr_info& object) noexcept {
     std::size_t count = thread_bound_count.load(memory_order_relaxed);
-    for (int i = 0; i < object.dlpi_phnum && count < kMostRanges; ++i) {
+    for (int i = 0; i < object.dlpi_phnum && count < kMostBound; ++i) {
         const ElfW(Phdr) & part = object.dlpi_phdr[i];
         if (part.p_type == PT_LOAD && part.p_flags & PF_X)
-            ranges[count++] = {object.dlpi_addr + part.p_vaddr, part.p_memsz};
+            bound[count++] = {object.dlpi_addr + part.p_vaddr, part.p_memsz};
     }
     // Release pairs with the acquire in in_thread_bound_code.
     thread_bound_count.store(count, memory_order_release);
@@ -48,8 +44,7 @@ bool in_thread_bound_code() noexcept {
     const std::size_t count = thread_bound_count.load(memory_order_acquire);
     if (count == 0) return false;
     return any_caller([count](std::uintptr_t address) {
-        return std::any_of(ranges, ranges + count,
-                           [address](const Range& range) { return address - range.first < range.bytes; });
+        return std::any_of(bound, bound + count, [address](const CodeRange& range) { return range.contains(address); });
     });
 }
 

@@ -29,17 +29,6 @@ constexpr std::size_t kClasses = static_cast<std::size_t>(std::countr_zero(kMaxS
 // The ABI lets a leaf function use this much below the stack pointer.
 constexpr std::size_t kRedZoneBytes = 128;
 
-// Slots of one size.
-struct SizeClass {
-    std::vector<std::byte*> warm;  // free, pages resident; the last one was used last
-    std::vector<std::byte*> cold;  // free, no pages
-    Slab* newest = nullptr;
-    std::size_t carved_of_newest = 0;
-    std::size_t carved = 0;
-    std::size_t reserved = 0;
-    std::size_t room = 0;  // capacity of both lists, never below `carved`, so that give() never allocates
-};
-
 std::size_t class_index(std::size_t slot_bytes) noexcept {
     return static_cast<std::size_t>(std::countr_zero(slot_bytes) - kSmallestShift);
 }
@@ -76,6 +65,17 @@ std::byte* deep_page(const Stack& stack, std::size_t deep_bytes) noexcept {
 }  // namespace
 
 struct StackPool::Impl {
+    // Slots of one size.
+    struct SizeClass {
+        std::vector<std::byte*> warm;  // free, pages resident; the last one was used last
+        std::vector<std::byte*> cold;  // free, no pages
+        Slab* newest = nullptr;
+        std::size_t carved_of_newest = 0;
+        std::size_t carved = 0;
+        std::size_t reserved = 0;
+        std::size_t room = 0;  // capacity of both lists, never below `carved`, so that give() never allocates
+    };
+
     explicit Impl(StackPoolOptions given) noexcept : options(given) {}
     ~Impl();
 

@@ -22,42 +22,10 @@
 namespace smarm {
 namespace {
 
-struct Job {
-    PyObject* callable = nullptr;
-    PyObject* arguments = nullptr;
-    PyObject* context = nullptr;  // the actor's contextvars, copied
-    PyObject* result = nullptr;
-    PyObject* exception = nullptr;
-    Actor* actor = nullptr;  // waits for it; nullptr: given up
-    bool done = false;
-
-    // Attached. Runs destructors of the user's objects.
-    void drop_objects() {
-        Py_CLEAR(callable);
-        Py_CLEAR(arguments);
-        Py_CLEAR(context);
-        Py_CLEAR(result);
-        Py_CLEAR(exception);
-    }
-};
-using JobRef = std::shared_ptr<Job>;
-
 BlockingCounters counters[kMaxWorkers];
 
 void add(atomic<std::uint32_t>& counter, int n) noexcept {
     counter.fetch_add(static_cast<std::uint32_t>(n), memory_order_relaxed);
-}
-
-// On a pool thread, attached.
-void run(Job& job) {
-    if (PyContext_Enter(job.context) == 0) {
-        job.result = PyObject_CallObject(job.callable, job.arguments);
-        if (!job.result) job.exception = PyErr_GetRaisedException();
-        PyContext_Exit(job.context);
-    } else {
-        job.exception = PyErr_GetRaisedException();
-    }
-    job.done = true;
 }
 
 }  // namespace
@@ -65,6 +33,27 @@ void run(Job& job) {
 BlockingCounters& blocking_counters(unsigned worker) noexcept { return counters[worker]; }
 
 struct BlockingPool::Impl {
+    struct Job {
+        PyObject* callable = nullptr;
+        PyObject* arguments = nullptr;
+        PyObject* context = nullptr;  // the actor's contextvars, copied
+        PyObject* result = nullptr;
+        PyObject* exception = nullptr;
+        Actor* actor = nullptr;  // waits for it; nullptr: given up
+        bool done = false;
+
+        // Attached. Runs destructors of the user's objects.
+        void drop_objects() {
+            Py_CLEAR(callable);
+            Py_CLEAR(arguments);
+            Py_CLEAR(context);
+            Py_CLEAR(result);
+            Py_CLEAR(exception);
+        }
+    };
+    using JobRef = std::shared_ptr<Job>;
+
+    static void run(Job& job);
     bool start_thread(const std::shared_ptr<Impl>& self);
     static void thread_main(std::shared_ptr<Impl> self, PyThreadState* state);
     JobRef next_job();
@@ -82,13 +71,25 @@ struct BlockingPool::Impl {
     bool stopping = false;
 };
 
+// On a pool thread, attached.
+void BlockingPool::Impl::run(Job& job) {
+    if (PyContext_Enter(job.context) == 0) {
+        job.result = PyObject_CallObject(job.callable, job.arguments);
+        if (!job.result) job.exception = PyErr_GetRaisedException();
+        PyContext_Exit(job.context);
+    } else {
+        job.exception = PyErr_GetRaisedException();
+    }
+    job.done = true;
+}
+
 void BlockingPool::Impl::note_idle() {
     std::lock_guard guard(mutex);
     ++idle;
 }
 
 // Waits for a job, detached; note_idle() comes before it. nullptr: the thread is to end, and is no longer counted.
-JobRef BlockingPool::Impl::next_job() {
+BlockingPool::Impl::JobRef BlockingPool::Impl::next_job() {
     std::unique_lock guard(mutex);
     work.wait_for(guard, std::chrono::seconds(kIdleSeconds), [this] { return stopping || !queue.empty(); });
     --idle;
@@ -155,9 +156,9 @@ BlockingPool::~BlockingPool() = default;
 PyObject* BlockingPool::call(PyObject* callable, PyObject* arguments, Instant deadline) {
     Worker& worker = *this_worker();
     Impl& pool = *impl_;
-    JobRef job;
+    Impl::JobRef job;
     try {
-        job = std::make_shared<Job>();
+        job = std::make_shared<Impl::Job>();
         job->context = PyContext_CopyCurrent();
         if (!job->context) return nullptr;
         job->callable = Py_NewRef(callable);

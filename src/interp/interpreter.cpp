@@ -3,6 +3,7 @@
 #include <marshal.h>
 
 #include "smarm/interp/imports.h"
+#include "smarm/interp/interpreter_state.h"
 #include <new>
 
 namespace smarm {
@@ -11,6 +12,14 @@ namespace {
 // Calls smarm._worker.<name>(argument); steals `argument`.
 PyObject* call_worker_helper(const char* name, PyObject* argument) {
     return call_imported("smarm._worker", name, argument ? Py_BuildValue("(N)", argument) : nullptr);
+}
+
+// Calls smarm._worker.<name>(None) and reports what it raises. Returns whether it returned True.
+bool ask_worker_helper(const char* name) {
+    PyObject* answer = call_worker_helper(name, Py_NewRef(Py_None));
+    if (!answer) PyErr_WriteUnraisable(nullptr);
+    Py_XDECREF(answer);
+    return answer == Py_True;  // which is immortal
 }
 
 }  // namespace
@@ -63,14 +72,17 @@ bool prepare_interpreter(const MainSnapshot& snapshot, unsigned worker_index) {
     if (ready) done = call_worker_helper("prepare", Py_NewRef(values));
     Py_DECREF(values);
     Py_XDECREF(done);
+    if (done) interpreter_state()->of_worker = true;
     return done != nullptr;
 }
 
+bool rest_interpreter() { return ask_worker_helper("rest"); }
+
 void end_interpreter(PyThreadState* own) {
-    PyObject* done = call_worker_helper("finish", Py_NewRef(Py_None));
-    if (!done) PyErr_WriteUnraisable(nullptr);
-    Py_XDECREF(done);
+    ask_worker_helper("finish");
     Py_EndInterpreter(own);
 }
+
+void watch_end_of_main() { ask_worker_helper("watch_end"); }
 
 }  // namespace smarm

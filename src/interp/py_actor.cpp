@@ -39,8 +39,6 @@ bool adopt_hooks_of_threads(const InterpreterState& state) {
     return true;
 }
 
-bool is_exit(PyObject* exception) { return PyErr_GivenExceptionMatches(exception, interpreter_state()->actor_exit); }
-
 }  // namespace
 
 PyActor::~PyActor() {
@@ -69,8 +67,7 @@ void PyActor::detach() noexcept {
     smarm_release_state(state);
     if (worker->rider()) static_cast<PyRider*>(worker->rider())->forget(state);
     // SAFETY: cleared at the end of body(), not current, and nothing runs on its stack any more; this frees the
-    //         data-stack
-    // chunk inside the stack slot, which the worker gives back after this.
+    //         data-stack chunk inside the stack slot, which the worker gives back after this.
     PyThreadState_Delete(state);
 }
 
@@ -127,7 +124,7 @@ void PyActor::finish_with_error() {
         finish(OutcomeKind::failed, Message());
         return;
     }
-    if (PyObject* exit = find_in_groups(exception, is_exit)) {
+    if (PyObject* exit = find_in_groups(exception, is_actor_exit)) {
         Py_INCREF(exit);
         Py_DECREF(exception);
         end_by_exit(exit);

@@ -14,20 +14,20 @@
 namespace smarm {
 namespace {
 
-struct Place {
+struct Instruction {
     PyCodeObject* code;
-    int instruction;
-    bool operator==(const Place&) const = default;
+    int offset;
+    bool operator==(const Instruction&) const = default;
 };
-struct PlaceHash {
-    std::size_t operator()(const Place& place) const noexcept {
-        return reinterpret_cast<std::size_t>(place.code) / 16 * 31 + static_cast<std::size_t>(place.instruction);
+struct InstructionHash {
+    std::size_t operator()(const Instruction& of) const noexcept {
+        return reinterpret_cast<std::size_t>(of.code) / 16 * 31 + static_cast<std::size_t>(of.offset);
     }
 };
 
 // nullptr: smarm's own, so that a caller is the place. Holds a strong reference to each code object, so that an
 // address is not another function's later.
-thread_local std::unordered_map<Place, const SpawnSite*, PlaceHash> known;
+thread_local std::unordered_map<Instruction, const SpawnSite*, InstructionHash> known;
 constexpr std::size_t kMostKnown = 4096;  // programs that make code at run time must not fill memory with it
 
 const SpawnSite* intern(std::string file, int line, std::string function) {
@@ -81,7 +81,7 @@ const SpawnSite* current_spawn_site(const SpawnSite* of_spawner) noexcept {
         if (known.size() >= kMostKnown) forget_spawn_sites();
         const SpawnSite* site = site_of(code, PyCode_Addr2Line(code, instruction));
         if (is_own_file(site->file.c_str())) site = nullptr;
-        known.emplace(Place{code, instruction}, site);
+        known.emplace(Instruction{code, instruction}, site);
         if (site) return site;
         const SpawnSite* users = find_users_site();
         return users ? users : of_spawner;
@@ -93,7 +93,7 @@ const SpawnSite* current_spawn_site(const SpawnSite* of_spawner) noexcept {
 void forget_spawn_sites() noexcept {
     auto dropped = std::move(known);
     known.clear();
-    for (auto& [place, site] : dropped) Py_DECREF(place.code);
+    for (auto& [instruction, site] : dropped) Py_DECREF(instruction.code);
 }
 
 }  // namespace smarm

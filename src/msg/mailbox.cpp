@@ -5,13 +5,13 @@
 
 namespace smarm {
 namespace {
-constexpr std::uint32_t kFirstCapacity = 4;
+constexpr std::uint32_t kFirstMessages = 4;
 constexpr std::uint32_t kMaxCapacity = 1u << 31;
 }  // namespace
 
 bool Mailbox::grow() noexcept {
     if (capacity_ == kMaxCapacity) return false;
-    const std::uint32_t capacity = ring_ == &first_ ? kFirstCapacity : capacity_ * 2;
+    const std::uint32_t capacity = ring_ == &first_ ? kFirstMessages : capacity_ * 2;
     auto* ring = static_cast<Message*>(std::malloc(capacity * sizeof(Message)));
     if (!ring) return false;
     const std::uint32_t size = size_.load(memory_order_relaxed);

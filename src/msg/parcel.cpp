@@ -16,10 +16,10 @@ constexpr Post::Kind kNotAddressed{
     [](Post&, Scheduler&) noexcept { SMARM_ASSERT(false, "a parcel was posted without an address"); }};
 
 // Of a block from parcel_memory.h; a larger one is malloc's.
-constexpr std::size_t kFirstCapacity = kParcelBlockBytes - sizeof(Parcel);
+constexpr std::size_t kBlockCapacity = kParcelBlockBytes - sizeof(Parcel);
 
 void free_block(void* block, std::size_t capacity) noexcept {
-    if (capacity == kFirstCapacity) give_parcel_block(block);
+    if (capacity == kBlockCapacity) give_parcel_block(block);
     else std::free(block);
 }
 
@@ -54,13 +54,13 @@ ParcelBuilder::~ParcelBuilder() {
 void ParcelBuilder::grow(std::size_t bytes) {
     std::size_t wanted = size_ + bytes;
     if (wanted < size_ || wanted > PTRDIFF_MAX / 2) throw std::bad_alloc();
-    std::size_t capacity = capacity_ ? capacity_ * 2 : kFirstCapacity;
+    std::size_t capacity = capacity_ ? capacity_ * 2 : kBlockCapacity;
     if (capacity < wanted) capacity = wanted;
     // SAFETY: the block holds plain bytes until finish() constructs the header in it, so it may be moved.
     void* block = nullptr;
-    if (capacity == kFirstCapacity) {
+    if (capacity == kBlockCapacity) {
         block = take_parcel_block();
-    } else if (capacity_ != kFirstCapacity) {
+    } else if (capacity_ != kBlockCapacity) {
         block = std::realloc(block_, sizeof(Parcel) + capacity);
     } else if ((block = std::malloc(sizeof(Parcel) + capacity))) {
         std::memcpy(block, block_, sizeof(Parcel) + size_);

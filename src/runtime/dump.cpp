@@ -17,18 +17,18 @@ namespace smarm {
 
 namespace {
 
-constexpr int kMostFrames = 30;
+constexpr int kDumpedFrames = 30;
 constexpr std::size_t kMostEdges = 200;       // lines of the wait graph
 constexpr std::size_t kMostWaits = 100'000;   // of actors that wait for another one: more are not looked at
 constexpr std::size_t kMostLeft = 10;         // actors that are named at the end
 constexpr std::size_t kPieceBytes = 1 << 16;  // of a dump
 
-std::string text_of(Pid pid) {
+std::string pid_text(Pid pid) {
     return "<pid " + std::to_string(pid.index) + "." + std::to_string(pid.generation) + ">";
 }
 
 std::string title(const ActorSnapshot& actor) {
-    return text_of(actor.pid) + (actor.name ? " '" + *actor.name + "'" : "");
+    return pid_text(actor.pid) + (actor.name ? " '" + *actor.name + "'" : "");
 }
 
 std::string describe_wait(const ActorSnapshot& actor, Instant now) {
@@ -37,7 +37,7 @@ std::string describe_wait(const ActorSnapshot& actor, Instant now) {
     char length[32];
     std::snprintf(length, sizeof length, "%.2f s", seconds);
     std::string text = std::string(", waits for ") + wait_reason_name(actor.wait_reason);
-    if (const Pid whom = awaited_by(actor)) text += " (" + text_of(whom) + ")";
+    if (const Pid whom = awaited_by(actor)) text += " (" + pid_text(whom) + ")";
     return text + ", for " + length;
 }
 
@@ -49,7 +49,7 @@ std::string read_frames(const void* rider_state, int most, Line line) {
         std::string text;
         int count = 0;
     } program, own;
-    walk_frames(static_cast<const PyThreadState*>(rider_state), kMostFrames, [&](const FrameLine& frame) {
+    walk_frames(static_cast<const PyThreadState*>(rider_state), kDumpedFrames, [&](const FrameLine& frame) {
         Lines& lines = is_own_file(frame.file) ? own : program;
         if (lines.count++ < most) lines.text += line(frame);
     });
@@ -70,12 +70,12 @@ std::string describe(Scheduler& scheduler, const ActorSnapshot& actor, Instant n
     if (actor.state == ActorState::parked) text += describe_wait(actor, now);
     if (actor.home >= 0) text += ", worker " + std::to_string(actor.home);
     if (actor.messages) text += ", " + std::to_string(actor.messages) + " messages";
-    if (actor.parent) text += ", parent " + text_of(actor.parent);
+    if (actor.parent) text += ", parent " + pid_text(actor.parent);
     if (actor.spawn_site)
         text += ", spawned at " + actor.spawn_site->file + ":" + std::to_string(actor.spawn_site->line);
     text += "\n";
     if (actor.state == ActorState::unstarted || actor.state == ActorState::dead) return text;
-    const std::string traceback = read_frames(actor.rider_state, kMostFrames, as_traceback_line);
+    const std::string traceback = read_frames(actor.rider_state, kDumpedFrames, as_traceback_line);
     // When it has ended meanwhile the frames may be another's.
     return scheduler.table().find_home(actor.pid) == ActorTable::kNobody ? text : text + traceback;
 }
@@ -103,7 +103,7 @@ WaitGraph read_wait_graph(Scheduler& scheduler) {
 
 std::string find_title(Scheduler& scheduler, Pid pid) {
     ActorSnapshot seen;
-    return scheduler.table().look(pid, seen) ? title(seen) : text_of(pid) + ", which has ended";
+    return scheduler.table().look(pid, seen) ? title(seen) : pid_text(pid) + ", which has ended";
 }
 
 std::string describe_edges(Scheduler& scheduler, const WaitGraph& graph) {

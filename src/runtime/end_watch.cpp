@@ -13,7 +13,7 @@
 namespace smarm {
 namespace {
 
-constexpr std::chrono::milliseconds kLook{20};
+constexpr std::chrono::milliseconds kPause{20};
 
 }  // namespace
 
@@ -50,7 +50,7 @@ std::chrono::milliseconds EndWatch::look() noexcept {
     const bool handled = number_ == SIGINT && step_ == Step::asked && told;
     const bool too_late = now >= deadline_after(asked_at_, timeout() * Patience::kMost);
     if (step_ != Step::quiet && !handled && (patience_.over(now, progress()) || too_late)) end_process(now);
-    return step_ == Step::quiet ? std::chrono::milliseconds{} : kLook;
+    return step_ == Step::quiet ? std::chrono::milliseconds{} : kPause;
 }
 
 void EndWatch::end_process(Instant now) noexcept {

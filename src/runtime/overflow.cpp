@@ -15,7 +15,7 @@ namespace smarm {
 namespace {
 
 constexpr std::size_t kAlternateBytes = 64 * 1024;
-constexpr int kMostFrames = 50;
+constexpr int kReportedFrames = 50;
 
 struct sigaction previous_action = {};
 
@@ -32,7 +32,7 @@ void report(const Actor& actor) {
                   actor.stack.usable_bytes() / 1024, actor.pid.index, actor.pid.generation, actor.name ? " '" : "",
                   actor.name ? actor.name->c_str() : "", actor.name ? "'" : "");
     write_text(line);
-    walk_frames(static_cast<const PyThreadState*>(actor.rider_state), kMostFrames, [&line](const FrameLine& frame) {
+    walk_frames(static_cast<const PyThreadState*>(actor.rider_state), kReportedFrames, [&line](const FrameLine& frame) {
         std::snprintf(line, sizeof line, "  File \"%s\", line %d, in %s\n", frame.file, frame.line, frame.function);
         write_text(line);
     });

@@ -16,7 +16,7 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds kPatience{10'000};  // without progress
 constexpr milliseconds kHurry{200};
-constexpr milliseconds kLook{50};  // how often it is asked whether to hurry
+constexpr milliseconds kStep{50};  // how often it is asked whether to hurry
 // What a pipe that has room for anything takes at once: for descriptors that cannot be opened again.
 constexpr std::size_t kSureBytes = 4096;
 
@@ -41,7 +41,7 @@ bool Output::wait_for_room() noexcept {
     const Instant began = monotonic_now();
     for (;;) {
         pollfd ready{twin_ >= 0 ? twin_ : descriptor_, POLLOUT, 0};
-        if (poll(&ready, 1, kLook.count()) > 0) return true;
+        if (poll(&ready, 1, kStep.count()) > 0) return true;
         if (monotonic_now() - began > (hurried_(argument_) ? kHurry : kPatience)) return false;
     }
 }

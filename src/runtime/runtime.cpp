@@ -12,6 +12,8 @@
 #include "smarm/cpython/allocation_hook.h"
 #include "smarm/cpython/data_stack.h"
 #include "smarm/cpython/tls_blocks.h"
+#include "smarm/extensions/import_hook.h"
+#include "smarm/extensions/policy.h"
 #include "smarm/interp/blocking_pool.h"
 #include "smarm/interp/buffer_loan.h"
 #include "smarm/interp/errors.h"
@@ -28,11 +30,11 @@
 #include "smarm/interp/unjoined_failures.h"
 #include "smarm/msg/buffer_memory.h"
 #include "smarm/runtime/dump.h"
+#include "smarm/runtime/interpreter_pool.h"
 #include "smarm/runtime/overflow.h"
 #include "smarm/runtime/portal.h"
 #include "smarm/runtime/signals.h"
 #include "smarm/sched/simulation.h"
-#include "smarm/stdlib/extension_modules.h"
 #include "smarm/stdlib/fork.h"
 #include "smarm/stdlib/frames.h"
 #include "smarm/stdlib/locks.h"
@@ -130,6 +132,23 @@ void forget_pool_of_parent() {
     interpreter_state()->blocking = std::make_unique<BlockingPool>();
 }
 
+// What interpreters of two runs have in common when the second can use those of the first.
+std::string interpreter_key(const RuntimeConfig& config) {
+    std::string key = config.extensions;
+    for (const auto* names :
+         {&config.extensions_share, &config.extensions_private_libraries, &config.extensions_main_only}) {
+        key += '\n';
+        for (const std::string& name : *names) key += name + ',';
+    }
+    return key;
+}
+
+// Whether the attached interpreter is one to be kept: it asks for it, and nothing of the program runs in it any more.
+bool outlasts_run(PyThreadState* own) {
+    return interpreter_state()->outlasts_run &&
+           PyInterpreterState_ThreadHead(PyThreadState_GetInterpreter(own)) == own && !PyThreadState_Next(own);
+}
+
 }  // namespace
 
 Runtime* Runtime::current() noexcept { return running.load(memory_order_acquire); }
@@ -152,7 +171,10 @@ PyObject* Runtime::run(const RuntimeConfig& config, PyObject* main, PyObject* ar
         return raise_error("AlreadyRunning",
                            "a smarm runtime is already running in this process; inside an actor use spawn");
     }
-    watch_forks([] { return running.exchange(nullptr, memory_order_acq_rel) != nullptr; });
+    watch_forks([] {
+        InterpreterPool::forget();
+        return running.exchange(nullptr, memory_order_acq_rel) != nullptr;
+    });
     try {
         if (runtime->prepare()) result = runtime->run_main(main, arguments);
     } catch (const std::bad_alloc&) {  // before any actor ran
@@ -175,6 +197,10 @@ bool Runtime::left_behind() noexcept { return gave_up.load(memory_order_relaxed)
 bool Runtime::prepare() {
     remember_own_code();
     configure_codec();
+    set_extension_policy({.private_copies = config_.extensions == "private",
+                          .shared_libraries = config_.extensions_share,
+                          .private_libraries = config_.extensions_private_libraries,
+                          .main_only = config_.extensions_main_only});
     set_buffer_pool_limit(config_.buffer_pool);
     set_buffer_limit(config_.max_buffer_bytes ? config_.max_buffer_bytes : SIZE_MAX);
     forget_pool_of_parent();
@@ -184,8 +210,8 @@ bool Runtime::prepare() {
     install_data_stack_hook();
     install_allocation_hook();
     if (!prepare_safe_points() || !install_main_signals() || !install_stdlib_locks() || !install_stdlib_sleep() ||
-        !install_stdlib_sockets() || !install_stdlib_threads() || !install_stdlib_fork() || !install_stdlib_import() ||
-        !install_stdlib_frames())
+        !install_stdlib_sockets() || !install_stdlib_threads() || !install_stdlib_fork(InterpreterPool::end_idle) ||
+        !install_import_hook() || !install_stdlib_frames())
         return false;
     if (config_.simulation && !install_stdlib_simulation()) return false;
     PyObject* failures = import_module("smarm._failure");  // before no file can be opened any more
@@ -205,6 +231,9 @@ bool Runtime::prepare() {
     options.dead_letter_reports = config_.report_dead_letters;
     options.report_dead_letters = report_dead_letters;
     options.make_driver = make_reactor;
+    options.start_thread = [key = interpreter_key(config_)](std::function<void()> body) {
+        return InterpreterPool::start(key, std::move(body));
+    };
     options.enter_worker = [this](Worker& worker) { enter_worker(worker); };
     if (config_.simulation) simulate(*config_.simulation, options);
     scheduler_ = std::make_unique<Scheduler>(std::move(options));
@@ -301,6 +330,7 @@ PyObject* Runtime::run_main(PyObject* main, PyObject* arguments) {
     give_back_main_signals();
     stop_blocking_calls(config_.shutdown_timeout);
     forget_spawn_sites();
+    if (InterpreterPool::has_idle()) watch_end_of_main();
 
     if (const std::size_t left = scheduler_->abandoned()) {
         std::fprintf(stderr, "smarm: gave up %zu actor%s that did not end within %.1f s of being asked to:\n%s", left,
@@ -316,6 +346,7 @@ PyObject* Runtime::run_main(PyObject* main, PyObject* arguments) {
             if (stream && stream != Py_None) Py_XDECREF(PyObject_CallMethod(stream, "flush", nullptr));
             drop_exception();
         }
+        InterpreterPool::end_idle();
         std::signal(SIGTERM, SIG_DFL);
         std::raise(SIGTERM);
     }
@@ -383,7 +414,9 @@ void Runtime::request_in_main(PyObject* exception) {
 
 void Runtime::enter_worker(Worker& worker) {
     const char* error = nullptr;
-    PyThreadState* own = create_interpreter(error);
+    PyThreadState* own = InterpreterPool::take();
+    if (own) PyEval_RestoreThread(own);
+    else own = create_interpreter(error);
     bool ready = own != nullptr;
     if (own && !prepare_interpreter(snapshot_, worker.index())) {
         PyErr_Print();
@@ -410,7 +443,7 @@ void Runtime::enter_worker(Worker& worker) {
     forget_spawn_sites();
     // An actor that was given up keeps its thread state; ending the interpreter under it would crash.
     if (worker.live_count() == 0 && calls_ended) {
-        end_interpreter(own);
+        if (!outlasts_run(own) || !rest_interpreter() || !InterpreterPool::keep(own)) end_interpreter(own);
         return;
     }
     PyInterpreterState* interpreter = PyThreadState_GetInterpreter(own);

@@ -13,7 +13,18 @@
 namespace smarm {
 namespace {
 constexpr std::chrono::milliseconds kLook{20};  // how often it is looked whether workers come forward
-}
+
+class NewThread final : public WorkerThread {
+public:
+    explicit NewThread(std::function<void()> body) : thread_(std::move(body)) {}
+    void join() override { thread_.join(); }
+    void detach() override { thread_.detach(); }
+
+private:
+    thread thread_;
+};
+
+}  // namespace
 
 Scheduler::Scheduler(SchedulerOptions options)
     : options_(std::move(options)),
@@ -21,6 +32,8 @@ Scheduler::Scheduler(SchedulerOptions options)
       table_(options_.limits, options_.simulation != nullptr),
       monitor_(*this, options_.monitor) {
     SMARM_ASSERT(options_.workers >= 1 && options_.workers <= kMaxWorkers, "the number of workers was not checked");
+    if (!options_.start_thread)
+        options_.start_thread = [](std::function<void()> body) { return std::make_unique<NewThread>(std::move(body)); };
     if (!options_.enter_worker) options_.enter_worker = [](Worker& worker) { worker.run(); };
 }
 
@@ -135,7 +148,10 @@ Worker* Scheduler::ensure_worker(unsigned index) noexcept {
         auto driver = options_.make_driver();
         if (!driver) return nullptr;
         auto fresh = std::make_unique<Worker>(*this, index, std::move(driver), options_.stacks);
-        if (index != 0) threads_.emplace_back([this, &mine = *fresh] { thread_main(mine); });
+        if (index != 0) {
+            threads_.reserve(threads_.size() + 1);  // a thread that has begun must not be lost
+            threads_.push_back(options_.start_thread([this, &mine = *fresh] { thread_main(mine); }));
+        }
         // Release pairs with the acquire in worker(): others see a constructed Worker.
         workers_[index].store(fresh.get(), memory_order_release);
         started_.fetch_add(1, memory_order_relaxed);
@@ -198,12 +214,12 @@ void Scheduler::join_workers() noexcept {
     }
     workers_ended_.wait(guard, [&] { return all_but(left); });
     stuck_ = left != 0;
-    std::vector<thread> threads = std::move(threads_);
+    std::vector<std::unique_ptr<WorkerThread>> threads = std::move(threads_);
     threads_.clear();
     guard.unlock();
     for (auto& thread : threads) {
-        if (stuck_) thread.detach();
-        else thread.join();
+        if (stuck_) thread->detach();
+        else thread->join();
     }
 }
 

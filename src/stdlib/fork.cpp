@@ -6,9 +6,12 @@
 namespace smarm {
 namespace {
 
+void (*end_idle)() = nullptr;
+
 template <int which>
 PyObject* fork(const stdlib::Original& original, PyObject* self, PyObject* const* values, Py_ssize_t count,
                PyObject* names) {
+    if (PyInterpreterState_Get() == PyInterpreterState_Main()) end_idle();
     // Worker interpreters are made while nobody holds this GIL, too: a look, not a promise. It is what the child would
     // see.
     PyInterpreterState* newest = PyInterpreterState_Head();
@@ -25,7 +28,8 @@ PyObject* fork(const stdlib::Original& original, PyObject* self, PyObject* const
 
 }  // namespace
 
-bool install_stdlib_fork() {
+bool install_stdlib_fork(void (*end_idle_interpreters)()) {
+    end_idle = end_idle_interpreters;
     PyObject* module = import_module("posix");
     const bool installed = module && stdlib::Patch<fork<0>>::install(module, nullptr, "fork") &&
                            stdlib::Patch<fork<1>>::install(module, nullptr, "forkpty");

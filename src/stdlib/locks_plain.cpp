@@ -4,15 +4,15 @@
 namespace smarm::stdlib_locks {
 namespace {
 
-int try_take(LockEntry& entry, Actor&) { return try_original(originals.lock_acquire, entry.lock); }
+int try_plain(LockEntry& entry, Actor&) { return try_original(originals.lock_acquire, entry.lock); }
 
-Taken take(PyObject* lock, Actor& actor, const Patience& patience) {
+Taken take_plain(PyObject* lock, Actor& actor, const Patience& patience) {
     const int taken = try_original(originals.lock_acquire, lock);
     if (taken != 0) return taken > 0 ? Taken::yes : Taken::error;
     if (!patience.waits) return Taken::timed_out;
     LockTable* table = lock_table();
     LockEntry* entry = table ? table->get(lock) : nullptr;
-    if (entry) return wait_for_lock(*table, *entry, actor, patience, try_take);
+    if (entry) return wait_for_lock(*table, *entry, actor, patience, try_plain);
     PyErr_NoMemory();
     return Taken::error;
 }
@@ -25,7 +25,7 @@ PyObject* lock_acquire(const Call& call) {
     Patience patience;
     if (!call.bare() && !read_patience(call, originals.lock_release, patience)) return nullptr;
     if (patience.is_point && !pass_lock_point(*actor)) return nullptr;
-    return as_result(take(call.self, *actor, patience));
+    return as_result(take_plain(call.self, *actor, patience));
 }
 
 PyObject* lock_release(const Call& call) {

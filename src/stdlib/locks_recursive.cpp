@@ -54,7 +54,7 @@ PyObject* pass_on(LockEntry& entry, ReleaseNatively release_natively) {
     return result;
 }
 
-int try_take(LockEntry& entry, Actor& actor) {
+int try_recursive(LockEntry& entry, Actor& actor) {
     if (entry.owner != 0) return 0;
     const OwnerId id = owner_id(actor);
     if (id != 0) {
@@ -71,7 +71,7 @@ int try_take(LockEntry& entry, Actor& actor) {
 }
 
 // Takes the lock for the actor, once more if it has it.
-Taken take(PyObject* lock, Actor& actor, const Patience& patience) {
+Taken take_recursive(PyObject* lock, Actor& actor, const Patience& patience) {
     LockTable* table = lock_table();
     const OwnerId id = owner_id(actor);
     // The main actor needs an entry only to wait: its ownership is the thread's.
@@ -86,11 +86,11 @@ Taken take(PyObject* lock, Actor& actor, const Patience& patience) {
             return Taken::yes;
         }
     }
-    const int taken = entry ? try_take(*entry, actor) : try_original(originals.rlock_acquire, lock);
+    const int taken = entry ? try_recursive(*entry, actor) : try_original(originals.rlock_acquire, lock);
     if (taken > 0) return Taken::yes;
     if (taken == 0 && patience.waits) {
         if (!entry && table) entry = table->get(lock);
-        if (entry) return wait_for_lock(*table, *entry, actor, patience, try_take);
+        if (entry) return wait_for_lock(*table, *entry, actor, patience, try_recursive);
         PyErr_NoMemory();
         return Taken::error;
     }
@@ -154,7 +154,7 @@ PyObject* rlock_acquire(const Call& call) {
     Patience patience;
     if (!call.bare() && !read_patience(call, originals.rlock_release, patience)) return nullptr;
     if (actor && patience.is_point && !pass_lock_point(*actor)) return nullptr;
-    if (actor) return as_result(take(call.self, *actor, patience));
+    if (actor) return as_result(take_recursive(call.self, *actor, patience));
     if (patience.waits) return refuse_to_wait();
     Py_RETURN_FALSE;
 }
@@ -214,7 +214,7 @@ PyObject* rlock_acquire_restore(const Call& call) {
     unsigned long count = 0;
     if (call.count != 1 || !read_saved(call.values[0], count)) return call.original();  // which says what is wrong
     // As in CPython this is not interrupted: Condition.wait() must return with the lock whatever happened.
-    const Taken taken = take(call.self, *actor, {.takes_back = true});
+    const Taken taken = take_recursive(call.self, *actor, {.takes_back = true});
     if (taken != Taken::yes) return as_result(taken);
     LockEntry* entry = owner_id(*actor) ? find_entry(call.self) : nullptr;
     if (entry) entry->count += count - 1;

@@ -43,23 +43,6 @@ constexpr Duration kSweepPause = std::chrono::milliseconds(900);
 constexpr std::size_t kSweepStep = 1024;
 constexpr std::uint64_t kWakeKey = ~std::uint64_t{0};  // its fd would be -1
 
-using Waits = List<FdWait>;
-
-// What the reactor knows of one fd number.
-struct FdState : FdReadiness {  // number: of the latest arming; watched, seen: lasting registrations only
-    Waits readers;
-    Waits writers;
-    std::uint32_t armed = 0;    // one-shot: events that the kernel will report, once; 0 when nobody counts on any
-    std::uint32_t opening = 0;  // FdWait::opening of the latest wait
-    bool known = false;         // the kernel had a registration when we last looked
-    bool lasting = false;       // it is an owner's
-
-    bool has_waits() const noexcept { return !readers.empty() || !writers.empty(); }
-    std::uint32_t wanted() const noexcept {
-        return (readers.empty() ? 0u : std::uint32_t{EPOLLIN}) | (writers.empty() ? 0u : std::uint32_t{EPOLLOUT});
-    }
-};
-
 std::uint64_t next_id() noexcept {
     static atomic<std::uint64_t> last{0};
     return last.fetch_add(1, memory_order_relaxed) + 1;
@@ -72,6 +55,23 @@ std::uint64_t key_of(int fd, std::uint32_t number) noexcept {
 }  // namespace
 
 struct Reactor::Impl {
+    using Waits = List<FdWait>;
+
+    // What the reactor knows of one fd number.
+    struct FdState : FdReadiness {  // number: of the latest arming; watched, seen: lasting registrations only
+        Waits readers;
+        Waits writers;
+        std::uint32_t armed = 0;    // one-shot: events that the kernel will report, once; 0 when nobody counts on any
+        std::uint32_t opening = 0;  // FdWait::opening of the latest wait
+        bool known = false;         // the kernel had a registration when we last looked
+        bool lasting = false;       // it is an owner's
+
+        bool has_waits() const noexcept { return !readers.empty() || !writers.empty(); }
+        std::uint32_t wanted() const noexcept {
+            return (readers.empty() ? 0u : std::uint32_t{EPOLLIN}) | (writers.empty() ? 0u : std::uint32_t{EPOLLOUT});
+        }
+    };
+
     FdState* find(int fd) noexcept;
     int make(int fd) noexcept;
     int enlist(FdWait& wait, int fd, Interest interest) noexcept;
@@ -103,7 +103,7 @@ struct Reactor::Impl {
     epoll_event events[kEventsAtOnce];
 };
 
-FdState* Reactor::Impl::find(int fd) noexcept {
+Reactor::Impl::FdState* Reactor::Impl::find(int fd) noexcept {
     return fd >= 0 && static_cast<std::size_t>(fd) < fds.size() ? fds[static_cast<std::size_t>(fd)].get() : nullptr;
 }
 
@@ -355,7 +355,7 @@ int Reactor::add(FdWait& wait, int fd, Interest interest) noexcept {
 int Reactor::add(FdWait& wait, OwnedFd& owned, Interest interest) noexcept {
     const int fd = owned.fd_;
     if (const int error = impl_->enlist(wait, fd, interest)) return error;
-    FdState& state = *impl_->find(fd);
+    Impl::FdState& state = *impl_->find(fd);
     const bool current = owned.reactor_ == id_ && state.number == owned.number_;
     const std::uint32_t wanted = interest == Interest::read ? EPOLLIN | EPOLLPRI | EPOLLRDHUP : std::uint32_t{EPOLLOUT};
     if (current && (state.watched & wanted)) return 0;
@@ -376,13 +376,13 @@ int Reactor::add(FdWait& wait, OwnedFd& owned, Interest interest) noexcept {
 void Reactor::remove(FdWait& wait) noexcept {
     if (!wait.registered()) return;
     impl_->unlink(wait);
-    FdState& state = *impl_->find(wait.fd_);
+    Impl::FdState& state = *impl_->find(wait.fd_);
     // The kernel may stay armed: one more event that nobody waits for. The next add() must not count on it, though.
     if (state.wanted() == 0) state.armed = 0;
 }
 
 void Reactor::forget(int fd) noexcept {
-    FdState* state = impl_->find(fd);
+    Impl::FdState* state = impl_->find(fd);
     if (!state) return;
     // An error means that the fd is closed already, and then the kernel has dropped it.
     if (state->known) epoll_ctl(impl_->epoll_fd, EPOLL_CTL_DEL, fd, nullptr);

@@ -104,6 +104,8 @@ public:
     // `decode(value)` makes the object again in an interpreter that has registered the same name, or that finds the
     // function when the name is "module:qualified.name". Exact type only. Returns false with an exception set.
     bool add_python_codec(PyTypeObject* type, const char* name, PyObject* encode, PyObject* decode);
+    // Forgets those of classes whose module is not in sys.modules any more. False: an exception is set.
+    bool forget_python_codecs();
 
     // `root` names the value in error paths: "message", "args", "result".
     OwnedParcel encode(PyObject* value, const char* root) override;

@@ -2,7 +2,7 @@
 //
 // What:    create_interpreter makes one on the calling OS thread and attaches to it; prepare_interpreter gives it the
 //          main interpreter's sys.path, argv and executable and imports smarm; end_interpreter ends it on the same OS
-//          thread.
+//          thread. In between it may rest, and be prepared again: see runtime/interpreter_pool.h.
 // Config:  own GIL and allocator, threads allowed, fork and daemon threads not, extensions must support isolation.
 // 3.13:    an ended interpreter leaks megabytes (CPython's own leak, gone in 3.14): smarm ends each once, at shutdown.
 // Errors:  create: nullptr and a sentence in `error`. prepare: false with a Python exception set.
@@ -25,7 +25,14 @@ bool snapshot_main(MainSnapshot& snapshot);
 
 bool prepare_interpreter(const MainSnapshot& snapshot, unsigned worker_index);
 
+// Makes the attached interpreter forget the program, so that it can be prepared again. False: it cannot be kept, and
+// the reason has been reported.
+bool rest_interpreter();
+
 // All thread states but the attached one must be gone.
 void end_interpreter(PyThreadState* own);
+
+// Makes the main interpreter, which is attached, end those that are kept at its exit and before it forks.
+void watch_end_of_main();
 
 }  // namespace smarm

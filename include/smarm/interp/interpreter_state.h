@@ -42,6 +42,8 @@ struct InterpreterState {
     std::unique_ptr<ValueCodec> codec;       // see codec/codec.h
     std::shared_ptr<StdlibLocks> locks;      // shared_ptr: destroys what is known above only, see stdlib/locks.h
     std::unique_ptr<BlockingPool> blocking;  // see interp/blocking_pool.h
+    bool outlasts_run = false;               // it has loaded private copies: see runtime/interpreter_pool.h
+    bool of_worker = false;                  // not of the main interpreter, nor of one that the program has made
     PyObject* names = nullptr;               // the module's dict, which owns this (borrowed)
     // Strong references.
     PyTypeObject* pid_type = nullptr;

@@ -38,6 +38,10 @@ struct RuntimeConfig {
     std::size_t max_buffer_bytes;
     bool pickle;                               // false: Objects::data
     std::vector<std::string> trusted_modules;  // whose functions a message may name then
+    std::string extensions;                    // "main" or "private": see extensions/policy.h
+    std::vector<std::string> extensions_share;
+    std::vector<std::string> extensions_private_libraries;
+    std::vector<std::string> extensions_main_only;
 
     bool main_by_value;      // functions of __main__ travel by value: no worker can load it
     Simulation* simulation;  // borrowed, or nullptr; see smarm.testing

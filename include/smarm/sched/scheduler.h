@@ -39,6 +39,16 @@ struct DeadLetterReport {
     bool last;  // the next ones are only counted
 };
 
+// The OS thread of one worker of one run. A thread that outlasts the run is free for another worker once joined.
+class WorkerThread {
+public:
+    virtual ~WorkerThread() = default;
+    // Waits until what it was started with has returned. It, or detach, is called once.
+    virtual void join() = 0;
+    // Nobody will wait for it: its worker is stuck.
+    virtual void detach() = 0;
+};
+
 struct SchedulerOptions {
     unsigned workers = 1;  // 1..kMaxWorkers, the caller's thread included
     StackPoolOptions stacks;
@@ -54,7 +64,9 @@ struct SchedulerOptions {
     std::function<std::unique_ptr<Driver>()> make_driver;              // required
     std::uint64_t dead_letter_reports = 0;                             // so many; none once it stops
     std::function<void(const DeadLetterReport&)> report_dead_letters;  // any worker's thread; must not park
-    // Runs on the new OS thread of workers 1..; must call worker.run() (or worker.refuse()) once. Default: run().
+    // Runs `body` on an OS thread for a worker; may throw std::system_error and bad_alloc. Default: on a new thread.
+    std::function<std::unique_ptr<WorkerThread>(std::function<void()> body)> start_thread;
+    // Runs on the OS thread of workers 1..; must call worker.run() (or worker.refuse()) once. Default: run().
     std::function<void(Worker&)> enter_worker;
 };
 
@@ -97,9 +109,8 @@ public:
 
     // Changes these options while worker 0 is the only one that has been started, on its thread. False: too late.
     // SAFETY: others may run meanwhile, the monitor and threads with a portal: they read workers() only, which is
-    //         atomic. The two
-    // durations are read by workers: by this thread, and by those whose threads are made after this, under the same
-    // lock.
+    //         atomic. The two durations are read by workers: by this thread, and by those whose threads are made after
+    //         this, under the same lock.
     bool reconfigure(unsigned workers, Duration stop_timeout, Duration spin_limit) noexcept;
 
     // The worker, started if need be; nullptr when the OS gives no thread. index must be below workers().
@@ -154,7 +165,7 @@ private:
     atomic<Worker*> workers_[kMaxWorkers] = {};
     mutex start_mutex_;  // guards the four below and the starting of workers
     condition_variable workers_ended_;
-    std::vector<thread> threads_;
+    std::vector<std::unique_ptr<WorkerThread>> threads_;
     std::size_t ended_ = 0;  // threads of threads_ that are past enter_worker
     bool stuck_ = false;
     atomic<unsigned> started_{0};

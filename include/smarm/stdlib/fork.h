@@ -9,6 +9,6 @@
 
 namespace smarm {
 
-bool install_stdlib_fork();
+bool install_stdlib_fork(void (*end_idle_interpreters)());
 
 }  // namespace smarm

@@ -230,9 +230,7 @@ def _report_one_by_one(manager: Pid, outcome: Outcome, error: Exception) -> None
 
 
 def _describe(index: int, exception: BaseException) -> Failure:
-    _, _, _, _, summary, text, _ = _failure.describe(
-        exception, _core.self(), None, None, 0, 'say placement="main" where the pool is made'
-    )
+    _, _, _, _, summary, text, _ = _failure.describe(exception, _core.self(), None, None, 0)
     travels: BaseException | None = exception
     try:
         _core._roundtrip(exception)
