@@ -240,8 +240,8 @@ class _Manager:
         what = "a task" if job is None else job.describe()
         pid = next(handle.pid for index, handle in self.actors.values() if index == actor)
         print(
-            f"smarm: worker {self.places[actor]} does not come back from {what}, which actor "
-            f"{pid} ({self.pool.name}) has run for {seconds:.1f} s, in C code: it can neither be stopped nor passed over",
+            f"smarm: worker {self.places[actor]} does not come back from {what}, which actor {pid} ({self.pool.name}) has run "
+            f"for {seconds:.1f} s, and which cannot be interrupted there (C code, or no_preempt)",
             file=sys.stderr,
         )
 

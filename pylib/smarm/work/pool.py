@@ -7,6 +7,7 @@ The submitters put Jobs into ``pending``; one actor, the manager, hands them to 
 from __future__ import annotations
 
 import itertools
+import os
 import threading
 from collections import deque
 from contextlib import suppress
@@ -184,3 +185,15 @@ def places(placement: Place, own: int) -> list[int]:
     raise ConfigError(
         f'placement= is "main", "local", a worker\'s index from 0 to {count - 1}, or None; not {placement!r}'
     )
+
+
+def _forget_parent() -> None:
+    """In a forked child: the manager and the task actors of these pools are not there."""
+    for pool in living.values():
+        pool._takes, pool._started = False, False
+        pool.closed = "cannot schedule new futures: this process was forked from the one that has the pool"
+        pool.ended.set()
+    living.clear()
+
+
+os.register_at_fork(after_in_child=_forget_parent)

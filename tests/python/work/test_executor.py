@@ -13,6 +13,7 @@ import pytest
 import work_tasks as tasks
 
 import smarm
+import smarm.testing
 
 
 def run(main, *arguments, **options):
@@ -38,7 +39,7 @@ def in_thread(function):
     return value
 
 
-@pytest.fixture(params=["main actor", "actor of a worker", "thread"])
+@pytest.fixture(params=["main actor", "actor of a worker", "thread", "thread of a worker"])
 def everywhere(request):
     """Run a function where an Executor can be used inside of a runtime."""
 
@@ -48,6 +49,8 @@ def everywhere(request):
                 return function()
             if request.param == "thread":
                 return in_thread(function)
+            if request.param == "thread of a worker":
+                return smarm.spawn(in_thread, function, on=1).join()
             return smarm.spawn(function, on=1).join()
 
         return smarm.run(main, **{"workers": 2} | options)
@@ -403,3 +406,19 @@ def test_wait_and_as_completed_mix_it_with_others():
             return sorted(call.result() for call in concurrent.futures.as_completed(done))
 
     assert run(main) == sorted([number * number for number in range(50)] * 2)
+
+
+def test_any_interleaving_gives_the_same_results():
+    """Under simulation: what seeds choose are the turns and the preemptions of the program's own code."""
+
+    def main():
+        with smarm.Executor(3) as executor:
+            calls = [executor.submit(tasks.square, number) for number in range(10)]
+            calls[7].cancel()
+            done = [call.result() for call in calls if not call.cancelled()]
+        assert set(done) <= {number * number for number in range(10)}
+        assert len(done) >= 9
+        assert list(smarm.map(tasks.square, range(20))) == [number * number for number in range(20)]
+        assert sorted(smarm.map(tasks.square, range(20), ordered=False)) == [number * number for number in range(20)]
+
+    smarm.testing.explore(main, seeds=range(30))
