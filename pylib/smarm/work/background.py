@@ -15,16 +15,25 @@ from smarm._errors import AlreadyRunning, NoRuntime
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Protocol
 
     from smarm._core import Pid
-    from smarm.work.pool import Pool
+
+    class User(Protocol):
+        """A pool: until it leaves, the runtime stays."""
+
+        name: str
+        closed: str | None
+        ended: threading.Event
+
+        def close(self, *, cancels: bool = False, kills: bool = False) -> None: ...
+
 
 exiting = False
 """Whether the program ends."""
 
 _lock = threading.Lock()
-_users: set[Pool] = set()
+_users: set[User] = set()
 _ours: _Background | None = None
 
 
@@ -68,7 +77,7 @@ class _Background:
         self.thread.join()
 
 
-def enter(pool: Pool) -> int:
+def enter(pool: User) -> int:
     """Return the number of the runtime that a plain thread uses; of the one in the background, if there is no other."""
     global _ours
     with _lock:
@@ -83,7 +92,7 @@ def enter(pool: Pool) -> int:
         return run
 
 
-def leave(pool: Pool) -> None:
+def leave(pool: User) -> None:
     """The pool has ended."""
     _users.discard(pool)
 

@@ -12,8 +12,8 @@ from smarm import _config, _core
 from smarm._errors import ActorExit, Cancelled, NotSendable
 from smarm.work import functions, slots
 from smarm.work.future import Future
+from smarm.work.manager import make_pool
 from smarm.work.outcomes import to_exception
-from smarm.work.pool import Pool
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class Executor(futures.Executor):
         if initializer is not None and not callable(initializer):
             raise TypeError("initializer must be a callable")
         work = {"initializer": initializer, "initargs": tuple(initargs)}
-        self._pool = Pool("smarm.Executor", number, placement, work)
+        self._pool = make_pool("smarm.Executor", number, placement, work)
         self._number = number
         # When nobody has it any more: what was submitted is still done.
         weakref.finalize(self, self._pool.close).atexit = False

@@ -5,7 +5,7 @@ share one Gate, and the manager takes it only where somebody else has to do with
 
 Without the lock, looking whether that is so and changing the state must be one step for all other threads and actors.  It is: they
 run only where the interpreter looks for requests, at calls, at the beginning of functions and at the end of loops; and the lines
-between a `SAFETY` and its state have none of these, which tests/python/work/test_future.py looks up in their bytecode.
+between a `SAFETY` and its state have none of these, which test_future.py looks up in their bytecode.
 """
 
 from __future__ import annotations

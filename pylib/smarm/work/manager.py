@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 import sys
 import time
 
-from smarm import _core
+from smarm import _core, _worker
 from smarm._errors import ActorKilled, NoRuntime, Timeout
 from smarm._signals import Down
 from smarm.work import background, functions, slots
-from smarm.work import pool as pools
 from smarm.work.board import Board
 from smarm.work.outcomes import to_exception
+from smarm.work.placement import places_of
+from smarm.work.pool import Pool
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
     from smarm._core import JoinHandle, Timer
-    from smarm.work.pool import Job, Pool
+    from smarm.work.pool import Job, Place
 
 AHEAD = 0.01
 """Seconds of work that wait in the task actors' channel: the manager may have to wait for its turn, or for the GIL."""
@@ -34,9 +37,45 @@ LOOK = "look"
 """A message from the manager to itself."""
 
 
-def manage(key: int) -> None:
+_numbers = itertools.count(1)
+_living: dict[int, Pool] = {}
+"""The pools that have a manager."""
+
+
+def make_pool(name: str, actors: int | None, placement: Place, work: dict[str, Any]) -> Pool:
+    """Return a pool whose manager starts with its first job.  work: fields of slots.Order."""
+    return Pool(_start, name, actors, placement, work)
+
+
+def _start(pool: Pool) -> None:
+    """Start the manager, in the runtime that is there, or in one in the background."""
+    key = next(_numbers)
+    _living[key] = pool
+    options: dict[str, Any] = {"name": f"manager of {pool.name}", "mailbox_limit": 0, "mailbox_byte_limit": 0}
+    try:
+        if _core.worker_index() is not None:
+            _core.spawn(_manage, key, on="local", **options)
+        else:
+            run = background.enter(pool)
+            _core._portal_spawn(run, None, _manage, key, on=_worker.own_index, **options)
+    except BaseException:
+        del _living[key]
+        background.leave(pool)
+        raise
+
+
+def _forget_parent() -> None:
+    for pool in _living.values():
+        pool.forget()
+    _living.clear()
+
+
+os.register_at_fork(after_in_child=_forget_parent)
+
+
+def _manage(key: int) -> None:
     """Be the manager of the pool that has this number."""
-    pool = pools.living[key]
+    pool = _living[key]
     manager: _Manager | None = None
     error: Exception | None = None
     try:
@@ -45,7 +84,7 @@ def manage(key: int) -> None:
     except Exception as its_error:  # what the pool was given cannot be sent, or it cannot have its actors
         error = its_error
     finally:
-        del pools.living[key]
+        del _living[key]
         _end(pool, manager, error)
 
 
@@ -63,7 +102,7 @@ class _Manager:
         self.named: set[tuple[int, int]] = set()
         self.probes: dict[int, JoinHandle[None]] = {}  # by worker: who ends when the worker comes back
         self.actors: dict[Any, tuple[int, JoinHandle[None]]] = {}  # by monitor: index and handle
-        places = pools.places(pool.placement, _core.worker_index() or 0)
+        places = places_of(pool.placement, _core.worker_index() or 0)
         self.count = pool.actors = pool.actors or len(places)
         self.places = [places[index % len(places)] for index in range(self.count)]
         self.batches, self.inlet = _core.channel()

@@ -13,8 +13,8 @@ from smarm import _config, _core
 from smarm._deadline import check_timeout
 from smarm._errors import ConfigError, EndOfLoad, NoRuntime
 from smarm.work.chunks import Chunks
+from smarm.work.manager import make_pool
 from smarm.work.outcomes import to_exception
-from smarm.work.pool import Pool
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from typing import Any, Literal
 
     from smarm._core import Sender
-    from smarm.work.pool import Place
+    from smarm.work.pool import Place, Pool
     from smarm.work.progress import Report
     from smarm.work.slots import Failure
 
@@ -75,7 +75,7 @@ def map[Item, Result](
     total = len(items) if isinstance(items, Sized) else None
     name = getattr(function, "__name__", "map")
     work = {"function": function, "timeout": timeout, "stops": on_error == "raise"}
-    pool = Pool("smarm.map", concurrency, placement, work)
+    pool = make_pool("smarm.map", concurrency, placement, work)
     size = 1 if chunk is None and timeout is not None else chunk
     stream = _Stream(pool, iterator, function, Chunks(size), on_error)
     return stream.results(ordered, lambda: None if progress is False else _open_bar(progress, total, name))

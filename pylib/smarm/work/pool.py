@@ -6,18 +6,17 @@ The submitters put Jobs into ``pending``; one actor, the manager, hands them to 
 
 from __future__ import annotations
 
-import itertools
-import os
 import threading
 from collections import deque
 from contextlib import suppress
 
-from smarm import _core, _worker
-from smarm._errors import ConfigError, EndOfLoad, NoRuntime
+from smarm import _core
+from smarm._errors import EndOfLoad, NoRuntime
 from smarm.work import background
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any, Literal, Protocol
 
     from smarm._core import Pid, Sender
@@ -58,15 +57,18 @@ if TYPE_CHECKING:
             """Say what it is, for people."""
 
 
-_numbers = itertools.count(1)
-living: dict[int, Pool] = {}
-"""The pools that have a manager."""
-
-
 class Pool:
     """What submitters and manager share.  Any thread and actor of its interpreter may use it."""
 
-    def __init__(self, name: str, actors: int | None, placement: Place, work: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        start: Callable[[Pool], None],
+        name: str,
+        actors: int | None,
+        placement: Place,
+        work: dict[str, Any],
+    ) -> None:
+        self._start = start
         self.name = name
         self.actors = actors
         self.placement = placement
@@ -108,7 +110,7 @@ class Pool:
             raise RuntimeError(self.closed)
         with self._lock:
             if not self._started:
-                self._start()
+                self._start(self)
                 self._started = True
         self._takes = self.closed is None
 
@@ -142,58 +144,8 @@ class Pool:
             with suppress(NoRuntime):  # its end has been noted
                 _core._portal_send(self.run, pid, None)
 
-    def _start(self) -> None:
-        from smarm.work import manager
-
-        key = next(_numbers)
-        living[key] = self
-        try:
-            if _core.worker_index() is not None:
-                _core.spawn(
-                    manager.manage,
-                    key,
-                    on="local",
-                    name=f"manager of {self.name}",
-                    mailbox_limit=0,
-                    mailbox_byte_limit=0,
-                )
-            else:
-                run = background.enter(self)
-                _core._portal_spawn(
-                    run, None, manager.manage, key,
-                    on=_worker.own_index, name=f"manager of {self.name}", mailbox_limit=0, mailbox_byte_limit=0,
-                )  # fmt: skip
-        except BaseException:
-            del living[key]
-            raise
-
-
-def places(placement: Place, own: int) -> list[int]:
-    """Return the workers on which task actors live, in the order in which they get some.  Raises ConfigError."""
-    count = _core._worker_count() or 1
-    if placement is None:
-        every = [(own + 1 + each) % count for each in range(count)]  # the submitter's own last
-        if background.is_ours() and count > 1:
-            every.remove(0)  # shares its interpreter with the program
-        return every
-    if placement == "main":
-        return [0]
-    if placement == "local":
-        return [own]
-    if isinstance(placement, int) and 0 <= placement < count:
-        return [placement]
-    raise ConfigError(
-        f'placement= is "main", "local", a worker\'s index from 0 to {count - 1}, or None; not {placement!r}'
-    )
-
-
-def _forget_parent() -> None:
-    """In a forked child: the manager and the task actors of these pools are not there."""
-    for pool in living.values():
-        pool._takes, pool._started = False, False
-        pool.closed = "cannot schedule new futures: this process was forked from the one that has the pool"
-        pool.ended.set()
-    living.clear()
-
-
-os.register_at_fork(after_in_child=_forget_parent)
+    def forget(self) -> None:
+        """In a forked child, which has neither the manager nor the task actors."""
+        self._takes, self._started = False, False
+        self.closed = "cannot schedule new futures: this process was forked from the one that has the pool"
+        self.ended.set()
