@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <string_view>
 
 #include <Python.h>
@@ -16,6 +16,8 @@
 
 namespace smarm {
 namespace {
+
+constexpr std::size_t kLongStretch = 256 * 1024;  // bytes
 
 std::uintptr_t page_size() noexcept { return static_cast<std::uintptr_t>(sysconf(_SC_PAGESIZE)); }
 std::uintptr_t page_of(std::uintptr_t address) noexcept { return address & ~(page_size() - 1); }
@@ -134,19 +136,47 @@ int redirect_in(const link_map& map, std::span<const Redirection> redirections, 
     return 0;
 }
 
+// Both at the beginning of a page.
+// SAFETY: both are mapped. Not memcmp: the zones between the variables of a library that the address sanitizer has built
+//         are bytes of its file, too.
+[[gnu::no_sanitize_address]] bool same_bytes(const char* left, const char* right, std::size_t size) noexcept {
+    std::size_t at = 0;
+    for (; at + sizeof(std::uint64_t) <= size; at += sizeof(std::uint64_t)) {
+        std::uint64_t ours, theirs;
+        __builtin_memcpy(&ours, left + at, sizeof ours);
+        __builtin_memcpy(&theirs, right + at, sizeof theirs);
+        if (ours != theirs) return false;
+    }
+    for (; at < size; ++at)
+        if (left[at] != right[at]) return false;
+    return true;
+}
+
+// SAFETY: the same bytes with the same protection, put there in one step: a thread that runs this code does not notice.
+//         What may fail (the number of mappings, the file) the kernel looks at before it takes away what was there.
+void map_over(std::uintptr_t place, std::size_t size, int protection, int original, std::size_t offset) noexcept {
+    static_cast<void>(mmap(reinterpret_cast<void*>(place), size, protection, MAP_PRIVATE | MAP_FIXED, original,
+                           static_cast<off_t>(offset)));
+}
+
+// A segment as a whole if it is the same; else its long stretches that are, since each takes two mappings more.
 void share_segment(const link_map& map, const ElfW(Phdr) & segment, const char* file, std::size_t file_size,
                    int original) noexcept {
     const std::size_t before = segment.p_offset - page_of(segment.p_offset);
     const std::size_t size = segment.p_filesz + before;
     const std::size_t offset = segment.p_offset - before;
     if (offset > file_size || size > file_size - offset) return;
-    void* place = reinterpret_cast<void*>(page_of(map.l_addr + segment.p_vaddr));
-    if (std::memcmp(place, file + offset, size) != 0) return;
+    const std::uintptr_t place = page_of(map.l_addr + segment.p_vaddr);
+    const auto* bytes = reinterpret_cast<const char*>(place);
     const int protection = PROT_READ | (segment.p_flags & PF_X ? PROT_EXEC : 0);
-    // SAFETY: the same bytes with the same protection, put there in one step: a thread that runs this code does not
-    //         notice. What may fail (the number of mappings, the file) the kernel looks at before it takes away what
-    //         was there.
-    static_cast<void>(mmap(place, size, protection, MAP_PRIVATE | MAP_FIXED, original, static_cast<off_t>(offset)));
+    const std::size_t page = page_size();
+    for (std::size_t start = 0, end = 0; start < size; start = end + page) {
+        for (end = start; end < size; end += page)
+            if (!same_bytes(bytes + end, file + offset + end, std::min(page, size - end))) break;
+        const bool all = start == 0 && end >= size;
+        if (all || end - start >= kLongStretch)
+            map_over(place + start, std::min(end, size) - start, protection, original, offset + start);
+    }
 }
 
 // Stands in for PyOS_mystricmp, which nothing else here calls, while can_redirect() tries.

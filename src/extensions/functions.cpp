@@ -134,8 +134,7 @@ PyObject* open_private_copy_function(PyObject*, PyObject* arguments) {
     if (!from) return nullptr;
     const int owner = claim_owner();
     if (owner < 0) return extension_owner(nullptr, nullptr);
-    PyObject* opened =
-        with_errors(path.get(), [&] { return open_private_copy(owner, path.get(), from.get(), flags); });
+    PyObject* opened = with_errors(path.get(), [&] { return open_private_copy(owner, path.get(), from.get(), flags); });
     if (opened) interpreter_state()->outlasts_run = true;  // what is loaded stays
     return opened;
 }

@@ -253,7 +253,8 @@ PyObject* raise_exit() {
     PyObject* exception = make_exception(*actor, request);
     if (!exception) return nullptr;
     mark_requested(*actor, exception);
-    PyErr_SetRaisedException(exception);
+    PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(exception)), exception);  // what is handled is its context
+    Py_DECREF(exception);
     return nullptr;
 }
 

@@ -16,7 +16,8 @@ static PyObject* next_number(PyObject*, PyObject*) {
 }
 
 static PyMethodDef functions[] = {
-    {"next", next_number, METH_NOARGS, "next(): how often it was called, as two variables have counted it: 1001, 2002, ..."},
+    {"next", next_number, METH_NOARGS,
+     "next(): how often it was called, as two variables have counted it: 1001, 2002, ..."},
     {nullptr, nullptr, 0, nullptr},
 };
 

@@ -21,7 +21,7 @@
 //          owning worker. fire may add, remove and forget anything; it must not call poll() or wait() (asserted).
 // Blocks:  wait() only; it returns early when a signal arrives. Allocates: add() for a new highest fd. Throws: the
 //          constructor (bad_alloc).
-// See:     tests/cpp/wait/reactor_test.cpp
+// See:     tests/cpp/wait/reactor_test.cpp, reactor_endings_test.cpp
 #pragma once
 
 #include <cstdint>

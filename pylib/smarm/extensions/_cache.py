@@ -94,6 +94,22 @@ class Cache:
         if not loaded:  # a name in memory is of use as the name of what is loaded only
             self._in_memory = {key: kept for key, kept in self._in_memory.items() if kept != path}
 
+    def link(self, path: str, name: str, target: str) -> None:
+        """Let ``name`` beside a copy that is held lead to another one: the loader looks for libraries there ($ORIGIN).
+
+        Copies in memory have no place beside them: nothing happens.  Raises OSError.
+        """
+        held = self._held.get(path)
+        if not held or path in self._in_memory.values():
+            return
+        directory = held[-1]
+        with contextlib.suppress(OSError):
+            if os.readlink(name, dir_fd=directory) == target:
+                return
+        temporary = f".{os.urandom(8).hex()}.tmp"
+        os.symlink(target, temporary, dir_fd=directory)
+        os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
+
     def facts(self, original: str) -> dict[str, Any]:
         """Return what ``remember`` was told about this version of the file, in any process; empty if nothing.  Raises OSError."""
         import json

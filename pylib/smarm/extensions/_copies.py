@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import zlib
+from typing import NamedTuple
 
 from smarm import _core
 from smarm.extensions._cache import Cache
@@ -26,7 +27,15 @@ def _system_directories() -> frozenset[str]:
 
 def _variant(renames: tuple[tuple[str, str], ...]) -> str:
     """Tell apart copies that say other names: which libraries are private is the user's choice, too."""
-    return f"{zlib.crc32(repr(sorted(old for old, _ in renames)).encode()):08x}" if renames else ""
+    return f"{zlib.crc32(repr([old for old, _ in renames]).encode()):08x}" if renames else ""
+
+
+class _Placed(NamedTuple):
+    """A copy that is there and not loaded yet."""
+
+    path: str
+    needs: list[tuple[str, str]]
+    """Private libraries: the name by which it needs them, and the original's path."""
 
 
 class Copies:
@@ -39,44 +48,70 @@ class Copies:
         self._shared: set[str] = set()
         self._system = _system_directories()
 
-    def needs_none(self, path: str) -> bool:
-        """Whether a copy of this module has said that it supports the interpreters of workers."""
-        return self._cache.facts(path).get("own_gil") is True
+    def open(self, path: str, policy: Policy) -> object:
+        """Return what stands for the copy of this shared object, loaded after what it needs.
 
-    def remember_none_needed(self, path: str) -> None:
-        """Keep that for the next interpreter."""
-        self._cache.remember(path, own_gil=True)
+        Raises ImportError and OSError.
+        """
+        if path not in self._opened:
+            placed: dict[str, _Placed] = {}
+            try:
+                if self._place(path, policy, (), placed, [path]):
+                    self._link(placed)
+                for original, copy in placed.items():
+                    self._load(original, copy.path)
+            finally:
+                for original, copy in placed.items():
+                    self._cache.release(copy.path, loaded=original in self._opened)
+        return self._opened[path][1]
 
-    def open(self, path: str, policy: Policy, inherited: tuple[str, ...] = ()) -> object:
-        """Return what stands for the copy of this shared object, loaded.  Raises ImportError and OSError."""
-        if path in self._opened:
-            return self._opened[path][1]
+    def _place(
+        self, path: str, policy: Policy, inherited: tuple[str, ...], placed: dict[str, _Placed], above: list[str]
+    ) -> bool:
+        """Make the copies of a shared object and of what it needs, in the order in which they are to be loaded.
+
+        Returns whether there are some that need each other in a circle.
+        """
+        if path in self._opened or path in placed:
+            return False
         needed, name, search = _core._read_shared_object(path)
         here = os.path.dirname(path)
         directories = tuple(d.replace("${ORIGIN}", here).replace("$ORIGIN", here) for d in search) + inherited
-        renames = [(name, self._own_name(name))] if name else []
+        renames = {name} if name else set()
+        needs = []
+        circle = False
         for library, found in self._bundled(needed, directories):
             if os.path.basename(found).startswith(policy.shared_libraries):
-                if found not in self._shared:
-                    _core._open_shared_library(found)
-                    self._shared.add(found)
-            elif found != path:
-                self.open(found, policy, directories)
-                renames.append((library, self._own_name(library)))
-        names = tuple(dict.fromkeys(renames))
+                self._open_shared(found)
+                continue
+            renames.add(library)
+            needs.append((self._own_name(library), found))
+            if found in above or self._place(found, policy, directories, placed, [*above, found]):
+                circle = True
+        names = tuple((old, self._own_name(old)) for old in sorted(renames))
         copy = self._cache.place(
             path, self._owner, lambda fd: _core._write_private_copy(path, fd, names), variant=_variant(names)
         )
-        loaded = False
+        placed[path] = _Placed(copy, needs)
+        return circle
+
+    def _link(self, placed: dict[str, _Placed]) -> None:
+        """Let the loader find what any of them needs beside each: one that it finds through a link looks there, too."""
+        for name, library in {need for copy in placed.values() for need in copy.needs}:
+            target = placed[library].path if library in placed else self._opened[library][0]
+            for copy in placed.values():
+                self._cache.link(copy.path, name, target)
+
+    def _load(self, path: str, copy: str) -> None:
         try:
-            handle = _core._open_private_copy(copy, path, sys.getdlopenflags())
-            loaded = True
+            self._opened[path] = copy, _core._open_private_copy(copy, path, sys.getdlopenflags())
         except ImportError as error:
             raise ImportError(str(error).replace(copy, path)) from None
-        finally:
-            self._cache.release(copy, loaded=loaded)
-        self._opened[path] = copy, handle
-        return handle
+
+    def _open_shared(self, path: str) -> None:
+        if path not in self._shared:
+            _core._open_shared_library(path)
+            self._shared.add(path)
 
     def path_of(self, path: str) -> str:
         """Return where the copy of an opened shared object is."""
