@@ -336,6 +336,7 @@ PyObject* Runtime::run_main(PyObject* main, PyObject* arguments) {
     reporter_->stop();
     stop_blocking_calls(config_.shutdown_timeout);
     forget_spawn_sites();
+    Py_CLEAR(interpreter_state()->loadable_modules);
     if (InterpreterPool::has_idle()) watch_end_of_main();
 
     if (const std::size_t left = scheduler_->abandoned()) {
