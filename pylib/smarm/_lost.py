@@ -1,7 +1,8 @@
 """Where an exception that was raised in an actor from outside can end without anybody's having caught it.
 
-There it is armed again, silently.  ``watch`` puts functions of its own in these places, once they exist: it is called before
-each such exception, since programs replace hooks and import modules when they like.
+There it is armed again, silently; and a child of asyncio that is never started is not waited for without end.  ``watch`` puts functions
+of its own in these places, once they exist: it is called before each such exception, since programs replace hooks and import modules
+when they like.
 """
 
 from __future__ import annotations
@@ -32,6 +33,9 @@ def watch() -> None:
     if events is not None and hasattr(events, "BaseEventLoop"):
         _watch_method(events.BaseEventLoop, "call_exception_handler", _call_exception_handler)
         _watch_task(modules["asyncio"])
+    processes = modules.get("asyncio.base_subprocess")
+    if processes is not None and hasattr(processes, "BaseSubprocessTransport"):
+        _watch_method(processes.BaseSubprocessTransport, "_process_exited", _process_exited)
 
 
 class _Hook:
@@ -48,6 +52,7 @@ class _Hook:
 
 
 def _watch_method(owner: type, name: str, wrapper: Callable[..., Any]) -> None:
+    """Have the method be called by ``wrapper(original, self, *arguments)``, once however often this is asked for."""
     original = owner.__dict__.get(name)
     if original is None or hasattr(original, "_smarm_watched"):
         return
@@ -68,6 +73,17 @@ def _set_exception(original: Callable[..., Any], future: Any, exception: BaseExc
 def _call_exception_handler(original: Callable[..., Any], loop: Any, context: dict[str, Any]) -> Any:
     if not _core._arm_again(context.get("exception")):
         original(loop, context)
+
+
+def _process_exited(original: Callable[..., Any], transport: Any, code: int) -> None:
+    """Have asyncio end a child whose start is cancelled together with the task that waits for it: 3.13.0 waits for ever."""
+    original(transport, code)
+    waiters = transport._exit_waiters
+    if waiters and transport._pending_calls is not None:  # its pipes are not connected, and may never be
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(code)
+        waiters.clear()  # who asks now is told at once
 
 
 def _watch_task(asyncio: types.ModuleType) -> None:

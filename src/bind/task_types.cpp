@@ -12,6 +12,7 @@
 #include "smarm/interp/generator_block.h"
 #include "smarm/interp/imports.h"
 #include "smarm/interp/pid_type.h"
+#include "smarm/interp/point.h"
 #include "smarm/interp/py_rider.h"
 #include "smarm/interp/requested_exception.h"
 #include "smarm/sched/scheduler.h"
@@ -21,17 +22,19 @@
 namespace smarm::bind {
 namespace {
 
-// Whether `error`, which leaves a block, is the Cancelled of scope `id`, or a group of such. -1 with an exception set.
-int is_cancelled_by(PyObject* error, std::uint64_t id) {
+// Whether `error`, which leaves a block, is the Cancelled of scope `id`, or a group of such, and ends here. `handled`:
+// what was when the block began. -1 with an exception set.
+int is_cancelled_by(PyObject* error, std::uint64_t id, const void* handled) {
     if (error == Py_None) return 0;
     PyObject* type = error_type("Cancelled");
     if (!type) return -1;
     const auto is_of_scope = [type, id](PyObject* leaf) {
         return PyErr_GivenExceptionMatches(leaf, type) && cancelled_scope(leaf) == id;
     };
-    const bool found = find_in_groups(error, is_of_scope) != nullptr;
+    PyObject* found = find_in_groups(error, is_of_scope);
     Py_DECREF(type);
-    return found;
+    if (found) arm_overtaken(found, handled);
+    return found != nullptr;
 }
 
 // ---- timeout --------------------------------------------------------------------------------------------------------
@@ -42,6 +45,7 @@ struct TimeoutObject {
     Duration patience;
     GeneratorBlock block;
     CancelScope scope;
+    const void* handled;  // when the block began
 };
 
 TimeoutObject& as_timeout(PyObject* self) { return *reinterpret_cast<TimeoutObject*>(self); }
@@ -88,6 +92,7 @@ PyObject* timeout_enter(PyObject* self, PyObject*) {
         return nullptr;
     }
     if (!read_timeout(timeout.seconds, *worker, timeout.deadline) || !timeout.block.enter()) return nullptr;
+    timeout.handled = handled_exception();
     timeout.scope.open(timeout.deadline, timeout.patience, timeout.block.if_any());
     return Py_NewRef(self);
 }
@@ -96,9 +101,11 @@ PyObject* timeout_exit(PyObject* self, PyObject* const* arguments, Py_ssize_t co
     TimeoutObject& timeout = as_timeout(self);
     timeout.scope.close();
     PyObject* error = count > 1 ? arguments[1] : Py_None;
-    const int mine = is_cancelled_by(error, timeout.scope.id());
+    const int mine = is_cancelled_by(error, timeout.scope.id(), timeout.handled);
     if (mine < 0) return nullptr;
     if (!mine) Py_RETURN_FALSE;
+    // What it overtook goes on, now that its clean-up was cut short.
+    if (!pass_point(*this_actor())) return nullptr;
     raise_error("Timeout", "the block did not end within %S s", timeout.seconds);
     PyObject* raised = PyErr_GetRaisedException();
     PyException_SetCause(raised, Py_NewRef(error));  // its traceback says where the block was
@@ -167,6 +174,7 @@ struct GroupObject {
     Duration patience;               // of the block and its children
     GeneratorBlock block;
     Worker* home;         // of the block
+    const void* handled;  // when the block began
     PyObject* children;   // a list of JoinHandles: those alive, and those whose end was not a plain return
     Py_ssize_t prune_at;  // its length at which it is looked through
 };
@@ -244,6 +252,7 @@ PyObject* group_enter(PyObject* self, PyObject*) {
     object.prune_at = 64;
     object.group = group;
     object.home = worker;
+    object.handled = handled_exception();
     group->open(object.patience, object.block.if_any());
     return Py_NewRef(self);
 }
@@ -340,7 +349,7 @@ PyObject* group_exit(PyObject* self, PyObject* const* arguments, Py_ssize_t coun
 
     auto group = Ref<TaskGroup>::adopt(std::exchange(object.group, nullptr));
     PyObject* children = std::exchange(object.children, nullptr);
-    const int cut_short = is_cancelled_by(error, group->scope_id());
+    const int cut_short = is_cancelled_by(error, group->scope_id(), object.handled);
     const bool unwinds = error != Py_None && !cut_short && !PyErr_GivenExceptionMatches(error, PyExc_Exception);
     PyObject* result = nullptr;
     if (cut_short < 0) {

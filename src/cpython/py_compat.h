@@ -9,6 +9,7 @@
 #include <Python.h>
 
 #include <stddef.h>
+#include <string.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -78,6 +79,10 @@ int smarm_add_pending_call(PyInterpreterState* interpreter, int (*function)(void
  * one (3.13 to 3.15: in make_pending_calls) forgets about it. As above. */
 int smarm_repeat_pending_signal(PyInterpreterState* interpreter, int may_wait);
 
+/* How many pending calls the interpreter makes when it looks for them; more wait for its next look. Returns what it
+ * was. CPython's 100 make a call that asks for itself again 100 times at the same instruction. */
+int smarm_limit_pending_calls(PyInterpreterState* interpreter, int most);
+
 /* Makes the pending calls of the attached interpreter. Py_MakePendingCalls does so in the main one on the main thread
  * only. Returns 0, or -1 with an exception set. */
 int smarm_make_pending_calls(void);
@@ -123,6 +128,12 @@ int smarm_needs_datetime_preload(void);
 /* Whether an exception that an extension module's PyInit raises while a worker imports it is an object of the main
  * interpreter, which runs PyInit: freed in the worker, it ends the process (gh-144601: 3.13). */
 int smarm_init_errors_are_foreign(void);
+
+/* Whether an ImportError with this text is CPython's for an extension module that does not say that it supports
+ * interpreters with a GIL of their own. Nothing else tells. */
+static inline int smarm_is_refusal(const char* text) {
+    return strstr(text, "does not support loading in subinterpreters") != NULL;
+}
 
 #ifdef __cplusplus
 }

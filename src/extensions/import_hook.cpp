@@ -74,6 +74,31 @@ PyObject* create_from_copy(PyObject* spec) {
     return module;
 }
 
+bool is_refusal(PyObject* exception) {
+    PyObject* message = attribute_or_null(exception, "msg");
+    const char* text = message && PyUnicode_Check(message) ? PyUnicode_AsUTF8(message) : nullptr;
+    if (!text) drop_exception();
+    const bool is = text && smarm_is_refusal(text);
+    Py_XDECREF(message);
+    return is;
+}
+
+// An exception is set: if it is a worker's refusal, it is to say what to do about it.
+void explain_refusal(PyObject* spec, bool has_file) {
+    const InterpreterState* state = interpreter_state();
+    if (!state || !state->of_worker || !PyErr_ExceptionMatches(PyExc_ImportError)) return;
+    PyObject* exception = PyErr_GetRaisedException();
+    PyObject* name = is_refusal(exception) ? attribute_or_null(spec, "name") : nullptr;
+    if (name) {
+        const bool copies_help = has_file && !extensions_are_private() && !is_of_standard_library(spec);
+        PyObject* done = call_imported("smarm.extensions._refusals", "explain",
+                                       Py_BuildValue("(ONO)", exception, name, copies_help ? Py_True : Py_False));
+        if (!done) drop_exception();  // no file can be opened any more, say: it is without the advice
+        Py_XDECREF(done);
+    }
+    PyErr_SetRaisedException(exception);
+}
+
 void note_loaded() noexcept {
     check_native_libraries();
     find_tls_objects();
@@ -89,7 +114,10 @@ PyObject* load_as_cpython(const stdlib::Original& original, PyObject* self, PyOb
     InitError error;
     PyObject* module = original.call(self, values, count, names);
     note_loaded();
-    if (!module && count > 0) error.raise(values[0]);
+    if (!module && count > 0) {
+        error.raise(values[0]);
+        explain_refusal(values[0], true);
+    }
     return module;
 }
 
@@ -133,7 +161,9 @@ PyObject* create_builtin(const stdlib::Original& original, PyObject* self, PyObj
                          PyObject* names) {
     if (count > 0 && loads_copies() && is_named(values[0], "faulthandler"))
         return call_loader("make_faulthandler", Py_BuildValue("(O)", values[0]));
-    return original.call(self, values, count, names);
+    PyObject* module = original.call(self, values, count, names);
+    if (!module && count > 0) explain_refusal(values[0], false);
+    return module;
 }
 
 }  // namespace

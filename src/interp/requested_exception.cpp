@@ -42,17 +42,25 @@ void arm_leaf(Worker& worker, PyObject* exception) {
     else worker.arm_exit_again(*actor);
 }
 
-// Whether a requested exception is being handled: it is the handled one, or that one was raised while it was.
-bool handles_requested(const PyActor& actor) {
-    PyObject* exception = PyErr_GetHandledException();
-    bool found = false;
-    for (int i = 0; exception && !found && i < kLongestChain; ++i) {
-        found = marked_pid(exception) == actor.pid.bits();
+// The first of `exception` and what was handled when it was raised, and so on, that is wanted: a new reference. Takes
+// the reference to `exception`, which may be null.
+template <class Wanted>
+PyObject* find_in_contexts(PyObject* exception, Wanted wanted) {
+    for (int i = 0; exception && i < kLongestChain; ++i) {
+        if (wanted(exception)) return exception;
         PyObject* before = PyException_GetContext(exception);
         Py_SETREF(exception, before);
     }
     Py_XDECREF(exception);
-    return found;
+    return nullptr;
+}
+
+// Whether a requested exception is being handled: it is the handled one, or that one was raised while it was.
+bool handles_requested(const PyActor& actor) {
+    const auto is_own = [&actor](PyObject* exception) { return marked_pid(exception) == actor.pid.bits(); };
+    PyObject* found = find_in_contexts(PyErr_GetHandledException(), is_own);
+    Py_XDECREF(found);
+    return found != nullptr;
 }
 
 }  // namespace
@@ -89,6 +97,18 @@ bool arm_again(PyObject* exception) noexcept {
     if (!worker || !PyExceptionInstance_Check(exception) || !find_in_groups(exception, is_requested)) return false;
     find_in_groups(exception, [worker](PyObject* leaf) { return arm_leaf(*worker, leaf), true; });
     return true;
+}
+
+const void* handled_exception() noexcept {
+    PyObject* handled = PyErr_GetHandledException();
+    Py_XDECREF(handled);
+    return handled;
+}
+
+void arm_overtaken(PyObject* cancelled, const void* handled) noexcept {
+    const auto arm = [handled](PyObject* exception) { return exception == handled || (arm_again(exception), false); };
+    PyObject* outside = find_in_contexts(PyException_GetContext(cancelled), arm);
+    Py_XDECREF(outside);
 }
 
 void drop_exception() noexcept {

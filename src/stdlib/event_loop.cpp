@@ -17,7 +17,7 @@ namespace {
 constexpr std::string_view kTrioWait = "/trio/_core/_io_epoll.py";
 constexpr std::string_view kAsyncioWait = "/selectors.py";
 constexpr const char* kTrio = "smarm._trio";
-constexpr const char* kAsyncio = "smarm._own_loop";
+constexpr const char* kAsyncio = "smarm._asyncio";
 
 const char* giver_for_caller() {
     PyFrameObject* frame = PyThreadState_GetFrame(PyThreadState_GetUnchecked());
@@ -35,25 +35,18 @@ const char* giver_for_caller() {
 
 bool EventLoopWait::pass_point() {
     shield_.reset();
-    clean_up_.reset();
+    patient_shield_.reset();
     again_at_ = kNever;
-    if (__builtin_expect(!actor_.requests.any(), 1) || !actor_.requests.deliverable()) return true;
+    if (__builtin_expect(!actor_.requests.any(), 1) || !is_deliverable(actor_)) return true;
     const char* giver = giver_for_caller();
-    if (giver == kTrio) return give(giver);
-    if (giver && cleans_up_after_kill()) return true;
-    // A kill does not wait for what is cancelled, and neither does who asks again.
+    if (giver == kTrio) return give_to_trio();
     const Requests& requests = actor_.requests;
-    const bool may_wait = requests.first() != Request::kill && !(requests.asked() && requests.urgent());
-    return giver && may_wait && is_deliverable(actor_) ? give(giver) : smarm::pass_point(actor_);
-}
-
-// What closes a loop runs it once more, so that its tasks can end: a kill that got it there does not cut that, too.
-bool EventLoopWait::cleans_up_after_kill() noexcept {
-    const Requests& requests = actor_.requests;
-    if (requests.first() != Request::kill || !requests.unwinds_by_kill() || requests.urgent()) return false;
-    if (!is_unwinding(actor_)) return false;
-    clean_up_.emplace(actor_);
-    again_at_ = unwinds_until(actor_);
+    const bool asked_again = requests.asked() && requests.urgent();
+    if (giver != kAsyncio || asked_again) return smarm::pass_point(actor_);
+    const bool told = requests.first() == Request::kill && requests.unwinds_by_kill();
+    if (!told) return give_to_asyncio();
+    if (this_worker()->driver().now() >= unwinds_until(actor_)) return smarm::pass_point(actor_);
+    hold_patiently();
     return true;
 }
 
@@ -63,19 +56,40 @@ void EventLoopWait::hold(Instant until) noexcept {
     again_at_ = until;
 }
 
-bool EventLoopWait::give(const char* giver) {
+void EventLoopWait::hold_patiently() noexcept {
+    patient_shield_.emplace(actor_);
+    again_at_ = unwinds_until(actor_);
+}
+
+bool EventLoopWait::give_to_trio() {
     const Requests& requests = actor_.requests;
     const bool told = requests.first() == Request::kill && requests.unwinds_by_kill();
     if (told && !requests.is_due(this_worker()->driver().now())) return hold(requests.due()), true;
+    const Given given = give(kTrio);
+    if (given == Given::no) return false;
+    if (requests.deliverable()) hold(given == Given::yes ? requests.due() : kNever);
+    return true;
+}
+
+bool EventLoopWait::give_to_asyncio() {
+    const Given given = give(kAsyncio);
+    if (given == Given::no) return false;
+    if (given == Given::later) hold(kNever);
+    else if (actor_.requests.killed()) hold_patiently();
+    return true;
+}
+
+// no: the exception is set. later: the loop is about to be left, and it is requested again for after that.
+EventLoopWait::Given EventLoopWait::give(const char* giver) {
     raise_exit();
     PyObject* exception = PyErr_GetRaisedException();
     PyObject* given = exception ? call_imported(giver, "give", Py_BuildValue("(O)", exception)) : nullptr;
     if (!given) drop_exception();
-    if (!given || given == Py_False) return PyErr_SetRaisedException(exception), false;
-    if (requests.deliverable()) hold(given == Py_True ? requests.due() : kNever);
+    if (!given || given == Py_False) return PyErr_SetRaisedException(exception), Given::no;
+    const Given result = given == Py_True ? Given::yes : Given::later;
     Py_DECREF(given);
-    Py_XDECREF(exception);
-    return true;
+    Py_DECREF(exception);
+    return result;
 }
 
 }  // namespace smarm::stdlib

@@ -1,17 +1,16 @@
-// stdlib/event_loop.h: an epoll wait of an event loop that gives what is requested of its actor to its main task
-// itself.
+// stdlib/event_loop.h: a wait for descriptors; an event loop gives what is requested of its actor to its main task
+// there.
 //
-// What:    an exception that comes out of trio's wait for events is an error of trio (TrioInternalError): its tasks are
-//          never told. So trio gets the exception on the way of a KeyboardInterrupt, raises it in its main task, and
-//          waits on. asyncio.run closes itself orderly around its own wait, where it is raised as everywhere; a loop of
-//          the program's own is given it to cancel what it runs.
-// Again:   a kill is given again when it is due again (kill_patience); it does not end the wait meanwhile. Neither does
-//          it end the waits of an asyncio loop that is closed because of it, unless somebody asks again without
-//          patience.
+// What:    an exception that comes out of a loop's wait for events leaves its tasks where they are. So trio gets it on
+//          the way of a KeyboardInterrupt, raises it in its main task, and waits on; asyncio is told to cancel what
+//          run_until_complete runs (which asyncio.run calls, too), waits on, and raises it when that has ended.
+// Again:   a kill that was delivered waits for kill_patience, so that the tasks end: then trio gets it once more, and
+//          asyncio's wait raises it. Who asks again without patience does not wait for that in asyncio.
 // Threads: the actor's worker, attached.
-// See:     pylib/smarm/_trio.py, pylib/smarm/_own_loop.py
+// See:     pylib/smarm/_trio.py, pylib/smarm/_asyncio.py
 #pragma once
 
+#include <cstdint>
 #include <optional>
 
 #include "smarm/actor/shield.h"
@@ -28,13 +27,16 @@ public:
     Instant again_at() const noexcept { return again_at_; }
 
 private:
-    bool give(const char* giver);
-    bool cleans_up_after_kill() noexcept;
+    enum class Given : std::uint8_t { no, yes, later };
+    Given give(const char* giver);
+    bool give_to_trio();
+    bool give_to_asyncio();
     void hold(Instant until) noexcept;
+    void hold_patiently() noexcept;
 
     Actor& actor_;
     std::optional<Shield> shield_;
-    std::optional<PatientShield> clean_up_;
+    std::optional<PatientShield> patient_shield_;
     Instant again_at_ = kNever;
 };
 

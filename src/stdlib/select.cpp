@@ -12,12 +12,6 @@
 namespace smarm::stdlib {
 namespace {
 
-// The worker is asked to look at the descriptors, until one is ready. ready: ask again.
-FdEnd wait_for(std::vector<pollfd>& fds, Instant deadline) {
-    int count = 0;
-    return wait_any_fd(fds.data(), fds.size(), deadline, count);
-}
-
 // Reads a timeout in units of `seconds`. 1: waits until `deadline`; 0: does not wait; -1: for the original to judge.
 int read_timeout(PyObject* timeout, double unit, bool negative_is_never, Instant& deadline) {
     if (!timeout || timeout == Py_None) return 1;
@@ -57,12 +51,15 @@ bool is_empty_result(PyObject* result) {
 
 // Asks without waiting until something is there, and parks in between.
 template <class Ask>
-PyObject* ask_and_park(Ask ask, std::vector<pollfd>& fds, Instant deadline) {
+PyObject* ask_and_park(Ask ask, EventLoopWait& loop, std::vector<pollfd>& fds, Instant deadline) {
+    FdOpenings openings(fds);
     for (;;) {
-        const FdEnd end = wait_for(fds, deadline);
-        if (end.status == FdStatus::exit_requested || end.status == FdStatus::failed) return raise_end(end);
+        const FdEnd end = openings.wait(std::min(deadline, loop.again_at()));
+        if (end.status == FdStatus::failed || end.status == FdStatus::closed) return raise_end(end);
+        const bool again = end.status == FdStatus::timed_out && loop.again_at() < deadline;
+        if ((again || end.status == FdStatus::exit_requested) && !loop.pass_point()) return nullptr;
         PyObject* result = ask();
-        if (!result || end.status == FdStatus::timed_out || !is_empty_result(result)) return result;
+        if (!result || (end.status == FdStatus::timed_out && !again) || !is_empty_result(result)) return result;
         Py_DECREF(result);
     }
 }
@@ -70,7 +67,8 @@ PyObject* ask_and_park(Ask ask, std::vector<pollfd>& fds, Instant deadline) {
 PyObject* select(const Original& original, PyObject* self, PyObject* const* values, Py_ssize_t count, PyObject* names) {
     Instant deadline = kNever;
     if (names || count < 3 || count > 4 || !calling_actor()) return original.call(self, values, count, names);
-    if (!pass_point(*this_actor())) return nullptr;
+    EventLoopWait loop(*this_actor());
+    if (!loop.pass_point()) return nullptr;
     if (read_timeout(count == 4 ? values[3] : nullptr, 1.0, false, deadline) != 1)
         return original.call(self, values, count, names);
     PyObject* zero = PyLong_FromLong(0);  // immortal
@@ -82,7 +80,7 @@ PyObject* select(const Original& original, PyObject* self, PyObject* const* valu
     std::vector<pollfd> fds;
     if (!add_all(values[0], POLLIN, fds) || !add_all(values[1], POLLOUT, fds) || !add_all(values[2], POLLPRI, fds))
         return nullptr;
-    return ask_and_park(ask, fds, deadline);
+    return ask_and_park(ask, loop, fds, deadline);
 }
 
 // ---- poll objects ---------------------------------------------------------------------------------------------------
@@ -116,7 +114,8 @@ PyObject* poll_poll(const Original& original, PyObject* self, PyObject* const* v
                     PyObject* names) {
     Instant deadline = kNever;
     if (names || count > 1 || !calling_actor()) return original.call(self, values, count, names);
-    if (!pass_point(*this_actor())) return nullptr;
+    EventLoopWait loop(*this_actor());
+    if (!loop.pass_point()) return nullptr;
     if (read_timeout(count ? values[0] : nullptr, 1e-3, true, deadline) != 1)
         return original.call(self, values, count, names);
     PyObject* zero = PyLong_FromLong(0);
@@ -130,7 +129,7 @@ PyObject* poll_poll(const Original& original, PyObject* self, PyObject* const* v
     Py_ssize_t position = 0;
     while (PyDict_Next(registrations(self), &position, &fd, &events))
         fds.push_back({static_cast<int>(PyLong_AsLong(fd)), static_cast<short>(PyLong_AsLong(events)), 0});
-    return ask_and_park(ask, fds, deadline);
+    return ask_and_park(ask, loop, fds, deadline);
 }
 
 // ---- epoll objects: such a descriptor is readable when one of its own is ready --------------------------------------
@@ -162,15 +161,7 @@ PyObject* epoll_poll(const Original& original, PyObject* self, PyObject* const* 
     if (!number) return nullptr;
     std::vector<pollfd> fds = {{static_cast<int>(PyLong_AsLong(number)), POLLIN, 0}};
     Py_DECREF(number);
-    for (;;) {
-        const FdEnd end = wait_for(fds, std::min(deadline, loop.again_at()));
-        if (end.status == FdStatus::failed) return raise_end(end);
-        const bool again = end.status == FdStatus::timed_out && loop.again_at() < deadline;
-        if ((again || end.status == FdStatus::exit_requested) && !loop.pass_point()) return nullptr;
-        result = ask();
-        if (!result || (end.status == FdStatus::timed_out && !again) || !is_empty_result(result)) return result;
-        Py_DECREF(result);
-    }
+    return ask_and_park(ask, loop, fds, deadline);
 }
 
 }  // namespace

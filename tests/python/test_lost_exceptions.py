@@ -280,38 +280,3 @@ def test_a_lock_that_stays_taken_holds_a_kill_up_for_kill_patience_only(kind):
     # What leaves the block of an RLock that it has not got back says so.
     expected = RuntimeError if kind == "Condition of an RLock" else "killed"
     assert smarm.run(main, workers=1, kill_patience=0.1) == expected
-
-
-@pytest.mark.parametrize("how", ["exit", "deadline", "kill"])
-def test_what_a_loop_of_the_programs_own_runs_is_cancelled_once(how):
-    """A kill does not wait for it: the coroutine is closed when its loop is."""
-
-    def main():
-        left = []
-        sender, receiver = smarm.channel()
-
-        async def wait():
-            try:
-                asyncio.get_running_loop().call_later(0.01, sender.send, None)
-                await asyncio.sleep(600)
-            finally:
-                left.append(how)
-
-        def victim():
-            loop = asyncio.new_event_loop()
-            try:
-                with smarm.timeout(0.1 if how == "deadline" else None):
-                    loop.run_until_complete(wait())
-            finally:
-                left.append(loop.is_running())
-                loop.close()
-
-        handle = smarm.spawn(victim, on="local")
-        receiver.recv(timeout=PATIENCE)
-        if how != "deadline":
-            (smarm.kill if how == "kill" else lambda pid: smarm.exit(pid, "enough"))(handle.pid)
-        return end_of(handle), left[:2]
-
-    end, left = smarm.run(main, workers=1)
-    assert end == {"exit": "enough", "kill": "killed", "deadline": smarm.Timeout}[how]
-    assert left == [False] if how == "kill" else [how, False]

@@ -255,3 +255,71 @@ def test_a_scope_that_is_dropped_inside_its_block_cuts_nothing_short(alone):
         smarm.sleep(0.05)
 
     alone(main)
+
+
+# ---- what the end of a block overtakes -------------------------------------------------------------------------------------
+
+
+def wait_in_a_group():
+    with smarm.TaskGroup():
+        wait_and_clean_up()
+
+
+def wait_and_clean_up():
+    try:
+        smarm.sleep(PATIENCE)
+    finally:
+        smarm.sleep(PATIENCE)
+
+
+@pytest.mark.parametrize("wait", [wait_and_clean_up, wait_in_a_group])
+def test_an_exit_whose_clean_up_it_cuts_short_goes_on(alone, wait):
+    def again_and_again():
+        while True:
+            with contextlib.suppress(smarm.Timeout), smarm.timeout(0.03):
+                wait()
+
+    def main():
+        handle = smarm.spawn(again_and_again, on="local")
+        smarm.sleep(0.01)
+        smarm.exit(handle.pid, "enough")
+        with pytest.raises(smarm.ActorKilled, match="enough"):
+            handle.join(timeout=PATIENCE / 2)
+
+    alone(main)
+
+
+def test_a_block_in_the_clean_up_of_an_exit_leaves_that_alone(alone):
+    def main():
+        log = []
+
+        def victim():
+            try:
+                smarm.sleep(PATIENCE)
+            except smarm.ActorExit:
+                with contextlib.suppress(smarm.Timeout), smarm.timeout(0.001):
+                    smarm.sleep(PATIENCE)
+                smarm.sleep(0.001)
+                log.append("cleaned up")
+                raise
+
+        handle = smarm.spawn(victim, on="local")
+        smarm.yield_now()
+        smarm.exit(handle.pid, "enough")
+        with pytest.raises(smarm.ActorKilled, match="enough"):
+            handle.join(timeout=PATIENCE / 2)
+        assert log == ["cleaned up"]
+
+    alone(main)
+
+
+def test_what_was_handled_is_the_context_of_what_is_requested(alone):
+    def main():
+        with pytest.raises(smarm.Timeout) as caught, smarm.timeout(0.001):
+            try:
+                raise KeyError
+            finally:
+                smarm.sleep(PATIENCE)
+        assert isinstance(caught.value.__cause__.__context__, KeyError)
+
+    alone(main)

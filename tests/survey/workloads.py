@@ -232,11 +232,8 @@ def numexpr() -> object:
     import numexpr
     import numpy as np
 
-    values = np.arange(1000.0)
-    return [
-        numexpr.evaluate("values * 2 + sin(values)").sum().round(6).item(),
-        caught(KeyError, numexpr.evaluate, "nothing + 1"),
-    ]
+    total = numexpr.evaluate("values * 2 + sin(values)", {"values": np.arange(1000.0)}).sum()
+    return [total.round(6).item(), caught(KeyError, numexpr.evaluate, "nothing + 1")]
 
 
 @package("lightgbm", "")

@@ -4,8 +4,7 @@
 // while an exit or the end of a scope unwinds the actor (see requested_exception.h), and in code of the standard
 // library that does not wait, as threading.Semaphore.release and what takes a Condition's lock back.
 // Bound: kill_patience. What is urgent (requests.h: a brutal kill after an exit, the end of the run) cuts what a
-//        program
-// takes while it is unwound at once, and what the standard library takes back after interrupt_after.
+//        program takes while it is unwound at once, and what the standard library takes back after interrupt_after.
 // Threads: the actor's worker, attached.
 #pragma once
 
@@ -16,6 +15,9 @@
 namespace smarm {
 
 class Actor;
+
+// Whether who tries to take a lock now does so to wait: Popen.wait(timeout) before 3.15, in turn with short sleeps.
+bool waits_by_trying() noexcept;
 
 // For an actor of which something is requested.
 bool may_cut_lock(const Actor& actor) noexcept;

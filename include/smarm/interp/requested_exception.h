@@ -4,9 +4,8 @@
 // Lost:    an exception that ends where nobody can catch it is armed again, silently, and raised at the actor's next
 //          point: in sys.unraisablehook (a finaliser, a weakref callback), in a Handle, Task or Future of asyncio that
 //          nobody awaits, in a concurrent.futures work item, in threading.excepthook, or is dropped by C code of ours
-//          (drop_exception). Python's places are watched from the
-//          first raise in an interpreter on (watch_lost_exceptions, pylib/smarm/_lost.py); what a program raises itself
-//          is not armed again.
+//          (drop_exception). Python's places are watched from the first raise in an interpreter on
+//          (watch_lost_exceptions, pylib/smarm/_lost.py); what a program raises itself is not armed again.
 // Unwinds: while such an exception is handled, taking a lock is not cut short again, or `finally` and `with` blocks
 //          would release locks that they have not got; for kill_patience at most, counted from the raise.
 // Threads: the actor's worker, attached.
@@ -39,6 +38,11 @@ std::uint64_t cancelled_scope(PyObject* cancelled) noexcept;
 // one (a collection found the exception) and may have ended: then nothing is left to do. So it is, too, when the block
 // of its scope has ended. False: it was not raised for a request.
 bool arm_again(PyObject* exception) noexcept;
+// The same for what a Cancelled came in place of, when it ends with its block: another request was being cleaned up
+// after there. Not what was handled already when the block began (handled_exception() then): that is not left by it.
+void arm_overtaken(PyObject* cancelled, const void* handled) noexcept;
+// What is handled now, to be compared only; null: nothing is.
+const void* handled_exception() noexcept;
 
 // Clears the exception that is set, if one is, and arms it again if it was raised for a request: for what C code tries,
 // whose failure is not the program's. Wherever Python code can have run it stands in for PyErr_Clear().

@@ -34,11 +34,7 @@ def open_module(spec: ModuleSpec) -> Any:
     policy = Policy()
     reason = policy.why_main_only(spec.name)
     if reason is not None:
-        raise ImportError(
-            f'{spec.name} stays with the main interpreter ({reason}): use it in actors spawned with on="main"',
-            name=spec.name,
-            path=spec.origin,
-        )
+        raise _stays(spec, reason)
     path = os.path.realpath(spec.origin)
     with _lock:
         try:
@@ -48,6 +44,15 @@ def open_module(spec: ModuleSpec) -> Any:
         except OSError as error:
             text = f"smarm cannot make a private copy of {path}: {error}"
             raise ImportError(text, name=spec.name, path=spec.origin) from error
+
+
+def _stays(spec: ModuleSpec, reason: str) -> ImportError:
+    from smarm.extensions import _refusals
+
+    text = f'{spec.name} stays with the main interpreter ({reason}): use it in actors spawned with on="main"'
+    refusal = ImportError(text, name=spec.name, path=spec.origin)
+    _refusals.watch(refusal, f'The extension module {spec.name} is for actors that are spawned with on="main".')
+    return refusal
 
 
 def _own_copies() -> Copies:
