@@ -68,6 +68,17 @@ def finish(_: None) -> None:
     _flush()
 
 
+def end_threads(_: None) -> None:
+    """Do what Py_EndInterpreter begins with, to find out whether threads are left then."""
+    threading: Any = sys.modules.get("threading")
+    if threading is not None:
+        threading._shutdown()
+    atexit: Any = sys.modules.get("atexit")
+    if atexit is not None:
+        atexit._run_exitfuncs()
+    _flush()
+
+
 _watches_end = False
 
 

@@ -2,6 +2,7 @@
 
 #include <marshal.h>
 
+#include "cpython/py_compat.h"
 #include "smarm/interp/imports.h"
 #include "smarm/interp/interpreter_state.h"
 #include <new>
@@ -76,11 +77,21 @@ bool prepare_interpreter(const MainSnapshot& snapshot, unsigned worker_index) {
     return done != nullptr;
 }
 
+bool is_alone(PyThreadState* own) noexcept {
+    return PyInterpreterState_ThreadHead(PyThreadState_GetInterpreter(own)) == own && !PyThreadState_Next(own);
+}
+
 bool rest_interpreter() { return ask_worker_helper("rest"); }
 
 void end_interpreter(PyThreadState* own) {
     ask_worker_helper("finish");
-    Py_EndInterpreter(own);
+    PyInterpreterState* interpreter = PyThreadState_GetInterpreter(own);
+    if (!interpreter_state()->outlasts_run || is_alone(own)) return Py_EndInterpreter(own);
+    // Native code can have threads that nobody ends: Py_EndInterpreter would end the process.
+    ask_worker_helper("end_threads");
+    if (is_alone(own)) return Py_EndInterpreter(own);
+    PyEval_SaveThread();
+    smarm_forget_interpreter(interpreter);
 }
 
 void watch_end_of_main() { ask_worker_helper("watch_end"); }

@@ -29,7 +29,11 @@ bool prepare_interpreter(const MainSnapshot& snapshot, unsigned worker_index);
 // the reason has been reported.
 bool rest_interpreter();
 
-// All thread states but the attached one must be gone.
+// Whether this is the only thread state of the attached interpreter.
+bool is_alone(PyThreadState* own) noexcept;
+
+// Actors' thread states must be gone. Where native code has threads that do not end (private copies: the pool of
+// gevent, a server of grpc), the interpreter is left behind with what it holds: CPython would end the process.
 void end_interpreter(PyThreadState* own);
 
 // Makes the main interpreter, which is attached, end those that are kept at its exit and before it forks.

@@ -7,6 +7,7 @@ import sys
 from _thread import RLock
 
 from smarm import _core
+from smarm._errors import ExtensionCacheError
 from smarm.extensions._policy import Policy
 
 TYPE_CHECKING = False
@@ -41,6 +42,8 @@ def open_module(spec: ModuleSpec) -> Any:
             return _own_copies().open(path, policy)
         except ImportError as error:
             raise ImportError(error.msg, name=spec.name, path=spec.origin) from None
+        except ExtensionCacheError:  # no ImportError: packages that go on without their native half would hide it
+            raise
         except OSError as error:
             text = f"smarm cannot make a private copy of {path}: {error}"
             raise ImportError(text, name=spec.name, path=spec.origin) from error
