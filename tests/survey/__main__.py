@@ -66,7 +66,7 @@ def install(wanted: list[str]) -> None:
 
 def version_of(name: str) -> str | None:
     try:
-        return metadata.version(WORKLOADS[name].distribution.partition("[")[0])
+        return metadata.version(re.split(r"[\[ ]", WORKLOADS[name].distribution)[0])
     except metadata.PackageNotFoundError:
         return None
 

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 
 class Workload(NamedTuple):
-    """One package: its distribution's name, the native module that must be loaded, whether it is among the quick ones."""
+    """One package: its distribution's name (then others that it needs), the native module that must be loaded, whether it is among the quick ones."""
 
     distribution: str
     native: str
@@ -519,7 +519,7 @@ def yaml() -> object:
     ]
 
 
-@package("ruamel.yaml.clib", "_ruamel_yaml")
+@package("ruamel.yaml.clib ruamel.yaml", "_ruamel_yaml")
 def ruamel() -> object:
     import ruamel.yaml
 
