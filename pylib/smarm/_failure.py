@@ -39,20 +39,6 @@ class Failure(NamedTuple):
     exception: BaseException | None
 
 
-def _add_hint(exception: BaseException) -> None:
-    """Say what to do about an extension module that refuses the worker's interpreter."""
-    cause: BaseException | None = exception
-    for _ in range(10):  # some packages wrap the refusal in an ImportError of their own
-        if cause is None:
-            return
-        if isinstance(cause, ImportError) and "does not support loading in subinterpreters" in str(cause.msg):
-            exception.add_note(
-                'This extension module loads in the main interpreter only: spawn the actor with on="main".'
-            )
-            return
-        cause = cause.__cause__ or cause.__context__
-
-
 def _format(exception: BaseException) -> str:
     """Return the exception's whole text, with the innermost frames of its traceback and of those before it.
 
@@ -96,8 +82,6 @@ def _render(exception: BaseException) -> str:
 
 def describe(exception: BaseException, pid: Pid, name: str | None, file: str | None, line: int) -> tuple[object, ...]:
     """Return the fields of a Failure, as a plain tuple."""
-    if isinstance(exception, ImportError):
-        _add_hint(exception)
     try:
         summary, text = _describe(exception)
     except Exception:  # formatting runs user code (__str__, __repr__), which may fail in any way

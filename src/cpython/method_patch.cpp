@@ -24,8 +24,8 @@ PyObject* tuple_of(PyObject* const* values, Py_ssize_t count) {
 
 // The arguments of acquire(False), which every lock is asked before an actor parks: made once.
 // SAFETY: nobody counts its references: no collector (it is untracked), not we, and no function that is replaced keeps
-//         the tuple
-// that it is given (PyArg_Parse* borrows from it). So interpreters with GILs of their own can pass the same one.
+//         the tuple that it is given (PyArg_Parse* borrows from it). So interpreters with GILs of their own can pass
+//         the same one.
 PyObject* false_tuple = nullptr;
 
 bool make_false_tuple() {
@@ -152,8 +152,7 @@ bool replace_all(PyObject* module, std::span<const Replacement> replacements) {
         if (!all[i].replacement) continue;
         *replacements[i].original = all[i].original;
         // Release: a thread that reads the new pointer finds the original. It reads through CPython's plain load, which
-        //          on
-        // x86-64 is as good as an acquire.
+        // on x86-64 is as good as an acquire.
         std::atomic_ref<PyCFunction>(all[i].original.definition->ml_meth)
             .store(all[i].replacement, std::memory_order_release);
     }

@@ -13,17 +13,16 @@
 
 namespace smarm {
 
-enum class OwnGil {
-    declared,  // the module itself says that it supports it
-    allowed,   // it says so now
-    failed     // a Python exception is set
-};
-OwnGil allow_own_gil(PyModuleDef& definition);
+// False with an exception set when memory is out. Twice is as once.
+bool allow_own_gil(PyModuleDef& definition);
 
 // "PyModExport_", or nullptr where CPython does not know it.
 const char* module_export_prefix() noexcept;
 
 // exported: the function of that name. Returns a new module that has not been executed, or nullptr with an exception.
-PyObject* module_of_export(void* exported, PyObject* spec, OwnGil& own_gil);
+PyObject* module_of_export(void* exported, PyObject* spec);
+
+// What does as PyModule_FromSlotsAndSpec (3.15), with the same change; nullptr where CPython does not have it.
+void* module_of_slots_function() noexcept;
 
 }  // namespace smarm

@@ -9,6 +9,7 @@
 #include <Python.h>
 
 #include <stddef.h>
+#include <string.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -127,6 +128,12 @@ int smarm_needs_datetime_preload(void);
 /* Whether an exception that an extension module's PyInit raises while a worker imports it is an object of the main
  * interpreter, which runs PyInit: freed in the worker, it ends the process (gh-144601: 3.13). */
 int smarm_init_errors_are_foreign(void);
+
+/* Whether an ImportError with this text is CPython's for an extension module that does not say that it supports
+ * interpreters with a GIL of their own. Nothing else tells. */
+static inline int smarm_is_refusal(const char* text) {
+    return strstr(text, "does not support loading in subinterpreters") != NULL;
+}
 
 #ifdef __cplusplus
 }

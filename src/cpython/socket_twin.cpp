@@ -11,8 +11,7 @@ namespace smarm::stdlib {
 namespace {
 
 // SAFETY: as PySocketSockObject in CPython's Modules/socketmodule.h, the same in 3.13, 3.14 and 3.15: plain data, no
-//         references.
-// learn_socket_layout() has compared it with a real object before anybody counts on it.
+//         references. learn_socket_layout() has compared it with a real object before anybody counts on it.
 struct SocketObject {
     PyObject_HEAD int fd;
     int family;

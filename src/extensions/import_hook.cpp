@@ -6,6 +6,7 @@
 
 #include "cpython/method_patch.h"
 #include "cpython/py_compat.h"
+#include "extensions/init_error.h"
 #include "extensions/module_creation.h"
 #include "smarm/cpython/tls_blocks.h"
 #include "smarm/extensions/policy.h"
@@ -16,42 +17,6 @@
 
 namespace smarm {
 namespace {
-
-PyObject* attribute_or_null(PyObject* object, const char* name) {
-    PyObject* value = PyObject_GetAttrString(object, name);
-    if (!value) drop_exception();
-    return value;
-}
-
-// Raises an exception of this interpreter that says the same as the one that is set.
-// SAFETY: that one may be the main interpreter's, whose GIL is not held here. It and its text are looked at only, and
-//         never freed: what
-// refers to it is forgotten with its references. Its type may be kept if it is static, for then all interpreters share
-// it.
-void raise_as_own(PyObject* spec) {
-    PyObject* foreign = PyErr_GetRaisedException();
-    PyObject* foreign_text = PyObject_Str(foreign);
-    PyObject* bytes = foreign_text ? PyUnicode_AsEncodedString(foreign_text, "utf-8", "backslashreplace") : nullptr;
-    if (!bytes) {
-        drop_exception();
-        PyErr_SetString(PyExc_ImportError, "the extension module could not be initialised");
-        return;
-    }
-    PyObject* text = PyUnicode_FromStringAndSize(PyBytes_AS_STRING(bytes), PyBytes_GET_SIZE(bytes));
-    Py_DECREF(bytes);
-    PyTypeObject* type = Py_TYPE(foreign);
-    const bool is_static = !PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE);
-    if (text && is_static && type != reinterpret_cast<PyTypeObject*>(PyExc_ImportError)) {
-        PyErr_SetObject(reinterpret_cast<PyObject*>(type), text);
-    } else if (text) {
-        PyObject* name = attribute_or_null(spec, "name");
-        PyObject* origin = attribute_or_null(spec, "origin");
-        PyErr_SetImportError(text, name, origin);
-        Py_XDECREF(name);
-        Py_XDECREF(origin);
-    }
-    Py_XDECREF(text);
-}
 
 // Where the standard library's modules are, with a slash at the end. Written once, before workers are there.
 auto& standard_library = *new std::string;
@@ -96,33 +61,64 @@ PyObject* call_loader(const char* name, PyObject* arguments) {
     return nullptr;
 }
 
-// The module has told something that the loader is to know of.
-bool tell(PyObject* spec, PyObject* module, ModuleKind kind) {
-    if (kind == ModuleKind::ordinary) return true;
-    const char* name = kind == ModuleKind::once ? "keep" : "needs_no_copy";
-    PyObject* done = call_loader(name, Py_BuildValue("(OO)", spec, module));
-    Py_XDECREF(done);
-    return done != nullptr;
-}
-
 // Py_None: CPython is to load it.
 PyObject* create_from_copy(PyObject* spec) {
     PyObject* opened = call_loader("open_module", Py_BuildValue("(O)", spec));
     if (!opened || !is_private_copy(opened)) return opened;
-    ModuleKind kind = ModuleKind::ordinary;
-    PyObject* module = create_module_in(opened, spec, kind);
+    bool once = false;
+    PyObject* module = create_module_in(opened, spec, once);
     Py_DECREF(opened);
-    if (module && !tell(spec, module, kind)) Py_CLEAR(module);
+    if (!module || !once) return module;
+    PyObject* kept = call_loader("keep", Py_BuildValue("(OO)", spec, module));
+    if (!kept) Py_CLEAR(module);
+    Py_XDECREF(kept);
     return module;
+}
+
+bool is_refusal(PyObject* exception) {
+    PyObject* message = attribute_or_null(exception, "msg");
+    const char* text = message && PyUnicode_Check(message) ? PyUnicode_AsUTF8(message) : nullptr;
+    if (!text) drop_exception();
+    const bool is = text && smarm_is_refusal(text);
+    Py_XDECREF(message);
+    return is;
+}
+
+// An exception is set: if it is a worker's refusal, it is to say what to do about it.
+void explain_refusal(PyObject* spec, bool has_file) {
+    const InterpreterState* state = interpreter_state();
+    if (!state || !state->of_worker || !PyErr_ExceptionMatches(PyExc_ImportError)) return;
+    PyObject* exception = PyErr_GetRaisedException();
+    PyObject* name = is_refusal(exception) ? attribute_or_null(spec, "name") : nullptr;
+    if (name) {
+        const bool copies_help = has_file && !extensions_are_private() && !is_of_standard_library(spec);
+        PyObject* done = call_imported("smarm.extensions._refusals", "explain",
+                                       Py_BuildValue("(ONO)", exception, name, copies_help ? Py_True : Py_False));
+        if (!done) drop_exception();  // no file can be opened any more, say: it is without the advice
+        Py_XDECREF(done);
+    }
+    PyErr_SetRaisedException(exception);
+}
+
+void note_loaded() noexcept {
+    check_native_libraries();
+    find_tls_objects();
 }
 
 PyObject* load_as_cpython(const stdlib::Original& original, PyObject* self, PyObject* const* values, Py_ssize_t count,
                           PyObject* names) {
+    if (PyInterpreterState_Get() == PyInterpreterState_Main()) {
+        PyObject* module = original.call(self, values, count, names);
+        note_loaded();
+        return module;
+    }
+    InitError error;
     PyObject* module = original.call(self, values, count, names);
-    check_native_libraries();
-    find_tls_objects();
-    if (!module && smarm_init_errors_are_foreign() && PyInterpreterState_Get() != PyInterpreterState_Main())
-        raise_as_own(values[0]);
+    note_loaded();
+    if (!module && count > 0) {
+        error.raise(values[0]);
+        explain_refusal(values[0], true);
+    }
     return module;
 }
 
@@ -166,7 +162,9 @@ PyObject* create_builtin(const stdlib::Original& original, PyObject* self, PyObj
                          PyObject* names) {
     if (count > 0 && loads_copies() && is_named(values[0], "faulthandler"))
         return call_loader("make_faulthandler", Py_BuildValue("(O)", values[0]));
-    return original.call(self, values, count, names);
+    PyObject* module = original.call(self, values, count, names);
+    if (!module && count > 0) explain_refusal(values[0], false);
+    return module;
 }
 
 }  // namespace
@@ -177,7 +175,8 @@ bool install_import_hook() {
         stdlib::Patch<create_dynamic>::replacement(nullptr, "create_dynamic"),
         stdlib::Patch<create_builtin>::replacement(nullptr, "create_builtin"),
     };
-    const bool installed = module && find_standard_library() && stdlib::replace_all(module, replacements);
+    const bool installed =
+        module && find_standard_library() && InitError::install() && stdlib::replace_all(module, replacements);
     Py_XDECREF(module);
     return installed;
 }

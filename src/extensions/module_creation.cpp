@@ -54,56 +54,59 @@ bool function_suffix(PyObject* name, std::string& suffix) {
 }
 
 // What CPython says in such cases, in its words.
-bool is_sound(PyObject* result, const std::string& function) {
+bool is_sound(PyObject* result, const std::string& name) {
     if (!result && !PyErr_Occurred())
-        PyErr_Format(PyExc_SystemError, "initialization of %s failed without raising an exception", function.c_str());
+        PyErr_Format(PyExc_SystemError, "initialization of %s failed without raising an exception", name.c_str());
     if (!result) return false;
     if (PyErr_Occurred()) {
         PyObject* cause = PyErr_GetRaisedException();
-        PyErr_Format(PyExc_SystemError, "initialization of %s raised unreported exception", function.c_str());
+        PyErr_Format(PyExc_SystemError, "initialization of %s raised unreported exception", name.c_str());
         PyObject* raised = PyErr_GetRaisedException();
         PyException_SetCause(raised, cause);
         PyErr_SetRaisedException(raised);
         return false;
     }
     const bool known = Py_TYPE(result) && (Py_IS_TYPE(result, &PyModuleDef_Type) || PyModule_Check(result));
-    if (!known) PyErr_Format(PyExc_SystemError, "initialization of %s returned no module", function.c_str());
+    if (!known) PyErr_Format(PyExc_SystemError, "initialization of %s returned no module", name.c_str());
     return known;
 }
 
 // The rest of what CPython's loader does for a module that was made in one phase.
-bool complete(PyObject* module, PyObject* spec, const std::string& function, ModuleKind& kind) {
+bool complete(PyObject* module, PyObject* spec, const std::string& name, bool& once) {
     PyModuleDef* definition = PyModule_GetDef(module);
     if (!definition) {
         if (!PyErr_Occurred())
-            PyErr_Format(PyExc_SystemError, "initialization of %s did not return an extension module",
-                         function.c_str());
+            PyErr_Format(PyExc_SystemError, "initialization of %s did not return an extension module", name.c_str());
         return false;
     }
     // Some modules do it themselves, and a second time would end the process.
     if (PyState_FindModule(definition) != module && PyState_AddModule(module, definition) != 0) return false;
-    if (definition->m_size == -1) kind = ModuleKind::once;
+    if (definition->m_size == -1) once = true;
     PyObject* origin = PyObject_GetAttrString(spec, "origin");
     const bool named = origin && PyObject_SetAttrString(module, "__file__", origin) == 0;
     Py_XDECREF(origin);
     return named;
 }
 
-PyObject* initialise(const Copy& copy, PyObject* spec, PyObject* name, const std::string& suffix, ModuleKind& kind) {
-    if (const char* prefix = module_export_prefix()) {
-        if (void* exported = dlsym(copy.handle, (prefix + suffix.substr(suffix.find('_') + 1)).c_str())) {
-            OwnGil own_gil = OwnGil::allowed;
-            PyObject* module = module_of_export(exported, spec, own_gil);
-            if (own_gil == OwnGil::declared) kind = ModuleKind::declares_own_gil;
-            return module;
-        }
-    }
+PyObject* fail_without_function(PyObject* spec, PyObject* name, const std::string& function) {
+    PyObject* text =
+        PyUnicode_FromFormat("dynamic module does not define module export function (%s)", function.c_str());
+    PyObject* origin = text ? PyObject_GetAttrString(spec, "origin") : nullptr;
+    if (origin) PyErr_SetImportError(text, name, origin);
+    Py_XDECREF(origin);
+    Py_XDECREF(text);
+    return nullptr;
+}
+
+PyObject* initialise(const Copy& copy, PyObject* spec, PyObject* name, const std::string& suffix, bool& once) {
     const std::string function = "PyInit" + suffix;
+    const std::string short_name = suffix.substr(suffix.find('_') + 1);
+    if (const char* prefix = module_export_prefix()) {
+        if (void* exported = dlsym(copy.handle, (prefix + short_name).c_str())) return module_of_export(exported, spec);
+    }
     // SAFETY: the C API gives functions of this name this type.
     auto* init = reinterpret_cast<PyObject* (*)()>(dlsym(copy.handle, function.c_str()));
-    if (!init)
-        return PyErr_Format(PyExc_ImportError, "dynamic module does not define module export function (%s)",
-                            function.c_str());
+    if (!init) return fail_without_function(spec, name, function);
     const char* full_name = PyUnicode_AsUTF8(name);
     if (!full_name) return nullptr;
     PyObject* result = nullptr;
@@ -111,18 +114,16 @@ PyObject* initialise(const Copy& copy, PyObject* spec, PyObject* name, const std
         Load load(copy.owner, full_name);
         result = init();
     }
-    if (!is_sound(result, function)) {
+    if (!is_sound(result, short_name)) {
         if (result && !Py_IS_TYPE(result, &PyModuleDef_Type)) Py_DECREF(result);
         return nullptr;
     }
     if (!Py_IS_TYPE(result, &PyModuleDef_Type)) {
-        if (!complete(result, spec, function, kind)) Py_CLEAR(result);
+        if (!complete(result, spec, short_name, once)) Py_CLEAR(result);
         return result;
     }
     auto& definition = *reinterpret_cast<PyModuleDef*>(result);
-    const OwnGil own_gil = allow_own_gil(definition);
-    if (own_gil == OwnGil::failed) return nullptr;
-    if (own_gil == OwnGil::declared) kind = ModuleKind::declares_own_gil;
+    if (!allow_own_gil(definition)) return nullptr;
     return PyModule_FromDefAndSpec(&definition, spec);
 }
 
@@ -152,7 +153,7 @@ PyObject* open_private_copy(int owner, const char* path, const char* original, i
 
 bool is_private_copy(PyObject* object) { return PyCapsule_IsValid(object, kCapsule) != 0; }
 
-PyObject* create_module_in(PyObject* copy, PyObject* spec, ModuleKind& kind) {
+PyObject* create_module_in(PyObject* copy, PyObject* spec, bool& once) {
     PyObject* name = PyObject_GetAttrString(spec, "name");
     if (name && !PyUnicode_Check(name)) {
         PyErr_SetString(PyExc_TypeError, "the name of a module must be a str");
@@ -160,7 +161,7 @@ PyObject* create_module_in(PyObject* copy, PyObject* spec, ModuleKind& kind) {
     }
     std::string suffix;
     PyObject* module = nullptr;
-    if (name && function_suffix(name, suffix)) module = initialise(copy_of(copy), spec, name, suffix, kind);
+    if (name && function_suffix(name, suffix)) module = initialise(copy_of(copy), spec, name, suffix, once);
     Py_XDECREF(name);
     return module;
 }

@@ -18,11 +18,7 @@ PyObject* open_private_copy(int owner, const char* copy, const char* original, i
 
 bool is_private_copy(PyObject* object);
 
-enum class ModuleKind {
-    ordinary,
-    declares_own_gil,  // needs no copy
-    once               // initialises itself once per process, so once per copy
-};
-PyObject* create_module_in(PyObject* copy, PyObject* spec, ModuleKind& kind);
+// once: it initialises itself once per process, so once per copy.
+PyObject* create_module_in(PyObject* copy, PyObject* spec, bool& once);
 
 }  // namespace smarm

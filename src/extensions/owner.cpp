@@ -70,7 +70,7 @@ int add_pending_call(Owner& owner, int (*function)(void*), void* argument) noexc
 }
 
 PyObject* module_of_definition(PyModuleDef* definition, PyObject* spec, int api) noexcept {
-    if (allow_own_gil(*definition) == OwnGil::failed) return nullptr;
+    if (!allow_own_gil(*definition)) return nullptr;
     return PyModule_FromDefAndSpec2(definition, spec, api);
 }
 
@@ -145,13 +145,15 @@ void end_owner() noexcept {
     }
 }
 
-std::array<Redirection, 5> redirections_to(int owner) noexcept {
+std::array<Redirection, 6> redirections_to(int owner) noexcept {
     const Row& row = kRows[static_cast<std::size_t>(owner)];
+    void* slots = module_of_slots_function();
     return {{{"PyGILState_Ensure", reinterpret_cast<void*>(row.ensure)},
              {"PyInterpreterState_Main", reinterpret_cast<void*>(row.main)},
              {"Py_AddPendingCall", reinterpret_cast<void*>(row.pending)},
              {"PyModule_Create2", reinterpret_cast<void*>(row.module)},
-             {"PyModule_FromDefAndSpec2", reinterpret_cast<void*>(module_of_definition)}}};
+             {"PyModule_FromDefAndSpec2", reinterpret_cast<void*>(module_of_definition)},
+             {slots ? "PyModule_FromSlotsAndSpec" : "", slots}}};
 }
 
 Load::Load(int owner, const char* full_name) noexcept

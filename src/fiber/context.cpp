@@ -124,8 +124,7 @@ void prepare(Context& context, const Stack& stack, ContextEntry entry, void* arg
     frame.r13_argument = argument;
     frame.return_address = smarm_start;
     // SAFETY: top() is 64-byte aligned, so the frame fills one cache line, and smarm_start begins with the stack
-    //         pointer
-    // at top(): aligned to 16 as its call instruction needs.
+    //         pointer at top(): aligned to 16 as its call instruction needs.
     std::byte* low = stack.top() - SMARM_FRAME_REACH;
     SMARM_ASSERT(reinterpret_cast<std::uintptr_t>(low) % sizeof(Frame) == 0, "a stack must be aligned");
     std::memcpy(low, &frame, sizeof frame);

@@ -67,8 +67,7 @@ void PyActor::detach() noexcept {
     smarm_release_state(state);
     if (worker->rider()) static_cast<PyRider*>(worker->rider())->forget(state);
     // SAFETY: cleared at the end of body(), not current, and nothing runs on its stack any more; this frees the
-    //         data-stack
-    // chunk inside the stack slot, which the worker gives back after this.
+    //         data-stack chunk inside the stack slot, which the worker gives back after this.
     PyThreadState_Delete(state);
 }
 

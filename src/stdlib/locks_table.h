@@ -6,8 +6,7 @@
 // Native:  state of the original lock, which always tells the truth to other threads:
 //            plain lock      locked: held, or handed over to an actor that has yet to run
 //            RLock           owned by the worker's OS thread with count 1: by the actor in `owner`; by that thread
-//            itself
-//                            (or the main actor, which is it) when there is no entry or its owner is 0
+//                            itself (or the main actor, which is it) when there is no entry or its owner is 0
 // Owner:   entries are the table's; waiters live on the stacks of parked actors.
 // Threads: the interpreter's GIL. Blocks, throws: no. Allocates: get(), which says nullptr.
 #pragma once

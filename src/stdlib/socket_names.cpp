@@ -1,6 +1,5 @@
 // Names: getaddrinfo and its kin wait for other machines, on a thread of the pool. That is a wait of bounded length:
-//        the
-// resolver has timeouts of its own.
+//        the resolver has timeouts of its own.
 #include <cstring>
 
 #include <arpa/inet.h>

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import itertools
 import os
 import pathlib
 import re
@@ -127,8 +128,14 @@ def test_nothing_uses_the_builtins_of_the_frame_that_runs() -> None:
         assert not (found := FRAMES_BUILTINS.findall(code_of(path))), f"{name_of(path)}: {found}"
 
 
-def test_every_header_is_on_the_map() -> None:
+def test_every_header_is_on_the_map_once() -> None:
     text = (ROOT / "include/smarm/README.md").read_text()
+    rows = re.findall(r"^\| (\w*) \| ([\w., ]+) \|", text, re.MULTILINE)
+    layers = itertools.accumulate(rows, lambda layer, row: row[0] or layer, initial="")
+    places = [
+        f"{layer}/{name}" for layer, row in zip(list(layers)[1:], rows, strict=True) for name in row[1].split(", ")
+    ]
+    assert len(places) == len(set(places)), sorted(place for place in places if places.count(place) > 1)
     missing = [
         name_of(path)
         for path in HEADERS
@@ -138,8 +145,12 @@ def test_every_header_is_on_the_map() -> None:
 
 
 def included_first() -> set[str]:
-    """Return what our .cpp files include before anything else: the build shows that these compile alone."""
-    files = [*SOURCES, *(ROOT / "tests/cpp").rglob("*_test.cpp")]
+    """Return what .cpp files that are compiled one by one include before anything else: the build shows that these compile alone.
+
+    Those are the C++ tests, and for tests/sim the core.
+    """
+    core = [path for path in SOURCES if LEVELS[layer_of(path)] < PYTHON_FROM]
+    files = [*core, *(ROOT / "tests/cpp").rglob("*_test.cpp")]
     return {found[0][1] for path in files if path.suffix == ".cpp" and (found := includes(path))}
 
 

@@ -160,10 +160,10 @@ def test_a_registered_type_travels_in_every_run(succeed):
 def test_an_interpreter_with_a_thread_that_lives_is_not_kept(succeed):
     out = succeed(
         program("""
-    import threading, time
+    from concurrent.futures import ThreadPoolExecutor
+    POOL = ThreadPoolExecutor(1)
     def leave_a_thread():
-        threading.Thread(target=time.sleep, args=(0.05,)).start()
-        return number()
+        return POOL.submit(number).result()
     print(len({*everywhere(leave_a_thread), *everywhere(leave_a_thread)}))
     """)
     )

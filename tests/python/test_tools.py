@@ -64,7 +64,7 @@ def test_faulthandler_refuses_workers(succeed):
         smarm.run(main, workers=2)
         """
     )
-    assert out.startswith("module faulthandler does not support loading in subinterpreters\n")
+    assert out.startswith("module faulthandler does not support loading in subinterpreters. ")
 
 
 def test_faulthandler_shows_the_actors_of_the_main_lane(run_app):

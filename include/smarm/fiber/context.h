@@ -59,10 +59,9 @@ namespace detail {
 // Jumps to smarm_switch (context_x86_64.S), which continues behind the jump when somebody switches back. No call: it
 // would put the CPU's return predictor out of step, as what comes back is another flow.
 // SAFETY: every register that a call may change is named here, or kept by smarm_switch; it stays clear of the red zone.
-//         What a
-// function may write, gcc learns (-fipa-reference) from the functions that it calls, and takes asm for nothing,
-// whatever it clobbers. The call of a function that it cannot see into tells it that all of memory may be another after
-// a switch.
+//         What a function may write, gcc learns (-fipa-reference) from the functions that it calls, and takes asm for
+//         nothing, whatever it clobbers. The call of a function that it cannot see into tells it that all of memory may
+//         be another after a switch.
 extern "C" [[gnu::visibility("hidden")]] abi::__cxa_eh_globals* smarm_exception_globals() noexcept;
 inline void switch_unannounced(Context& from, Context& to) noexcept {
     if (__builtin_expect(!from.exception_globals, 0)) from.exception_globals = smarm_exception_globals();

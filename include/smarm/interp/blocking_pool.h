@@ -7,8 +7,7 @@
 // Bounds:  at most kMostThreads threads, made when a call finds none free, ended after kIdleSeconds without work or by
 //          stop(). Calls beyond that wait in a queue, first in, first out.
 // Given up: when the actor's deadline passes or it is asked to exit, a queued call is dropped, and a running one goes
-// on
-//          without anybody to take its result.
+//           on without anybody to take its result.
 // Stop:    stop() refuses new calls, wakes the idle threads and waits for the busy ones; what is still in its call at
 //          the deadline is left behind, as a daemon thread is, and then its interpreter must not be ended.
 // Owner:   the InterpreterState. Threads: call from actors, stop from the interpreter's own thread, both attached; the

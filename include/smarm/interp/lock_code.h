@@ -4,8 +4,7 @@
 // while an exit or the end of a scope unwinds the actor (see requested_exception.h), and in code of the standard
 // library that does not wait, as threading.Semaphore.release and what takes a Condition's lock back.
 // Bound: kill_patience. What is urgent (requests.h: a brutal kill after an exit, the end of the run) cuts what a
-//        program
-// takes while it is unwound at once, and what the standard library takes back after interrupt_after.
+//        program takes while it is unwound at once, and what the standard library takes back after interrupt_after.
 // Threads: the actor's worker, attached.
 #pragma once
 

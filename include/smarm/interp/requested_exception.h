@@ -4,9 +4,8 @@
 // Lost:    an exception that ends where nobody can catch it is armed again, silently, and raised at the actor's next
 //          point: in sys.unraisablehook (a finaliser, a weakref callback), in a Handle, Task or Future of asyncio that
 //          nobody awaits, in a concurrent.futures work item, in threading.excepthook, or is dropped by C code of ours
-//          (drop_exception). Python's places are watched from the
-//          first raise in an interpreter on (watch_lost_exceptions, pylib/smarm/_lost.py); what a program raises itself
-//          is not armed again.
+//          (drop_exception). Python's places are watched from the first raise in an interpreter on
+//          (watch_lost_exceptions, pylib/smarm/_lost.py); what a program raises itself is not armed again.
 // Unwinds: while such an exception is handled, taking a lock is not cut short again, or `finally` and `with` blocks
 //          would release locks that they have not got; for kill_patience at most, counted from the raise.
 // Threads: the actor's worker, attached.

@@ -1,12 +1,11 @@
 // buffer.h: bytes with one owner, that moves; and where such bytes are at the moment.
 //
-// What:    Buffer        a range of a BufferMemory, as a move-only value. Frozen ones never change again and may be
-//          shared. BufferHolder  a place that owns a buffer, or has given it away: what a Python object refers to
+// What:    Buffer        a range of a BufferMemory, as a move-only value; frozen: never changes again, may be shared
+//          BufferHolder  a place that owns a buffer, or has given it away: what a Python object refers to
 //          BufferCargo   a buffer on its way in a parcel
-// States of a holder: holding -> moved (take) -> holding (put_back: the parcel did not leave). Users are those who can
-// reach
-//          the bytes: the object itself, its slices, views exported from them. A buffer that is not frozen may leave
-//          only when there is one user, the one who sends it.
+// States:  of a holder: holding -> moved (take) -> holding (put_back: the parcel did not leave). Users are those who
+//          can reach the bytes: the object itself, its slices, views exported from them. A buffer that is not frozen
+//          may leave only when there is one user, the one who sends it.
 // Account: how many buffers and bytes an actor holds; frozen ones count for each who holds them.
 // Threads: a holder belongs to one interpreter, except add_user and drop_user (a view may be released by any thread)
 //          and its destruction. A Buffer and a BufferCargo go from thread to thread with their owner.

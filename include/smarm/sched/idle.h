@@ -3,11 +3,10 @@
 // What:    spins for a moment, for a message from another core usually comes soon, and sleeps then. How long it spins
 //          follows what comes of it, so that an idle worker that only serves timers costs nothing.
 // Wake-up: a Dekker pair. Who brings work publishes it, then reads the flag (wake_up, is_asleep); who goes to sleep
-// sets the flag, then
-//          looks for work (sleep). Both are seq_cst on both sides, so that at least one sees the other: no wake-up is
-//          lost. Work is a post in the worker's inbox, an actor in the shared queue, or an order to stop: each is
-//          published with seq_cst.
-//          Model: tests/models/idle_wake.pml. Interleavings of the real code: tests/sim.
+//          sets the flag, then looks for work (sleep). Both are seq_cst on both sides, so that at least one sees the
+//          other: no wake-up is lost. Work is a post in the worker's inbox, an actor in the shared queue, or an order
+//          to stop: each is published with seq_cst.
+// Model:   tests/models/idle_wake.pml. Interleavings of the real code: tests/sim.
 // Threads: wake_up, is_asleep, asleep: any. The rest: the worker's own.
 #pragma once
 

@@ -109,9 +109,8 @@ public:
 
     // Changes these options while worker 0 is the only one that has been started, on its thread. False: too late.
     // SAFETY: others may run meanwhile, the monitor and threads with a portal: they read workers() only, which is
-    //         atomic. The two
-    // durations are read by workers: by this thread, and by those whose threads are made after this, under the same
-    // lock.
+    //         atomic. The two durations are read by workers: by this thread, and by those whose threads are made after
+    //         this, under the same lock.
     bool reconfigure(unsigned workers, Duration stop_timeout, Duration spin_limit) noexcept;
 
     // The worker, started if need be; nullptr when the OS gives no thread. index must be below workers().

@@ -5,8 +5,7 @@
 //          poll(), so that exactly one thing is taken.
 // Fair:    each call shuffles the order anew: of n sources that always have something each is served 1/n of the times.
 // Wake-up: a hint, as everywhere. A source that woke this actor while another was served must see in withdraw() to it
-// that
-//          its wake-up is not lost: it wakes the next who waits.
+//          that its wake-up is not lost: it wakes the next who waits.
 // Owner:   borrows the sources; none is enrolled when select returns, however it ends. Reorders the span.
 // Threads: the running actor. Parks. Allocates, throws: no; nor may a source, in enroll and withdraw.
 // See:     tests/cpp/wait/select_test.cpp, docs/explanation/internals/select.md. Sources: wait/select_sources.h

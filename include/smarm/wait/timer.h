@@ -3,8 +3,8 @@
 // States:  armed -fired, cancelled, target gone (interval), worker ends-> over. Never armed again.
 // Once:    the message goes to the target, or is a dead letter when that has ended.
 // Interval: the n-th tick is due at start + n * period: lateness never adds up. Ticks that the worker was too busy to
-//           send
-//          in time are sent as one, the next at its own time (tokio's MissedTickBehavior::Skip). Ends with its target.
+//           send in time are sent as one, the next at its own time (tokio's MissedTickBehavior::Skip). Ends with its
+//           target.
 // Cancel:  from any worker. When it returns a time, no message is sent any more.
 // Cost:    one allocation; arming and cancelling are O(1) in the worker's TimerQueue.
 // Owner:   the reference count; while armed the timer holds one of its own. The message is released on the home worker.

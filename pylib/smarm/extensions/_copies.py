@@ -8,6 +8,7 @@ import zlib
 
 from smarm import _core
 from smarm.extensions._cache import Cache
+from smarm.extensions._needing_object import needing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,7 +27,12 @@ def _system_directories() -> frozenset[str]:
 
 def _variant(renames: tuple[tuple[str, str], ...]) -> str:
     """Tell apart copies that say other names: which libraries are private is the user's choice, too."""
-    return f"{zlib.crc32(repr(sorted(old for old, _ in renames)).encode()):08x}" if renames else ""
+    return f"{zlib.crc32(repr([old for old, _ in renames]).encode()):08x}" if renames else ""
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(descriptor, data) :]
 
 
 class Copies:
@@ -39,44 +45,74 @@ class Copies:
         self._shared: set[str] = set()
         self._system = _system_directories()
 
-    def needs_none(self, path: str) -> bool:
-        """Whether a copy of this module has said that it supports the interpreters of workers."""
-        return self._cache.facts(path).get("own_gil") is True
+    def open(self, path: str, policy: Policy) -> object:
+        """Return what stands for the copy of this shared object, loaded after what it needs.
 
-    def remember_none_needed(self, path: str) -> None:
-        """Keep that for the next interpreter."""
-        self._cache.remember(path, own_gil=True)
+        Raises ImportError and OSError.
+        """
+        if path not in self._opened:
+            placed: dict[str, str] = {}
+            try:
+                if self._place(path, policy, (), placed, [path]):
+                    self._load_together(placed)
+                for original, copy in placed.items():
+                    self._load(original, copy)
+            finally:
+                for original, copy in placed.items():
+                    self._cache.release(copy, loaded=original in self._opened)
+        return self._opened[path][1]
 
-    def open(self, path: str, policy: Policy, inherited: tuple[str, ...] = ()) -> object:
-        """Return what stands for the copy of this shared object, loaded.  Raises ImportError and OSError."""
-        if path in self._opened:
-            return self._opened[path][1]
+    def _place(
+        self, path: str, policy: Policy, inherited: tuple[str, ...], placed: dict[str, str], above: list[str]
+    ) -> bool:
+        """Make the copies of a shared object and of what it needs, in the order in which they are to be loaded.
+
+        Returns whether there are some that need each other in a circle.
+        """
+        if path in self._opened or path in placed:
+            return False
         needed, name, search = _core._read_shared_object(path)
         here = os.path.dirname(path)
         directories = tuple(d.replace("${ORIGIN}", here).replace("$ORIGIN", here) for d in search) + inherited
-        renames = [(name, self._own_name(name))] if name else []
+        renames = {name} if name else set()
+        circle = False
         for library, found in self._bundled(needed, directories):
             if os.path.basename(found).startswith(policy.shared_libraries):
-                if found not in self._shared:
-                    _core._open_shared_library(found)
-                    self._shared.add(found)
-            elif found != path:
-                self.open(found, policy, directories)
-                renames.append((library, self._own_name(library)))
-        names = tuple(dict.fromkeys(renames))
+                self._open_shared(found)
+                continue
+            renames.add(library)
+            if found in above or self._place(found, policy, directories, placed, [*above, found]):
+                circle = True
+        names = tuple((old, self._own_name(old)) for old in sorted(renames))
         copy = self._cache.place(
             path, self._owner, lambda fd: _core._write_private_copy(path, fd, names), variant=_variant(names)
         )
+        placed[path] = copy
+        return circle
+
+    def _load_together(self, placed: dict[str, str]) -> None:
+        """Load copies that need each other, by an object that needs them all: see _needing_object."""
+        data = needing(list(reversed(placed.values())))  # as the loader would come to them
+        path = self._cache.place(
+            next(iter(placed)), self._owner, lambda fd: _write(fd, data), variant=f"all{zlib.crc32(data):08x}"
+        )
         loaded = False
         try:
-            handle = _core._open_private_copy(copy, path, sys.getdlopenflags())
+            _core._open_private_copy(path, path, sys.getdlopenflags())
             loaded = True
+        finally:
+            self._cache.release(path, loaded=loaded)
+
+    def _load(self, path: str, copy: str) -> None:
+        try:
+            self._opened[path] = copy, _core._open_private_copy(copy, path, sys.getdlopenflags())
         except ImportError as error:
             raise ImportError(str(error).replace(copy, path)) from None
-        finally:
-            self._cache.release(copy, loaded=loaded)
-        self._opened[path] = copy, handle
-        return handle
+
+    def _open_shared(self, path: str) -> None:
+        if path not in self._shared:
+            _core._open_shared_library(path)
+            self._shared.add(path)
 
     def path_of(self, path: str) -> str:
         """Return where the copy of an opened shared object is."""

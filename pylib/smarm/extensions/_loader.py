@@ -34,23 +34,25 @@ def open_module(spec: ModuleSpec) -> Any:
     policy = Policy()
     reason = policy.why_main_only(spec.name)
     if reason is not None:
-        raise ImportError(
-            f'{spec.name} stays with the main interpreter ({reason}): use it in actors spawned with on="main"',
-            name=spec.name,
-            path=spec.origin,
-        )
+        raise _stays(spec, reason)
     path = os.path.realpath(spec.origin)
     with _lock:
-        copies = _own_copies()
-        if copies.needs_none(path):
-            return None
         try:
-            return copies.open(path, policy)
+            return _own_copies().open(path, policy)
         except ImportError as error:
             raise ImportError(error.msg, name=spec.name, path=spec.origin) from None
         except OSError as error:
             text = f"smarm cannot make a private copy of {path}: {error}"
             raise ImportError(text, name=spec.name, path=spec.origin) from error
+
+
+def _stays(spec: ModuleSpec, reason: str) -> ImportError:
+    from smarm.extensions import _refusals
+
+    text = f'{spec.name} stays with the main interpreter ({reason}): use it in actors spawned with on="main"'
+    refusal = ImportError(text, name=spec.name, path=spec.origin)
+    _refusals.watch(refusal, f'The extension module {spec.name} is for actors that are spawned with on="main".')
+    return refusal
 
 
 def _own_copies() -> Copies:
@@ -77,13 +79,6 @@ def _again(spec: ModuleSpec) -> types.ModuleType:
     module = sys.modules.get(spec.name) or type(sys)(spec.name)
     module.__dict__.update(_kept[spec.origin, spec.name])
     return module
-
-
-def needs_no_copy(spec: ModuleSpec, _: types.ModuleType) -> None:
-    """Remember that the module supports the interpreters of workers: the next one loads the original."""
-    assert spec.origin is not None
-    with _lock:
-        _own_copies().remember_none_needed(os.path.realpath(spec.origin))
 
 
 def library_to_open(name: Any) -> Any:

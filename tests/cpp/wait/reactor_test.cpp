@@ -5,12 +5,8 @@
 #include <csignal>
 #include <cstddef>
 #include <deque>
-#include <filesystem>
-#include <functional>
-#include <memory>
 #include <string>
 #include <thread>
-#include <utility>
 #include <vector>
 
 #include <doctest/doctest.h>
@@ -19,99 +15,18 @@
 #include <linux/seccomp.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "../support/child.h"
+#include "../support/reactor_fixture.h"
 #include "smarm/base/sanitizer.h"
 
 using namespace smarm;
-using smarm::testing::run_in_child;
+using namespace smarm::testing;
 using std::chrono::milliseconds;
 
-namespace {
-
-std::size_t open_fds() {
-    const auto entries = std::filesystem::directory_iterator("/proc/self/fd");
-    return static_cast<std::size_t>(std::distance(begin(entries), end(entries)));
-}
-
-// A wait that notes how it fired and then does what it was told.
-struct Wait : FdWait {
-    explicit Wait(std::string wait_name = "", std::vector<std::string>* list = nullptr)
-        : FdWait(fired), name(std::move(wait_name)), order(list) {}
-    static void fired(FdWait& wait, Ready ready) {
-        auto& self = static_cast<Wait&>(wait);
-        CHECK_FALSE(self.registered());
-        ++(ready == Ready::ready ? self.readies : self.closes);
-        if (self.order) self.order->push_back(self.name);
-        if (self.then) self.then();
-    }
-    int fires() const { return readies + closes; }
-    const std::string name;
-    std::vector<std::string>* order;
-    int readies = 0, closes = 0;
-    std::function<void()> then;
-};
-
-struct Pair {
-    int ours = -1, theirs = -1;
-    Pair() {
-        int ends[2];
-        REQUIRE(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) == 0);
-        ours = ends[0];
-        theirs = ends[1];
-    }
-    Pair(const Pair&) = delete;
-    ~Pair() {
-        close_ours();
-        close_theirs();
-    }
-    void close_ours() { close_once(ours); }
-    void close_theirs() { close_once(theirs); }
-    void say(std::size_t bytes = 1) const { REQUIRE(write(theirs, std::string(bytes, 'x').data(), bytes) > 0); }
-    void drain() const {
-        char text[4096];
-        while (read(ours, text, sizeof text) > 0) {}
-    }
-    // Closes both ends and makes `ours` a fresh socket of the same number, connected to a fresh `theirs`.
-    void reopen() {
-        Pair fresh;
-        REQUIRE(dup2(fresh.ours, ours) == ours);
-        std::swap(theirs, fresh.theirs);
-    }
-    void fill() const {
-        const std::string text(65536, 'x');
-        while (write(ours, text.data(), text.size()) > 0) {}
-    }
-
-private:
-    static void close_once(int& fd) {
-        if (fd >= 0) close(fd);
-        fd = -1;
-    }
-};
-
-struct Fixture {
-    const std::size_t fds_before = open_fds();
-    std::unique_ptr<Reactor> reactor = std::make_unique<Reactor>();
-    Fixture() { REQUIRE(reactor->start() == 0); }
-    // Whether a wait lasts until its deadline, because nothing is left that could end it: no wake, no stale event.
-    bool can_sleep() {
-        const Instant until = reactor->now() + milliseconds(1);
-        reactor->wait(until);
-        return reactor->now() >= until;
-    }
-    ~Fixture() {
-        reactor.reset();
-        CHECK(open_fds() == fds_before);
-    }
-};
-
-}  // namespace
-
-TEST_CASE_FIXTURE(Fixture, "a wake before wait makes it return at once") {
+TEST_CASE_FIXTURE(ReactorFixture, "a wake before wait makes it return at once") {
     reactor->wake();
     reactor->wait(kNever);
     for (int i = 0; i < 3; ++i) reactor->wake();
@@ -119,7 +34,7 @@ TEST_CASE_FIXTURE(Fixture, "a wake before wait makes it return at once") {
     CHECK(can_sleep());
 }
 
-TEST_CASE_FIXTURE(Fixture, "a wake that poll came across is kept for wait") {
+TEST_CASE_FIXTURE(ReactorFixture, "a wake that poll came across is kept for wait") {
     Pair pair;
     Wait wait;
     REQUIRE(reactor->add(wait, pair.ours, Interest::read) == 0);
@@ -131,7 +46,7 @@ TEST_CASE_FIXTURE(Fixture, "a wake that poll came across is kept for wait") {
     reactor->remove(wait);
 }
 
-TEST_CASE_FIXTURE(Fixture, "every wake from another thread ends a wait, again and again") {
+TEST_CASE_FIXTURE(ReactorFixture, "every wake from another thread ends a wait, again and again") {
     constexpr int kRounds = 2000;
     std::atomic<int> asked{0}, answered{0};
     std::thread waker([&] {
@@ -148,7 +63,7 @@ TEST_CASE_FIXTURE(Fixture, "every wake from another thread ends a wait, again an
     waker.join();
 }
 
-TEST_CASE_FIXTURE(Fixture, "wake may be called by a signal handler and leaves errno alone") {
+TEST_CASE_FIXTURE(ReactorFixture, "wake may be called by a signal handler and leaves errno alone") {
     static Reactor* woken;
     woken = reactor.get();
     const auto before = std::signal(SIGUSR1, [](int) { woken->wake(); });
@@ -164,7 +79,7 @@ TEST_CASE_FIXTURE(Fixture, "wake may be called by a signal handler and leaves er
     CHECK(errno == EDOM);
 }
 
-TEST_CASE_FIXTURE(Fixture, "wait returns at its deadline and not before") {
+TEST_CASE_FIXTURE(ReactorFixture, "wait returns at its deadline and not before") {
     for (Duration sleep :
          {Duration(-5'000'000'000), Duration(-1), Duration(0), Duration(1), Duration(50'000), Duration(3'000'000)}) {
         const Instant until = reactor->now() + sleep;
@@ -199,9 +114,9 @@ TEST_CASE("wait keeps its deadline on kernels without epoll_pwait2") {
     }
 }
 
-TEST_CASE_FIXTURE(Fixture, "poll without waits has nothing to deliver") { CHECK_FALSE(reactor->poll()); }
+TEST_CASE_FIXTURE(ReactorFixture, "poll without waits has nothing to deliver") { CHECK_FALSE(reactor->poll()); }
 
-TEST_CASE_FIXTURE(Fixture, "it is watching while a wait is registered, and says so to any thread") {
+TEST_CASE_FIXTURE(ReactorFixture, "it is watching while a wait is registered, and says so to any thread") {
     Pair pair;
     Wait wait;
     auto asked_elsewhere = [&] {
@@ -220,7 +135,7 @@ TEST_CASE_FIXTURE(Fixture, "it is watching while a wait is registered, and says 
     CHECK_FALSE(asked_elsewhere());
 }
 
-TEST_CASE_FIXTURE(Fixture, "a wait fires once when its fd is readable") {
+TEST_CASE_FIXTURE(ReactorFixture, "a wait fires once when its fd is readable") {
     Pair pair;
     Wait wait;
     REQUIRE(reactor->add(wait, pair.ours, Interest::read) == 0);
@@ -235,7 +150,8 @@ TEST_CASE_FIXTURE(Fixture, "a wait fires once when its fd is readable") {
     CHECK(can_sleep());
 }
 
-TEST_CASE_FIXTURE(Fixture, "a wait on an fd that is ready already fires at the next poll, each time it is added") {
+TEST_CASE_FIXTURE(ReactorFixture,
+                  "a wait on an fd that is ready already fires at the next poll, each time it is added") {
     Pair pair;
     pair.say();
     Wait wait;
@@ -247,7 +163,7 @@ TEST_CASE_FIXTURE(Fixture, "a wait on an fd that is ready already fires at the n
     }
 }
 
-TEST_CASE_FIXTURE(Fixture, "readers and writers of one fd wait independently") {
+TEST_CASE_FIXTURE(ReactorFixture, "readers and writers of one fd wait independently") {
     Pair pair;
     pair.fill();
     Wait reader, writer;
@@ -275,7 +191,7 @@ TEST_CASE_FIXTURE(Fixture, "readers and writers of one fd wait independently") {
     CHECK(reader.readies == 2);
 }
 
-TEST_CASE_FIXTURE(Fixture, "all readers of one fd fire, in the order in which they were added") {
+TEST_CASE_FIXTURE(ReactorFixture, "all readers of one fd fire, in the order in which they were added") {
     Pair pair;
     std::vector<std::string> order;
     Wait a("a", &order), b("b", &order), c("c", &order);
@@ -285,7 +201,7 @@ TEST_CASE_FIXTURE(Fixture, "all readers of one fd fire, in the order in which th
     CHECK(order == std::vector<std::string>{"a", "b", "c"});
 }
 
-TEST_CASE_FIXTURE(Fixture, "many fds with waits fire, each its own") {
+TEST_CASE_FIXTURE(ReactorFixture, "many fds with waits fire, each its own") {
     constexpr std::size_t kPairs = 400;
     std::deque<Pair> pairs(kPairs);
     std::deque<Wait> waits;
@@ -296,7 +212,7 @@ TEST_CASE_FIXTURE(Fixture, "many fds with waits fire, each its own") {
     for (Wait& wait : waits) reactor->remove(wait);
 }
 
-TEST_CASE_FIXTURE(Fixture, "a hang-up fires readers and writers") {
+TEST_CASE_FIXTURE(ReactorFixture, "a hang-up fires readers and writers") {
     Pair pair;
     pair.fill();
     Wait reader, writer;
@@ -308,7 +224,7 @@ TEST_CASE_FIXTURE(Fixture, "a hang-up fires readers and writers") {
     CHECK(writer.readies == 1);
 }
 
-TEST_CASE_FIXTURE(Fixture, "a pipe without a reader fires its writer") {
+TEST_CASE_FIXTURE(ReactorFixture, "a pipe without a reader fires its writer") {
     int ends[2];
     REQUIRE(pipe2(ends, O_NONBLOCK | O_CLOEXEC) == 0);
     const std::string text(65536, 'x');
@@ -323,7 +239,7 @@ TEST_CASE_FIXTURE(Fixture, "a pipe without a reader fires its writer") {
     close(ends[1]);
 }
 
-TEST_CASE_FIXTURE(Fixture, "a pipe without a writer fires its reader") {
+TEST_CASE_FIXTURE(ReactorFixture, "a pipe without a writer fires its reader") {
     int ends[2];
     REQUIRE(pipe2(ends, O_NONBLOCK | O_CLOEXEC) == 0);
     Wait reader;
@@ -352,7 +268,7 @@ TEST_CASE("a number that is no fd takes no memory") {
 }
 #endif
 
-TEST_CASE_FIXTURE(Fixture, "what cannot be waited for is refused with the reason, and the wait stays idle") {
+TEST_CASE_FIXTURE(ReactorFixture, "what cannot be waited for is refused with the reason, and the wait stays idle") {
     Wait wait;
     CHECK(reactor->add(wait, -1, Interest::read) == EBADF);
     const int file = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
@@ -362,267 +278,7 @@ TEST_CASE_FIXTURE(Fixture, "what cannot be waited for is refused with the reason
     close(file);
 }
 
-TEST_CASE_FIXTURE(Fixture, "a removed wait does not fire, and can be added again") {
-    Pair pair;
-    Wait wait, other;
-    REQUIRE(reactor->add(wait, pair.ours, Interest::read) == 0);
-    reactor->remove(wait);
-    reactor->remove(wait);
-    pair.say();
-    REQUIRE(reactor->add(other, pair.ours, Interest::write) == 0);
-    CHECK(reactor->poll());
-    CHECK(wait.fires() == 0);
-    REQUIRE(reactor->add(wait, pair.ours, Interest::read) == 0);
-    CHECK(reactor->poll());
-    CHECK(wait.readies == 1);
-}
-
-TEST_CASE_FIXTURE(Fixture, "forget fires every wait of the fd as closed, and no other") {
-    Pair pair, other;
-    Wait reader, second, writer, unrelated;
-    pair.fill();
-    REQUIRE(reactor->add(reader, pair.ours, Interest::read) == 0);
-    REQUIRE(reactor->add(second, pair.ours, Interest::read) == 0);
-    REQUIRE(reactor->add(writer, pair.ours, Interest::write) == 0);
-    REQUIRE(reactor->add(unrelated, other.ours, Interest::read) == 0);
-    reactor->forget(pair.ours);
-    for (Wait* wait : {&reader, &second, &writer}) {
-        CHECK(wait->closes == 1);
-        CHECK(wait->readies == 0);
-    }
-    CHECK(unrelated.fires() == 0);
-    reactor->forget(pair.ours);
-    reactor->forget(-1);
-    reactor->forget(12345);
-    reactor->remove(unrelated);
-}
-
-TEST_CASE_FIXTURE(Fixture, "a new fd of the number of a forgotten one starts afresh") {
-    Pair pair;
-    Wait old_wait, new_wait;
-    REQUIRE(reactor->add(old_wait, pair.ours, Interest::read) == 0);
-    pair.say();
-    reactor->forget(pair.ours);
-    pair.reopen();
-    REQUIRE(reactor->add(new_wait, pair.ours, Interest::read) == 0);
-    CHECK_FALSE(reactor->poll());
-    CHECK(new_wait.fires() == 0);
-    pair.say();
-    CHECK(reactor->poll());
-    CHECK(new_wait.readies == 1);
-}
-
-TEST_CASE_FIXTURE(Fixture,
-                  "an event of an fd that was replaced while events were delivered does not fire the new wait") {
-    // Both are ready in one batch; whichever fires first replaces the other's fd and waits for the new one.
-    Pair pairs[2];
-    Wait waits[2], news[2];
-    int replaced = -1;
-    for (int i : {0, 1}) {
-        waits[i].then = [&, i] {
-            if (replaced >= 0) return;
-            replaced = 1 - i;
-            Pair& other = pairs[replaced];
-            reactor->forget(other.ours);
-            other.reopen();
-            CHECK(reactor->add(news[replaced], other.ours, Interest::read) == 0);
-        };
-        REQUIRE(reactor->add(waits[i], pairs[i].ours, Interest::read) == 0);
-        pairs[i].say();
-    }
-    CHECK(reactor->poll());
-    REQUIRE(replaced >= 0);
-    CHECK(waits[1 - replaced].readies == 1);
-    CHECK(waits[replaced].closes == 1);
-    CHECK(news[replaced].fires() == 0);
-    CHECK_FALSE(reactor->poll());
-    pairs[replaced].say();
-    CHECK(reactor->poll());
-    CHECK(news[replaced].readies == 1);
-}
-
-TEST_CASE_FIXTURE(Fixture, "an event under way for a removed wait does not fire one that was added after it") {
-    Pair pairs[2];
-    Wait waits[2], later;
-    int replaced = -1;
-    for (int i : {0, 1}) {
-        waits[i].then = [&, i] {
-            if (replaced >= 0) return;
-            replaced = 1 - i;
-            pairs[replaced].drain();  // so that the event tells something that is no longer true
-            reactor->remove(waits[replaced]);
-            CHECK(reactor->add(later, pairs[replaced].ours, Interest::read) == 0);
-        };
-        REQUIRE(reactor->add(waits[i], pairs[i].ours, Interest::read) == 0);
-        pairs[i].say();
-    }
-    CHECK(reactor->poll());
-    CHECK(later.fires() == 0);
-    CHECK(later.registered());
-    pairs[replaced].say();
-    CHECK(reactor->poll());
-    CHECK(later.readies == 1);
-}
-
-TEST_CASE_FIXTURE(Fixture, "an fd closed without forget, kept open by a duplicate, neither spins nor fires others") {
-    Pair pair;
-    Wait wait;
-    REQUIRE(reactor->add(wait, pair.ours, Interest::read) == 0);
-    reactor->remove(wait);
-    const int duplicate = dup(pair.ours);  // keeps the kernel's registration alive
-    const int old_peer = std::exchange(pair.theirs, -1);
-    pair.reopen();  // closes `ours` on the way
-    REQUIRE(write(old_peer, "x", 1) == 1);
-    REQUIRE(reactor->add(wait, pair.ours, Interest::read) == 0);
-    for (int i = 0; i < 3; ++i) CHECK_FALSE(reactor->poll());
-    CHECK(wait.fires() == 0);
-    CHECK(can_sleep());
-    pair.say();
-    CHECK(reactor->poll());
-    CHECK(wait.readies == 1);
-    close(duplicate);
-    close(old_peer);
-}
-
-TEST_CASE_FIXTURE(Fixture, "an fd closed and opened anew without forget can be waited for") {
-    Pair pair;
-    Wait wait;
-    pair.say();
-    REQUIRE(reactor->add(wait, pair.ours, Interest::read) == 0);
-    CHECK(reactor->poll());
-    pair.reopen();
-    REQUIRE(reactor->add(wait, pair.ours, Interest::read) == 0);
-    CHECK_FALSE(reactor->poll());
-    pair.say();
-    CHECK(reactor->poll());
-    CHECK(wait.readies == 2);
-}
-
-TEST_CASE_FIXTURE(Fixture,
-                  "a wait whose file was replaced is closed when the next one comes, which gets its own events") {
-    Pair pair;
-    Wait old;
-    Wait fresh;
-    REQUIRE(reactor->add(old, pair.ours, Interest::read) == 0);
-    pair.reopen();
-    REQUIRE(reactor->add(fresh, pair.ours, Interest::read) == 0);
-    CHECK(old.closes == 1);
-    pair.say();
-    CHECK(reactor->poll());
-    CHECK(fresh.readies == 1);
-    CHECK(old.fires() == 1);
-}
-
-TEST_CASE_FIXTURE(Fixture, "an event of a file that has lost its number does not say that the number is ready") {
-    Pair pair;
-    Wait wait;
-    REQUIRE(reactor->add(wait, pair.ours, Interest::read) == 0);
-    const int duplicate = dup(pair.ours);
-    const int old_peer = std::exchange(pair.theirs, -1);
-    pair.reopen();
-    REQUIRE(write(old_peer, "x", 1) == 1);
-    CHECK(reactor->poll());
-    CHECK(wait.readies == 0);
-    CHECK(wait.closes == 1);
-    close(duplicate);
-    close(old_peer);
-}
-
-TEST_CASE_FIXTURE(Fixture, "waits whose file was closed or replaced without a word are found out in a sleep") {
-    for (const bool replaced : {true, false}) {
-        Pair pair;
-        Pair other;
-        Wait lost;
-        Wait kept;
-        REQUIRE(reactor->add(lost, pair.ours, Interest::read) == 0);
-        REQUIRE(reactor->add(kept, other.ours, Interest::read) == 0);
-        replaced ? pair.reopen() : pair.close_ours();
-        reactor->wait(kNever);
-        CHECK(lost.closes == 1);
-        CHECK(kept.fires() == 0);
-        other.say();
-        reactor->wait(kNever);
-        CHECK(kept.readies == 1);
-    }
-}
-
-TEST_CASE_FIXTURE(Fixture, "waits through an object end with it, others of the fd go on") {
-    Pair pair;
-    Wait its;
-    Wait others;
-    its.through = &pair;
-    REQUIRE(reactor->add(its, pair.ours, Interest::read) == 0);
-    REQUIRE(reactor->add(others, pair.ours, Interest::read) == 0);
-    reactor->end_waits(pair.ours, &pair);
-    CHECK(its.closes == 1);
-    CHECK(others.fires() == 0);
-    pair.say();
-    CHECK(reactor->poll());
-    CHECK(others.readies == 1);
-}
-
-TEST_CASE_FIXTURE(Fixture, "a fired wait may remove one that is about to fire") {
-    Pair pair;
-    Wait first, second, third;
-    for (Wait* wait : {&first, &second, &third}) REQUIRE(reactor->add(*wait, pair.ours, Interest::read) == 0);
-    first.then = [&] { reactor->remove(second); };
-    pair.say();
-    CHECK(reactor->poll());
-    CHECK(first.readies == 1);
-    CHECK(second.fires() == 0);
-    CHECK(third.readies == 1);
-}
-
-TEST_CASE_FIXTURE(Fixture, "a fired wait may forget its fd: the others about to fire are closed, once") {
-    Pair pair;
-    Wait first, second, writer;
-    pair.fill();
-    REQUIRE(reactor->add(first, pair.ours, Interest::read) == 0);
-    REQUIRE(reactor->add(second, pair.ours, Interest::read) == 0);
-    REQUIRE(reactor->add(writer, pair.ours, Interest::write) == 0);
-    first.then = [&] {
-        reactor->forget(pair.ours);
-        pair.close_ours();
-    };
-    pair.say();
-    CHECK(reactor->poll());
-    CHECK(first.readies == 1);
-    CHECK(second.closes == 1);
-    CHECK(writer.closes == 1);
-    CHECK(first.fires() + second.fires() + writer.fires() == 3);
-}
-
-TEST_CASE_FIXTURE(Fixture, "a fired wait may add itself again; it fires at the next poll, not in this one") {
-    Pair pair;
-    Wait wait;
-    wait.then = [&] {
-        if (wait.readies < 3) CHECK(reactor->add(wait, pair.ours, Interest::read) == 0);
-    };
-    pair.say();
-    REQUIRE(reactor->add(wait, pair.ours, Interest::read) == 0);
-    for (int round = 1; round <= 3; ++round) {
-        CHECK(reactor->poll());
-        CHECK(wait.readies == round);
-    }
-}
-
-TEST_CASE_FIXTURE(Fixture, "a wait may die while it fires") {
-    struct Suicidal : FdWait {
-        explicit Suicidal(int& dead)
-            : FdWait([](FdWait& wait, Ready) { delete static_cast<Suicidal*>(&wait); }), deaths(dead) {}
-        ~Suicidal() { ++deaths; }
-        int& deaths;
-    };
-    int deaths = 0;
-    Pair pair;
-    for (int i = 0; i < 3; ++i)
-        REQUIRE(reactor->add(*std::make_unique<Suicidal>(deaths).release(), pair.ours, Interest::read) == 0);
-    pair.say();
-    CHECK(reactor->poll());
-    CHECK(deaths == 3);
-}
-
-TEST_CASE_FIXTURE(Fixture, "readiness ends a wait") {
+TEST_CASE_FIXTURE(ReactorFixture, "readiness ends a wait") {
     Pair pair;
     Wait wait;
     REQUIRE(reactor->add(wait, pair.ours, Interest::read) == 0);
@@ -632,7 +288,7 @@ TEST_CASE_FIXTURE(Fixture, "readiness ends a wait") {
     CHECK(wait.readies == 1);
 }
 
-TEST_CASE_FIXTURE(Fixture, "a signal ends a wait without harm") {
+TEST_CASE_FIXTURE(ReactorFixture, "a signal ends a wait without harm") {
     struct sigaction ignore_politely{}, before{};
     static std::atomic<bool> signalled;
     signalled = false;
