@@ -33,13 +33,14 @@ SIGNALS = {"Ctrl-C": signal.SIGINT, "SIGTERM": signal.SIGTERM}
 NOISE = ("never retrieved", "pending", "never awaited")
 GARBAGE = ("ignored", "unclosed", "ResourceWarning", "RuntimeError")
 # What asyncio leaves to the collector, under python, too: a connection whose task is cancelled before its first step, an endpoint
-# whose protocol cannot be made, the pipes of a child whose start is cancelled.
+# whose protocol cannot be made, the pipes of a child whose start is cancelled. And its kill() may reap what its watcher waits for.
+CHILD = ("unclosed ", "child process pid ")
 LEFT_BY_ASYNCIO = {
     "streams": "unclosed <socket",
     "datagrams": "unclosed <socket",
-    "child": "unclosed ",
-    "children": "unclosed ",
-    "children_beside": "unclosed ",
+    "child": CHILD,
+    "children": CHILD,
+    "children_beside": CHILD,
 }
 
 
