@@ -4,6 +4,7 @@
 #include <array>
 #include <string_view>
 
+#include "interp/callers.h"
 #include "smarm/actor/actor.h"
 #include "smarm/interp/code_owner.h"
 #include "smarm/interp/requested_exception.h"
@@ -62,18 +63,12 @@ Taker taker(PyFrameObject* frame) {
 
 // Whether the standard library waits for something that it has given away. Takes the reference to the frame.
 bool waits_for_what_was_given(PyFrameObject* frame) {
-    bool in_library = true;
     bool given = false;
-    while (frame && in_library && !given) {
-        PyCodeObject* code = PyFrame_GetCode(frame);
-        in_library = keeps_books(code);
+    for_each_caller(frame, [&given](PyCodeObject* code, PyFrameObject*) {
+        const bool in_library = keeps_books(code);
         given = in_library && std::ranges::find(kGives, text_of(code->co_qualname)) != kGives.end();
-        Py_DECREF(code);
-        PyFrameObject* caller = PyFrame_GetBack(frame);
-        Py_DECREF(frame);
-        frame = caller;
-    }
-    Py_XDECREF(frame);
+        return in_library && !given;
+    });
     return given;
 }
 
