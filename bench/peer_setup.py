@@ -64,6 +64,12 @@ def with_python():
     return "in the standard library"
 
 
+def with_python_3_14():
+    if sys.version_info < (3, 14):
+        raise Missing("CPython has it since 3.14")
+    return with_python()
+
+
 # ---- compiled --------------------------------------------------------------------------------------------------------
 
 
@@ -102,7 +108,11 @@ PEERS = {
     "go": Peer(prepare_go),
     "erlang": Peer(prepare_erlang),
     "tokio": Peer(prepare_tokio),
-    **{name: distribution(name) for name in ("uvloop", "gevent", "greenlet", "trio", "pykka", "runloom")},
+    **{
+        name: distribution(name)
+        for name in ("uvloop", "gevent", "greenlet", "trio", "pykka", "runloom", "joblib", "ray")
+    },
+    "interpreter pool": Peer(with_python_3_14),
     **{name: Peer(with_python) for name in ("asyncio", "threads", "multiprocessing", "interpreters")},
 }
 # Compiled by meson.

@@ -105,6 +105,26 @@ def started(label, command):
     return Program(label, "smarm", ("{smarm}", "-m", "bench.start_up", *command))
 
 
+POOLS = (
+    ("threads", "threads", "ThreadPoolExecutor(2)"),
+    ("multiprocessing", "processes", "ProcessPoolExecutor(2)"),
+    ("interpreter pool", "interpreters", "InterpreterPoolExecutor(2)"),
+    ("multiprocessing", "pool", "multiprocessing.Pool(2)"),
+    ("joblib", "joblib", "joblib, loky, 2 jobs"),
+    ("ray", "ray", "Ray, 2 CPUs"),
+)
+
+
+def pools(arguments, fewer=(), without=()):
+    """A row for each pool of the peers; ``fewer`` says with which arguments the slow ones of them make do."""
+    fewer = dict(fewer)
+    return tuple(
+        python(peer, pool, fewer.get(pool, arguments), label, "work")
+        for peer, pool, label in POOLS
+        if pool not in without
+    )
+
+
 MEMORY = {
     "resident_bytes": "RSS, bytes",
     "page_table_bytes": "page tables, bytes",
@@ -206,6 +226,67 @@ BENCHMARKS = (
             "actors_grown": "thread states grown",
         },
         aim="nothing grows",
+    ),
+    Benchmark(
+        "work_tiny",
+        "100,000 calls that do nothing, on 2 workers, calls/s",
+        False,
+        (
+            ours("Executor", "work", "kind=tiny n=100000"),
+            ours("Executor outside of a runtime", "work", "kind=tiny n=100000 outside=1"),
+            *pools(
+                "kind=tiny n=100000",
+                dict.fromkeys(("processes", "pool", "interpreters", "ray"), "kind=tiny n=20000"),
+            ),
+        ),
+        {"us_per_task": "us per call"},
+        300,
+        aim=">= 10 x ProcessPoolExecutor, >= 3 x InterpreterPoolExecutor",
+    ),
+    Benchmark(
+        "work_spin",
+        "1,000 calls that compute for about 10 ms, on 2 workers, calls/s",
+        False,
+        (
+            ours("Executor", "work", "kind=spin n=1000"),
+            ours("Executor outside of a runtime", "work", "kind=spin n=1000 outside=1"),
+            *pools("kind=spin n=1000"),
+        ),
+        {"us_per_task": "us per call"},
+        300,
+        aim="level with processes",
+    ),
+    Benchmark(
+        "work_arrays",
+        "200 calls with an array of 1 MiB in and out, on 2 workers, calls/s",
+        False,
+        (
+            ours("Executor, bytearray", "work", "kind=arrays n=200"),
+            ours("Executor, Buffer", "work", "kind=arrays n=200 arrays=buffer"),
+            *pools("kind=arrays n=200", without=("threads",)),
+        ),
+        {"us_per_task": "us per call"},
+        aim=">= 5 x processes where arrays move",
+    ),
+    Benchmark(
+        "work_map",
+        "1,000,000 items through map, on 2 workers, items/s",
+        False,
+        (
+            ours("map", "work", "kind=map n=1000000"),
+            ours("map outside of a runtime", "work", "kind=map n=1000000 outside=1"),
+            *pools("kind=map n=1000000", dict.fromkeys(("threads", "interpreters", "joblib"), "kind=map n=100000")),
+        ),
+        {"us_per_task": "us per item"},
+        300,
+    ),
+    Benchmark(
+        "work_first",
+        "From the start of a process to its first result from a worker, ms",
+        True,
+        (ours("map", "work", "kind=first"), *pools("kind=first", without=("threads", "ray"))),
+        {"least_ms": "least ms"},
+        aim="<= 40 ms",
     ),
     Benchmark(
         "memory",

@@ -119,6 +119,7 @@ __all__ = [
     "DynamicSupervisor",
     "EndOfStream",
     "Event",
+    "Executor",
     "Exit",
     "ExtensionCacheError",
     "Full",
@@ -173,6 +174,7 @@ __all__ = [
     "kill",
     "link",
     "mailbox",
+    "map",
     "message_count",
     "monitor",
     "net",
@@ -234,6 +236,8 @@ if TYPE_CHECKING:
     from smarm.supervision.specs import Child as Child
     from smarm.supervision.starting import started as started
     from smarm.supervision.static import Supervisor as Supervisor
+    from smarm.work.executor import Executor as Executor
+    from smarm.work.mapping import map as map
 else:
     # At first use: what these need (dataclasses, typing) takes longer to import than all the rest.
     _LATE_MODULES = ("aio", "net", "testing")
@@ -244,6 +248,7 @@ else:
         "ChildCount": "supervision.references",
         "ChildInfo": "supervision.references",
         "DynamicSupervisor": "supervision.dynamic",
+        "Executor": "work.executor",
         "Portal": "_portal",
         "PortalTask": "_portal",
         "ProcessInfo": "_statistics",
@@ -253,6 +258,7 @@ else:
         "Supervisor": "supervision.static",
         "SupervisorRef": "supervision.references",
         "WorkerStatistics": "_statistics",
+        "map": "work.mapping",
         "portal": "_portal",
         "spawn_pool": "_pool",
         "worker_count": "_pool",

@@ -242,6 +242,13 @@ def _refuse_inner_run(frame: types.FrameType | None) -> NoReturn:
     raise AlreadyRunning("a smarm runtime is already running in this process; inside an actor use spawn")
 
 
+def end_background() -> None:
+    """End the runtime of calls outside of any, so that there can be another.  Raises AlreadyRunning when it is in use."""
+    background = sys.modules.get("smarm.work.background")
+    if background is not None:
+        background.give_way()
+
+
 class Runtime:
     """A checked configuration that can run programs, one at a time.
 
@@ -278,6 +285,7 @@ class Runtime:
         elif _core.worker_index() is not None:
             _refuse_inner_run(sys._getframe(1))
         else:
+            end_background()
             result = _core._run(main, args, self.options, _main.is_shipped_by_value())
         return result
 

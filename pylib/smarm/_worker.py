@@ -8,6 +8,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+own_index = 0
+"""Which worker this interpreter is: also known to its plain threads, which are none."""
+
 _STREAMS = ("stdin", "stdout", "stderr")
 _COPIED = ("argv", "orig_argv", "executable", "_base_executable", "warnoptions", "dont_write_bytecode")
 
@@ -30,6 +33,8 @@ def prepare(values: dict[str, Any]) -> None:
     """Make this interpreter, which is new or has rested, look like the main one."""
     from smarm import _failure, _main  # noqa: F401 - the first is there before no file can be opened any more
 
+    global own_index
+    own_index = values["index"]
     for name, value in values["sys"].items():
         setattr(sys, name, value)
     sys.setrecursionlimit(values["recursion_limit"])

@@ -113,6 +113,7 @@ def _check(main: object) -> None:
             "a simulation is a runtime of its own, which cannot run in an actor; under smarm-host all code is in one: "
             "start the program that simulates with python"
         )
+    _config.end_background()
 
 
 def _run[Result](

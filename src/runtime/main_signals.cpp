@@ -13,6 +13,7 @@
 #include "smarm/interp/requested_exception.h"
 #include "smarm/runtime/runtime.h"
 #include "smarm/runtime/signals.h"
+#include "smarm/sched/worker.h"
 
 namespace smarm {
 namespace {
@@ -45,7 +46,8 @@ PyObject* on_interrupt(const stdlib::Original& original, PyObject* self, PyObjec
                        PyObject* names) {
     SignalWatch::handled();
     Runtime* runtime = Runtime::current();
-    if (!runtime) return original.call(self, values, count, names);
+    // A runtime of another thread leaves the process's main thread as it is.
+    if (!runtime || !this_worker()) return original.call(self, values, count, names);
     if (runtime->runs_main()) {
         runtime->end_watch().told();
         return original.call(self, values, count, names);

@@ -27,6 +27,7 @@ TINY = {
     "idle_cpu": ["n=10", "seconds=1"],
     "pure_python": ["benchmark=strings", "tickers=1", "repeats=1"],
     "first_spawn": [],
+    "work": ["n=10"],
     "buffer": ["mib=1", "passes=4"],
 }
 
@@ -47,6 +48,19 @@ def test_program_prints_one_measurement(name):
 @pytest.mark.parametrize("name", ["pingpong", "pingpong_cross", "ring", "fan_in"])
 def test_program_does_the_same_over_mailboxes(name):
     assert run("-m", f"bench.smarm.{name}", *TINY[name], "via=mailbox")["value"] > 0
+
+
+@pytest.mark.parametrize("kind", ["tiny", "spin", "arrays", "map", "first"])
+@pytest.mark.parametrize("more", [[], ["outside=1"]])
+def test_work_is_measured_inside_and_outside_of_a_runtime(kind, more):
+    arguments = ["repeats=2"] if kind == "first" else ["n=10", *more]
+    assert run("-m", "bench.smarm.work", f"kind={kind}", *arguments)["value"] > 0
+
+
+@pytest.mark.parametrize("pool", ["threads", "processes", "pool"])
+@pytest.mark.parametrize("kind", ["tiny", "arrays", "map"])
+def test_the_same_work_is_measured_in_pools_of_the_standard_library(pool, kind):
+    assert run("-m", "bench.peers.python.work", pool, f"kind={kind}", "n=10")["value"] > 0
 
 
 def test_plain_python_is_timed_without_smarm():

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-ARGUMENTS = {"primes.py": ["20000", "8"], "million.py": ["1000"], "ring.py": ["50", "20"]}
+ARGUMENTS = {"primes.py": ["20000", "8"], "million.py": ["1000"], "ring.py": ["50", "20"], "monte_carlo.py": ["0.1"]}
 
 
 def runs():
