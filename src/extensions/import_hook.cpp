@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "cpython/method_patch.h"
+#include "cpython/py_compat.h"
 #include "extensions/init_error.h"
 #include "extensions/module_creation.h"
 #include "smarm/cpython/tls_blocks.h"
