@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
 import operator
 import weakref
@@ -97,7 +96,7 @@ class Executor(futures.Executor):
             raise ValueError("chunksize must be >= 1.")
         if chunksize == 1:
             return super().map(fn, *iterables, timeout=timeout, **options)
-        call = functools.partial(slots.run_chunk, functions.pack(fn))
+        call = _Chunked(fn)
         chunks = itertools.batched(zip(*iterables, strict=False), chunksize, strict=False)
         return _unchunked(super().map(call, chunks, timeout=timeout, **options))
 
@@ -105,7 +104,7 @@ class Executor(futures.Executor):
         """Take no more calls.  wait: return when all have ended; cancel_futures: those that have not begun never will."""
         self._pool.close(cancels=cancel_futures)
         if wait:
-            self._pool.ended.wait()
+            self._pool.wait()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -124,6 +123,16 @@ def _unchunked(chunks: Iterator[list[Any]]) -> Iterator[Any]:
             yield values.pop()  # and no reference stays
 
 
+class _Chunked:
+    """A function of ``map`` that takes chunks."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+
+    def __call__(self, chunk: Iterable[tuple[Any, ...]]) -> list[Any]:
+        return [self.function(*args) for args in chunk]
+
+
 class Call(Future):
     """A call that was submitted: its Future, and the pool's job."""
 
@@ -136,13 +145,16 @@ class Call(Future):
 
     def send(self, batches: Sender[Any], number: int) -> None:
         function, args, kwargs = self._call
+        if isinstance(function, _Chunked):
+            args = functions.pack(function.function), *args
+            function = slots.run_chunk
         try:
             batches.send((number, 0, [(functions.pack(function), args, kwargs)]))
         except NotSendable as error:
             if not functions.may_pickle():
                 raise
             try:
-                packed = functions.pickled(self._call)
+                packed = functions.pickled((function, args, kwargs))
             except NotSendable:
                 raise error from None
             batches.send((number, 0, [packed]))
@@ -179,6 +191,8 @@ class Call(Future):
         if self._call is None:
             return "a call"
         function, args, kwargs = self._call
+        if isinstance(function, _Chunked):
+            function = function.function
         name = getattr(function, "__qualname__", None) or repr(function)
         parts = [_short(value) for value in args] + [f"{key}={_short(value)}" for key, value in kwargs.items()]
         return f"{name}({', '.join(parts)})"

@@ -34,7 +34,7 @@ def pack(function: Callable[..., Any]) -> Any:
         name = _by_name.get(function) or _find_name(function)
         if name is not None:
             return name
-        if kind is FunctionType and not _main.is_shipped_by_value() and may_pickle():
+        if kind is FunctionType and not _is_main_by_value() and may_pickle():
             return pickled(function)
     return function
 
@@ -72,6 +72,12 @@ def _is_worker() -> bool:
     return _worker.own_index != 0
 
 
+def _is_main_by_value() -> bool:
+    """Whether no worker can load the program's __main__: a command line, a notebook, the REPL."""
+    kind: str = (_main.known() if _is_worker() else _main.describe())["kind"]
+    return kind == "none"
+
+
 def _module_of(function: Any) -> str | None:
     name = getattr(function, "__module__", None)
     if name == _main.LOAD_NAME:
@@ -82,7 +88,7 @@ def _module_of(function: Any) -> str | None:
 def _find_name(function: Any) -> tuple[str, str] | None:
     """Return module and qualified name, if they lead to this very object in other interpreters, too."""
     module, name = _module_of(function), getattr(function, "__qualname__", "<")
-    if module is None or "<" in name or (module == "__main__" and _main.is_shipped_by_value()):
+    if module is None or "<" in name or (module == "__main__" and _is_main_by_value()):
         return None
     value: Any = sys.modules.get(module)
     for part in name.split("."):
@@ -190,9 +196,7 @@ def _reduce_function(function: FunctionType) -> Any:
         return None
     name = _module_of(function)
     module = sys.modules.get(name) if name is not None else None
-    if getattr(module, "__dict__", None) is not function.__globals__ or (
-        name == "__main__" and _main.is_shipped_by_value()
-    ):
+    if getattr(module, "__dict__", None) is not function.__globals__ or (name == "__main__" and _is_main_by_value()):
         return None
     state = (
         function.__defaults__,

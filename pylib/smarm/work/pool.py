@@ -132,6 +132,11 @@ class Pool:
         else:
             self.ended.set()
 
+    def wait(self) -> None:
+        """Wait for the end: not in the manager itself, which runs the callbacks of Futures."""
+        if _core.worker_index() is None or _core.self() != self.pid:
+            self.ended.wait()
+
     def wake(self) -> None:
         """Make the manager look at the pool again."""
         self.asleep = False

@@ -63,19 +63,23 @@ def everywhere(request):
 
 def submit_and_map():
     with smarm.Executor() as executor:
-        return executor.submit(pow, 2, exp=10).result(), list(executor.map(tasks.square, range(100)))
+        executor_says = executor.submit(pow, 2, exp=10).result(), list(executor.map(tasks.square, range(100)))
+    return *executor_says, list(smarm.map(lambda number: number * number, range(100)))
 
 
 def test_it_works_in_actors_and_in_threads(everywhere):
-    assert everywhere(submit_and_map) == (1024, [number * number for number in range(100)])
+    squares = [number * number for number in range(100)]
+    assert everywhere(submit_and_map) == (1024, squares, squares)
 
 
 def test_map_takes_several_iterables_and_a_chunksize():
     def main():
         with smarm.Executor() as executor:
-            return [list(executor.map(operator.add, range(100), range(100), chunksize=size)) for size in (1, 7, 1000)]
+            adds = (operator.add, lambda left, right: left + right)
+            sizes = (1, 7, 1000)
+            return [list(executor.map(add, range(100), range(100), chunksize=size)) for size in sizes for add in adds]
 
-    assert run(main) == [[2 * number for number in range(100)]] * 3
+    assert run(main) == [[2 * number for number in range(100)]] * 6
 
 
 def test_workers_is_how_many_calls_run_at_a_time():
@@ -332,6 +336,17 @@ def test_without_references_it_does_what_was_submitted_and_ends():
         return [call.result() for call in calls]
 
     assert run(main) == [number * number for number in range(50)]
+
+
+def test_a_callback_of_a_call_may_shut_it_down():
+    def main():
+        executor = smarm.Executor()
+        call = executor.submit(tasks.square, 3)
+        call.add_done_callback(lambda _: executor.shutdown())
+        executor._pool.ended.wait()
+        return call.result()
+
+    assert run(main) == 9
 
 
 def test_it_stays_in_its_interpreter():
