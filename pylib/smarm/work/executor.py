@@ -151,12 +151,13 @@ class Call(Future):
         try:
             batches.send((number, 0, [(functions.pack(function), args, kwargs)]))
         except NotSendable as error:
+            refusal = NotSendable(_by_its_names(str(error)))
             if not functions.may_pickle():
-                raise
+                raise refusal from None
             try:
                 packed = functions.pickled((function, args, kwargs))
             except NotSendable:
-                raise error from None
+                raise refusal from None
             batches.send((number, 0, [packed]))
 
     def returned(self, value: Any, seconds: float) -> None:
@@ -196,6 +197,13 @@ class Call(Future):
         name = getattr(function, "__qualname__", None) or repr(function)
         parts = [_short(value) for value in args] + [f"{key}={_short(value)}" for key, value in kwargs.items()]
         return f"{name}({', '.join(parts)})"
+
+
+def _by_its_names(text: str) -> str:
+    """Say a path in the batch as the submitter knows it."""
+    for path, name in (("message[2][0][0]", "function"), ("message[2][0][1]", "args"), ("message[2][0][2]", "kwargs")):
+        text = text.replace(path, name, 1)
+    return text
 
 
 def _short(value: Any) -> str:

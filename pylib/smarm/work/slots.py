@@ -10,7 +10,7 @@ import time
 from types import GeneratorType
 
 from smarm import _core, _failure
-from smarm._errors import ActorExit, Closed
+from smarm._errors import ActorExit, Closed, NotSendable
 from smarm.work import functions
 
 TYPE_CHECKING = False
@@ -169,6 +169,8 @@ def _run_one(manager: Pid, number: int, first: int, item: Any, call: Callable[[A
     try:
         _core.send(manager, (number, value, time.monotonic() - began))
     except Exception as error:
+        if isinstance(error, NotSendable):
+            error = NotSendable(str(error).replace("message[1]", "result", 1))
         _report(manager, (number, first, [None], [_describe(0, error)], None, time.monotonic() - began, True))
 
 

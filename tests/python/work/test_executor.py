@@ -203,12 +203,13 @@ def test_system_exit_is_the_calls_failure_and_ends_nothing():
 def test_a_result_that_cannot_be_sent_is_the_calls_failure(function):
     error = failure_of(function)
     assert isinstance(error, smarm.NotSendable)
+    assert str(error).startswith("result: _thread.lock cannot be sent")
 
 
 def test_an_argument_that_cannot_be_sent_is_the_calls_failure():
-    error = failure_of(tasks.take, threading.Lock())
+    error = failure_of(tasks.take, {"key": threading.Lock()})
     assert isinstance(error, smarm.NotSendable)
-    assert "a lock belongs to one actor" in str(error)
+    assert str(error).startswith("args[0]['key']: _thread.lock cannot be sent: a lock belongs to one actor")
 
 
 def test_an_argument_that_cannot_be_decoded_is_the_calls_failure_and_hits_no_other():
@@ -395,6 +396,34 @@ def test_wrong_arguments_are_refused():
         smarm.Executor(initializer=3)
     with pytest.raises(TypeError):
         smarm.Executor(thread_name_prefix="x")
+
+
+def test_a_forked_child_does_not_wait_for_its_parents_task_actors(run_app):
+    result = run_app("""
+        import os
+        import warnings
+        import smarm
+
+        warnings.simplefilter("ignore", DeprecationWarning)  # there are threads: signals, reports
+
+        def main():
+            executor = smarm.Executor()
+            print(executor.submit(abs, -1).result(), flush=True)
+            if (child := os.fork()) == 0:
+                try:
+                    executor.submit(abs, -1)
+                except RuntimeError as error:
+                    print(error, flush=True)
+                executor.shutdown()
+                os._exit(0)
+            os.waitpid(child, 0)
+            print(executor.submit(abs, -2).result())
+
+        if __name__ == "__main__":
+            smarm.run(main, workers=1)
+    """)
+    assert (result.code, result.err) == (0, "")
+    assert result.out == ("1\ncannot schedule new futures: this process was forked from the one that has the pool\n2\n")
 
 
 # ---- others that use it ----------------------------------------------------------------------------------------------
