@@ -116,9 +116,25 @@ class Portal:
 
         ``function`` is found by its name on the worker, as for any spawn that is not local.  The options are those of
         ``smarm.spawn`` without ``link`` and ``monitor``; ``on="local"`` has no meaning here.  Raises NoRuntime, TypeError,
-        ConfigError, NotSendable.
+        ConfigError, NotSendable, ImportError for what workers cannot load.
         """
+        if options.get("on") in (None, "spread"):
+            from smarm.extensions import _trial
+
+            _trial.check(function, args, self._try_to_load)
         return PortalTask(_core._portal_spawn(self._number(), None, function, *args, **options))
+
+    def _try_to_load(self, module: str) -> str | None:
+        from smarm._errors import ActorFailed, ConfigError
+        from smarm.extensions import _trial
+
+        try:
+            task: PortalTask[str | None] = PortalTask(
+                _core._portal_spawn(self._number(), None, _trial.load, module, on=1, name="trial load")
+            )
+            return task.result()
+        except (ActorFailed, ConfigError, NoRuntime):  # there is one worker, say: that is for the actor to find out
+            return None
 
     def _number(self) -> int:
         if self._run == 0:

@@ -24,10 +24,13 @@ def forget() -> None:
     folders = tuple(_installed_folders())
     stays = {top: _is_installed(top, module, folders) for top, module in list(sys.modules.items()) if "." not in top}
     for name, module in list(sys.modules.items()):
-        if _is_native(module):
+        if is_native(module):
             stays[_top(name)] = True
     for name in [name for name in sys.modules if not stays.get(_top(name), False)]:
         del sys.modules[name]
+    refusals = sys.modules.get("smarm.extensions._refusals")
+    if refusals is not None:
+        refusals.forget()
     importlib.invalidate_caches()
     _core._forget_codecs()
     gc.collect()
@@ -63,7 +66,8 @@ def _is_installed(name: str, module: Any, folders: tuple[str, ...]) -> bool:
     return all(place.startswith(folders) for place in places)
 
 
-def _is_native(module: Any) -> bool:
+def is_native(module: Any) -> bool:
+    """Whether this value of sys.modules is an extension module that comes from a file."""
     import importlib.machinery
 
     try:

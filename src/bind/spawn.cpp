@@ -11,6 +11,7 @@
 #include "smarm/codec/codec.h"
 #include "smarm/fiber/stack_pool.h"
 #include "smarm/interp/errors.h"
+#include "smarm/interp/imports.h"
 #include "smarm/interp/py_actor.h"
 #include "smarm/interp/py_rider.h"
 #include "smarm/interp/spawn_site.h"
@@ -210,6 +211,29 @@ std::unique_ptr<Actor> make_actor(Order& order, PyActor::Start&& start, const Re
     return actor;
 }
 
+// The name of the module that a worker loads to run it. Borrowed from the callable, or nullptr without an exception.
+PyObject* module_name_of(PyObject* callable) {
+    if (PyFunction_Check(callable)) return PyFunction_GetModule(callable);
+    return nullptr;
+}
+
+// Whether any worker can load what an actor of the main lane needs that any may run. False: ImportError is set. Asks
+// pylib/smarm/extensions/_trial.py, once for each module; can park.
+bool can_be_loaded(InterpreterState& state, PyObject* callable, PyObject* const* values, Py_ssize_t count) {
+    if (!state.loadable_modules && !(state.loadable_modules = PySet_New(nullptr))) return false;
+    PyObject* module = module_name_of(callable);
+    const int known = module && PyUnicode_Check(module) ? PySet_Contains(state.loadable_modules, module) : 0;
+    if (known != 0) return known > 0;
+    PyObject* arguments = PyTuple_New(count);
+    for (Py_ssize_t i = 0; arguments && i < count; ++i) PyTuple_SET_ITEM(arguments, i, Py_NewRef(values[i]));
+    PyObject* answer = call_imported("smarm.extensions._trial", "check",
+                                     arguments ? Py_BuildValue("(ON)", callable, arguments) : nullptr);
+    if (!answer) return false;
+    const bool for_all = answer == Py_True && module && PyUnicode_Check(module);
+    Py_DECREF(answer);
+    return !for_all || PySet_Add(state.loadable_modules, module) == 0;
+}
+
 // Says why the scheduler took no actor. Returns nullptr.
 PyObject* raise_not_spawned(Scheduler& scheduler, Allocated allocated) {
     const ActorLimits& limits = scheduler.table().limits();
@@ -239,6 +263,9 @@ PyObject* spawn(PyObject*, PyObject* const* arguments, Py_ssize_t count, PyObjec
     const bool local = placement.place == Scheduler::Place::local;
     if (!local && !runtime->ready_for_workers()) return nullptr;
     InterpreterState& state = *interpreter_state();
+    const bool anywhere = placement.place == Scheduler::Place::shared || placement.place == Scheduler::Place::spread;
+    if (anywhere && worker->index() == 0 && !can_be_loaded(state, order.callable, arguments + 1, count - 1))
+        return nullptr;
     std::unique_ptr<Actor> actor;
     PyObject* handle = nullptr;
     auto start = make_start(state, local, order.callable, arguments + 1, count - 1);
@@ -354,7 +381,7 @@ PyMethodDef spawn_functions[] = {
      "raises "
      "MailboxFull in the sender (on_full=\"error\") or the message is a dead letter (\"drop_newest\").\nRaises "
      "TypeError, "
-     "ConfigError, NotSendable, ActorLimit, MemoryError, NoRuntime."},
+     "ConfigError, NotSendable, ActorLimit, MemoryError, NoRuntime, ImportError for what workers cannot load."},
     {nullptr, nullptr, 0, nullptr},
 };
 

@@ -2,8 +2,9 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstddef>
 #include <cstdint>
-#include <cstring>
+#include <new>
 #include <string_view>
 
 #include <Python.h>
@@ -29,29 +30,36 @@ link_map* map_of(void* handle) noexcept {
 
 // What of the dynamic section is needed. glibc has made addresses of these values, but for a few kinds of object.
 struct Tables {
-    struct Relocations {
-        const ElfW(Rela) * first = nullptr;
-        std::size_t count = 0;
-    };
+    using Relocations = std::span<const ElfW(Rela)>;
     Relocations calls;
     Relocations data;
     const ElfW(Sym) * symbols = nullptr;
     const char* strings = nullptr;
 
     explicit Tables(const link_map& map) noexcept {
+        const std::byte* calls_start = nullptr;
+        const std::byte* data_start = nullptr;
+        std::size_t calls_bytes = 0;
+        std::size_t data_bytes = 0;
         for (const ElfW(Dyn)* entry = map.l_ld; entry->d_tag != DT_NULL; ++entry) {
             const std::uintptr_t value = entry->d_un.d_val;
-            const std::uintptr_t address = value < map.l_addr ? value + map.l_addr : value;
+            const auto* address = reinterpret_cast<const std::byte*>(value < map.l_addr ? value + map.l_addr : value);
             switch (entry->d_tag) {
-                case DT_JMPREL: calls.first = reinterpret_cast<const ElfW(Rela)*>(address); break;
-                case DT_PLTRELSZ: calls.count = value / sizeof(ElfW(Rela)); break;
-                case DT_RELA: data.first = reinterpret_cast<const ElfW(Rela)*>(address); break;
-                case DT_RELASZ: data.count = value / sizeof(ElfW(Rela)); break;
+                case DT_JMPREL: calls_start = address; break;
+                case DT_PLTRELSZ: calls_bytes = value; break;
+                case DT_RELA: data_start = address; break;
+                case DT_RELASZ: data_bytes = value; break;
                 case DT_SYMTAB: symbols = reinterpret_cast<const ElfW(Sym)*>(address); break;
                 case DT_STRTAB: strings = reinterpret_cast<const char*>(address); break;
                 default: break;
             }
         }
+        if (calls_start) calls = relocations_at(calls_start, calls_bytes);
+        if (data_start) data = relocations_at(data_start, data_bytes);
+    }
+
+    static Relocations relocations_at(const std::byte* start, std::size_t bytes) noexcept {
+        return {reinterpret_cast<const ElfW(Rela)*>(start), bytes / sizeof(ElfW(Rela))};
     }
 };
 
@@ -104,36 +112,105 @@ int write_word(void** place, void* value, const Sealed& sealed) noexcept {
     return 0;
 }
 
-bool malloc_is_replaced() noexcept {
-    void* library = dlopen("libc.so.6", RTLD_LAZY | RTLD_NOLOAD);
-    if (!library) return true;
-    const bool same = dlsym(RTLD_DEFAULT, "malloc") == dlsym(library, "malloc");
-    dlclose(library);
-    return !same;
+link_map* map_around(void* function) noexcept {
+    Dl_info info;
+    link_map* map = nullptr;
+    return dladdr1(function, &info, reinterpret_cast<void**>(&map), RTLD_DL_LINKMAP) ? map : nullptr;
 }
 
-int redirect_in(const link_map& map, std::span<const Redirection> redirections, int& changed) noexcept {
+// Calls visit(name, place) for each word that the loader has filled with the address of something in another object,
+// until it returns other than 0, which is returned.
+template <class Visit>
+int visit_imports(const link_map& map, Visit visit) noexcept {
     const Tables tables(map);
     if (!tables.symbols || !tables.strings) return 0;
-    const Sealed sealed(map);
     for (const Tables::Relocations& relocations : {tables.calls, tables.data}) {
-        for (std::size_t i = 0; relocations.first && i < relocations.count; ++i) {
-            const ElfW(Rela) & relocation = relocations.first[i];
+        for (const ElfW(Rela) & relocation : relocations) {
             const auto type = ELF64_R_TYPE(relocation.r_info);
             if (type != R_X86_64_JUMP_SLOT && type != R_X86_64_GLOB_DAT &&
                 (type != R_X86_64_64 || relocation.r_addend != 0))
                 continue;
             const ElfW(Sym) & symbol = tables.symbols[ELF64_R_SYM(relocation.r_info)];
             if (symbol.st_shndx != SHN_UNDEF) continue;
-            const std::string_view name = tables.strings + symbol.st_name;
-            const auto found = std::ranges::find(redirections, name, &Redirection::name);
-            if (found == redirections.end()) continue;
             auto** place = reinterpret_cast<void**>(map.l_addr + relocation.r_offset);
-            if (const int error = write_word(place, found->to, sealed)) return error;
-            ++changed;
+            if (const int result = visit(std::string_view(tables.strings + symbol.st_name), place)) return result;
         }
     }
     return 0;
+}
+
+// Where a program that is not position-independent keeps variables of libraries, for itself and for everybody: environ,
+// for example. What looks into the C library first finds one there that nobody uses.
+class ProgramVariables {
+public:
+    ProgramVariables() noexcept {
+        void* handle = dlopen(nullptr, RTLD_LAZY);
+        const link_map* program = handle ? map_of(handle) : nullptr;
+        if (!program) return;
+        for (const ElfW(Rela) & relocation : Tables(*program).data)
+            if (ELF64_R_TYPE(relocation.r_info) == R_X86_64_COPY && count_ < kMost)
+                places_[count_++] = reinterpret_cast<void*>(program->l_addr + relocation.r_offset);
+    }
+    bool any() const noexcept { return count_ > 0; }
+    bool has(const void* place) const noexcept {
+        return std::find(places_, places_ + count_, place) != places_ + count_;
+    }
+
+private:
+    static constexpr std::size_t kMost = 256;
+    void* places_[kMost];
+    std::size_t count_ = 0;
+};
+
+// Gives a copy the program's variables.
+void use_program_variables(const link_map& map) noexcept {
+    static const ProgramVariables variables;
+    if (!variables.any()) return;
+    const Sealed sealed(map);
+    visit_imports(map, [&](std::string_view name, void** place) {
+        void* found = variables.has(*place) ? nullptr : dlsym(RTLD_DEFAULT, name.data());
+        return found && variables.has(found) ? write_word(place, found, sealed) : 0;
+    });
+}
+
+int redirect_in(const link_map& map, std::span<const Redirection> redirections, int& changed) noexcept {
+    const Sealed sealed(map);
+    return visit_imports(map, [&](std::string_view name, void** place) {
+        const auto found = std::ranges::find(redirections, name, &Redirection::name);
+        if (found == redirections.end()) return 0;
+        ++changed;
+        return write_word(place, found->to, sealed);
+    });
+}
+
+// Whether the C++ library gets its memory from elsewhere than the C library: LD_PRELOAD, a sanitizer. What dlsym says
+// is not to be believed: a program that is not position-independent has a malloc of its own that leads to the real one.
+bool malloc_is_replaced() noexcept {
+    ::operator delete(::operator new(1, std::nothrow));  // now the loader has filled in where malloc is
+    const link_map* map = map_around(reinterpret_cast<void*>(static_cast<void* (*)(std::size_t)>(&::operator new)));
+    void* library = dlopen("libc.so.6", RTLD_LAZY | RTLD_NOLOAD);
+    if (!map || !library) return true;
+    const void* malloc_of_library = dlsym(library, "malloc");
+    dlclose(library);
+    return visit_imports(*map, [=](std::string_view name, void** place) {
+               return name == "malloc" && *place == malloc_of_library ? 1 : 0;
+           }) == 0;
+}
+
+// Both at the beginning of a page.
+// SAFETY: both are mapped. Not memcmp: the zones between the variables of a library that the address sanitizer has built
+//         are bytes of its file, too.
+[[gnu::no_sanitize_address]] bool same_bytes(const char* left, const char* right, std::size_t size) noexcept {
+    std::size_t at = 0;
+    for (; at + sizeof(std::uint64_t) <= size; at += sizeof(std::uint64_t)) {
+        std::uint64_t ours, theirs;
+        __builtin_memcpy(&ours, left + at, sizeof ours);
+        __builtin_memcpy(&theirs, right + at, sizeof theirs);
+        if (ours != theirs) return false;
+    }
+    for (; at < size; ++at)
+        if (left[at] != right[at]) return false;
+    return true;
 }
 
 // SAFETY: the same bytes with the same protection, put there in one step: a thread that runs this code does not notice.
@@ -156,7 +233,7 @@ void share_segment(const link_map& map, const ElfW(Phdr) & segment, const char* 
     const std::size_t page = page_size();
     for (std::size_t start = 0, end = 0; start < size; start = end + page) {
         for (end = start; end < size; end += page)
-            if (std::memcmp(bytes + end, file + offset + end, std::min(page, size - end)) != 0) break;
+            if (!same_bytes(bytes + end, file + offset + end, std::min(page, size - end))) break;
         const bool all = start == 0 && end >= size;
         if (all || end - start >= kLongStretch)
             map_over(place + start, std::min(end, size) - start, protection, original, offset + start);
@@ -167,10 +244,8 @@ void share_segment(const link_map& map, const ElfW(Phdr) & segment, const char* 
 int answer_seven(const char*, const char*) { return 7; }
 
 bool try_redirecting() noexcept {
-    Dl_info info;
-    link_map* own = nullptr;
-    if (dladdr1(reinterpret_cast<void*>(&answer_seven), &info, reinterpret_cast<void**>(&own), RTLD_DL_LINKMAP) == 0)
-        return false;
+    const link_map* own = map_around(reinterpret_cast<void*>(&answer_seven));
+    if (!own) return false;
     const auto before = reinterpret_cast<void*>(&PyOS_mystricmp);
     const Redirection there[] = {{"PyOS_mystricmp", reinterpret_cast<void*>(&answer_seven)}};
     const Redirection back[] = {{"PyOS_mystricmp", before}};
@@ -187,6 +262,7 @@ void* open_copy(const char* path, int flags, std::string& error) {
     static const bool replaced = malloc_is_replaced();
     void* handle = dlopen(path, flags | RTLD_LOCAL | (replaced ? 0 : RTLD_DEEPBIND));
     if (!handle) error = dlerror();
+    else if (const link_map* map = replaced ? nullptr : map_of(handle)) use_program_variables(*map);
     return handle;
 }
 

@@ -210,6 +210,15 @@ int smarm_repeat_pending_signal(PyInterpreterState* interpreter, int may_wait) {
     return 1;
 }
 
+int smarm_limit_pending_calls(PyInterpreterState* interpreter, int most) {
+    struct _pending_calls* pending = &interpreter->ceval.pending;
+    lock_with_gil(&pending->mutex);
+    const int before = pending->maxloop;
+    pending->maxloop = most;
+    PyMutex_Unlock(&pending->mutex);
+    return before;
+}
+
 int smarm_make_pending_calls(void) {
     /* A loop, whose backward jump looks for them. Its builtins are none: those of a running frame are the program's. */
     PyObject* names = PyDict_New();

@@ -79,6 +79,10 @@ int smarm_add_pending_call(PyInterpreterState* interpreter, int (*function)(void
  * one (3.13 to 3.15: in make_pending_calls) forgets about it. As above. */
 int smarm_repeat_pending_signal(PyInterpreterState* interpreter, int may_wait);
 
+/* How many pending calls the interpreter makes when it looks for them; more wait for its next look. Returns what it
+ * was. CPython's 100 make a call that asks for itself again 100 times at the same instruction. */
+int smarm_limit_pending_calls(PyInterpreterState* interpreter, int most);
+
 /* Makes the pending calls of the attached interpreter. Py_MakePendingCalls does so in the main one on the main thread
  * only. Returns 0, or -1 with an exception set. */
 int smarm_make_pending_calls(void);

@@ -73,6 +73,8 @@ PyObject* end_extensions(PyObject*, PyObject*) {
     Py_RETURN_NONE;
 }
 
+PyObject* are_private(PyObject*, PyObject*) { return PyBool_FromLong(extensions_are_private()); }
+
 PyObject* extension_lists(PyObject*, PyObject*) {
     return with_errors("", [] {
         const ExtensionPolicy policy = extension_policy();
@@ -151,6 +153,7 @@ PyObject* open_shared_library(PyObject*, PyObject* argument) {
 PyMethodDef extension_functions[] = {
     {"_extension_owner", extension_owner, METH_NOARGS, nullptr},
     {"_end_extensions", end_extensions, METH_NOARGS, nullptr},
+    {"_extensions_are_private", are_private, METH_NOARGS, nullptr},
     {"_extension_lists", extension_lists, METH_NOARGS, nullptr},
     {"_read_shared_object", read_shared_object, METH_O, nullptr},
     {"_write_private_copy", write_private_copy, METH_VARARGS, nullptr},

@@ -6,6 +6,7 @@
 
 #include "cpython/method_patch.h"
 #include "cpython/py_compat.h"
+#include "extensions/init_error.h"
 #include "extensions/module_creation.h"
 #include "smarm/cpython/tls_blocks.h"
 #include "smarm/extensions/policy.h"
@@ -16,41 +17,6 @@
 
 namespace smarm {
 namespace {
-
-PyObject* attribute_or_null(PyObject* object, const char* name) {
-    PyObject* value = PyObject_GetAttrString(object, name);
-    if (!value) drop_exception();
-    return value;
-}
-
-// Raises an exception of this interpreter that says the same as the one that is set.
-// SAFETY: that one may be the main interpreter's, whose GIL is not held here. It and its text are looked at only, and
-//         never freed: what refers to it is forgotten with its references. Its type may be kept if it is static, for
-//         then all interpreters share it.
-void raise_as_own(PyObject* spec) {
-    PyObject* foreign = PyErr_GetRaisedException();
-    PyObject* foreign_text = PyObject_Str(foreign);
-    PyObject* bytes = foreign_text ? PyUnicode_AsEncodedString(foreign_text, "utf-8", "backslashreplace") : nullptr;
-    if (!bytes) {
-        drop_exception();
-        PyErr_SetString(PyExc_ImportError, "the extension module could not be initialised");
-        return;
-    }
-    PyObject* text = PyUnicode_FromStringAndSize(PyBytes_AS_STRING(bytes), PyBytes_GET_SIZE(bytes));
-    Py_DECREF(bytes);
-    PyTypeObject* type = Py_TYPE(foreign);
-    const bool is_static = !PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE);
-    if (text && is_static && type != reinterpret_cast<PyTypeObject*>(PyExc_ImportError)) {
-        PyErr_SetObject(reinterpret_cast<PyObject*>(type), text);
-    } else if (text) {
-        PyObject* name = attribute_or_null(spec, "name");
-        PyObject* origin = attribute_or_null(spec, "origin");
-        PyErr_SetImportError(text, name, origin);
-        Py_XDECREF(name);
-        Py_XDECREF(origin);
-    }
-    Py_XDECREF(text);
-}
 
 // Where the standard library's modules are, with a slash at the end. Written once, before workers are there.
 auto& standard_library = *new std::string;
@@ -134,14 +100,25 @@ void explain_refusal(PyObject* spec, bool has_file) {
     PyErr_SetRaisedException(exception);
 }
 
-PyObject* load_as_cpython(const stdlib::Original& original, PyObject* self, PyObject* const* values, Py_ssize_t count,
-                          PyObject* names) {
-    PyObject* module = original.call(self, values, count, names);
+void note_loaded() noexcept {
     check_native_libraries();
     find_tls_objects();
-    if (!module && smarm_init_errors_are_foreign() && PyInterpreterState_Get() != PyInterpreterState_Main())
-        raise_as_own(values[0]);
-    if (!module && count > 0) explain_refusal(values[0], true);
+}
+
+PyObject* load_as_cpython(const stdlib::Original& original, PyObject* self, PyObject* const* values, Py_ssize_t count,
+                          PyObject* names) {
+    if (PyInterpreterState_Get() == PyInterpreterState_Main()) {
+        PyObject* module = original.call(self, values, count, names);
+        note_loaded();
+        return module;
+    }
+    InitError error;
+    PyObject* module = original.call(self, values, count, names);
+    note_loaded();
+    if (!module && count > 0) {
+        error.raise(values[0]);
+        explain_refusal(values[0], true);
+    }
     return module;
 }
 
@@ -198,7 +175,8 @@ bool install_import_hook() {
         stdlib::Patch<create_dynamic>::replacement(nullptr, "create_dynamic"),
         stdlib::Patch<create_builtin>::replacement(nullptr, "create_builtin"),
     };
-    const bool installed = module && find_standard_library() && stdlib::replace_all(module, replacements);
+    const bool installed =
+        module && find_standard_library() && InitError::install() && stdlib::replace_all(module, replacements);
     Py_XDECREF(module);
     return installed;
 }

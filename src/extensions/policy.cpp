@@ -9,7 +9,7 @@ namespace smarm {
 namespace {
 
 std::mutex policy_lock;
-auto& current = *new ExtensionPolicy;
+auto& policy_of_run = *new ExtensionPolicy;
 // Relaxed: a worker has been started after it was set.
 atomic<bool> is_private{false};
 
@@ -18,14 +18,14 @@ atomic<bool> is_private{false};
 void set_extension_policy(ExtensionPolicy policy) {
     std::lock_guard guard(policy_lock);
     is_private.store(policy.private_copies, memory_order_relaxed);
-    current = std::move(policy);
+    policy_of_run = std::move(policy);
 }
 
 bool extensions_are_private() noexcept { return is_private.load(memory_order_relaxed); }
 
 ExtensionPolicy extension_policy() {
     std::lock_guard guard(policy_lock);
-    return current;
+    return policy_of_run;
 }
 
 }  // namespace smarm

@@ -34,6 +34,7 @@ InterpreterState::~InterpreterState() {
     Py_XDECREF(reinterpret_cast<PyObject*>(listener_type));
     for (PyTypeObject* type : native_types) Py_XDECREF(reinterpret_cast<PyObject*>(type));
     Py_XDECREF(actor_exit);
+    Py_XDECREF(loadable_modules);
     Py_XDECREF(running_threads);
     for (PyObject* name : {threading_name, trace_hook_name, profile_hook_name}) Py_XDECREF(name);
 }

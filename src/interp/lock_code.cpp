@@ -4,6 +4,7 @@
 #include <array>
 #include <string_view>
 
+#include "interp/callers.h"
 #include "smarm/actor/actor.h"
 #include "smarm/interp/code_owner.h"
 #include "smarm/interp/requested_exception.h"
@@ -44,6 +45,20 @@ bool is_told_not_to_wait(PyFrameObject* frame) {
     return false;
 }
 
+// concurrent.futures.wait and as_completed begin with this, which takes the locks of all their futures in turn.
+constexpr std::string_view kTakesAll = "_AcquireFutures.__enter__";
+
+bool takes_first_of_all(PyFrameObject* frame) {
+    PyObject* self = PyFrame_GetVarString(frame, "self");
+    PyObject* futures = self ? PyObject_GetAttrString(self, "futures") : nullptr;
+    PyObject* first = futures ? PySequence_GetItem(futures, 0) : nullptr;
+    PyObject* taken = first ? PyFrame_GetVarString(frame, "future") : nullptr;
+    const bool same = taken && taken == first;
+    if (!taken) drop_exception();
+    for (PyObject* object : {self, futures, first, taken}) Py_XDECREF(object);
+    return same;
+}
+
 // What the function that takes a lock is for, as far as that matters.
 enum class Taker { program, wait, condition, other };
 
@@ -53,6 +68,7 @@ Taker taker(PyFrameObject* frame) {
     if (keeps_books(code)) {
         const std::string_view name = text_of(code->co_qualname);
         if (name == "Condition.__enter__") result = Taker::condition;
+        else if (name == kTakesAll) result = takes_first_of_all(frame) ? Taker::wait : Taker::other;
         else if (std::ranges::find(kWaits, name) == kWaits.end() || is_told_not_to_wait(frame)) result = Taker::other;
         else result = Taker::wait;
     }
@@ -62,18 +78,12 @@ Taker taker(PyFrameObject* frame) {
 
 // Whether the standard library waits for something that it has given away. Takes the reference to the frame.
 bool waits_for_what_was_given(PyFrameObject* frame) {
-    bool in_library = true;
     bool given = false;
-    while (frame && in_library && !given) {
-        PyCodeObject* code = PyFrame_GetCode(frame);
-        in_library = keeps_books(code);
+    for_each_caller(frame, [&given](PyCodeObject* code, PyFrameObject*) {
+        const bool in_library = keeps_books(code);
         given = in_library && std::ranges::find(kGives, text_of(code->co_qualname)) != kGives.end();
-        Py_DECREF(code);
-        PyFrameObject* caller = PyFrame_GetBack(frame);
-        Py_DECREF(frame);
-        frame = caller;
-    }
-    Py_XDECREF(frame);
+        return in_library && !given;
+    });
     return given;
 }
 
@@ -92,6 +102,15 @@ bool takes_lock_to_wait(PyThreadState* state) {
 }
 
 }  // namespace
+
+bool waits_by_trying() noexcept {
+    PyFrameObject* frame = PyThreadState_GetFrame(PyThreadState_GetUnchecked());
+    PyCodeObject* code = frame ? PyFrame_GetCode(frame) : nullptr;
+    const bool found = code && owner_of(code) == CodeOwner::library && text_of(code->co_qualname) == "Popen._wait";
+    Py_XDECREF(code);
+    Py_XDECREF(frame);
+    return found;
+}
 
 bool may_cut_lock(const Actor& actor) noexcept {
     return (actor.requests.urgent() || !is_unwinding(actor)) && takes_lock_to_wait(PyThreadState_GetUnchecked());

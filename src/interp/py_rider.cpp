@@ -34,6 +34,7 @@ PyRider::PyRider(Worker& worker, PyThreadState* own) noexcept
       interpreter_(PyThreadState_GetInterpreter(own)),
       pending_handler_(smarm_pending_handler(interpreter_)),
       collecting_(smarm_collecting_flag(interpreter_)),
+      pending_limit_(smarm_limit_pending_calls(interpreter_, 1)),
       forks_(fork_count()),
       swap_(smarm_find_swap(own)),
       attached_(own) {
@@ -48,6 +49,7 @@ PyRider::~PyRider() {
     while (attention_.load(memory_order_acquire)) {
         if (smarm_make_pending_calls() != 0) drop_exception();
     }
+    smarm_limit_pending_calls(interpreter_, pending_limit_);
     PyErr_SetRaisedException(raised);
 }
 

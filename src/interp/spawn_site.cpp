@@ -8,6 +8,7 @@
 #include <unordered_map>
 
 #include "cpython/py_compat.h"
+#include "interp/callers.h"
 #include "smarm/interp/own_code.h"
 #include "smarm/interp/requested_exception.h"
 
@@ -52,16 +53,10 @@ const SpawnSite* site_of(PyCodeObject* code, int line) {
 // The innermost frame that is not smarm's own; nullptr: there is none. Slower than asking for the innermost one.
 const SpawnSite* find_users_site() {
     const SpawnSite* site = nullptr;
-    PyFrameObject* frame = PyThreadState_GetFrame(PyThreadState_Get());
-    while (frame && !site) {
-        PyCodeObject* code = PyFrame_GetCode(frame);
+    for_each_caller(PyThreadState_GetFrame(PyThreadState_Get()), [&site](PyCodeObject* code, PyFrameObject* frame) {
         if (!is_own_file(text(code->co_filename).c_str())) site = site_of(code, PyFrame_GetLineNumber(frame));
-        Py_DECREF(code);
-        PyFrameObject* caller = PyFrame_GetBack(frame);
-        Py_DECREF(frame);
-        frame = caller;
-    }
-    Py_XDECREF(frame);
+        return !site;
+    });
     return site;
 }
 

@@ -60,7 +60,8 @@ void EndWatch::end_process(Instant now) noexcept {
                       "smarm: SIG%s came %.1f s ago, and the program does not end: it is ended now. What is left:\n",
                       sigabbrev_np(number_), std::chrono::duration<double>(now - asked_at_).count());
         Output output(STDERR_FILENO, [](const void*) { return true; }, nullptr);
-        output.write(line + describe_left(scheduler_));
+        const std::string left = describe_left(scheduler_);
+        output.write(line + (left.empty() ? "  no actor: a finaliser, or output that nobody reads\n" : left));
     } catch (const std::exception&) {  // no memory: without a word
     }
     _exit(128 + number_);

@@ -124,6 +124,14 @@ bool stop_blocking_calls(Duration timeout) {
     return false;
 }
 
+void flush_output() {
+    for (const char* name : {"stdout", "stderr"}) {
+        PyObject* stream = PySys_GetObject(name);  // borrowed
+        if (stream && stream != Py_None) Py_XDECREF(PyObject_CallMethod(stream, "flush", nullptr));
+        drop_exception();
+    }
+}
+
 // In a forked child the threads of the pool are gone, and nobody can tell it.
 void forget_pool_of_parent() {
     static unsigned known_forks = 0;
@@ -325,11 +333,10 @@ PyObject* Runtime::run_main(PyObject* main, PyObject* arguments) {
     close_to_visitors();
     Py_END_ALLOW_THREADS;
     forget_stuck_workers();
-    signals.restore();
     reporter_->stop();
-    give_back_main_signals();
     stop_blocking_calls(config_.shutdown_timeout);
     forget_spawn_sites();
+    Py_CLEAR(interpreter_state()->loadable_modules);
     if (InterpreterPool::has_idle()) watch_end_of_main();
 
     if (const std::size_t left = scheduler_->abandoned()) {
@@ -337,16 +344,16 @@ PyObject* Runtime::run_main(PyObject* main, PyObject* arguments) {
                      left == 1 ? "" : "s", std::chrono::duration<double>(config_.shutdown_timeout).count(),
                      describe_left(*scheduler_).c_str());
     }
+    // Finalisers of what main had, and whoever reads the output, may take their time: the signals are watched still.
     if (SignalWatch::terminated()) {
-        Py_XDECREF(exception);
-        drop_exception();
-        // As without smarm: the process ends by the signal, now that everything has been cleaned up.
-        for (const char* name : {"stdout", "stderr"}) {
-            PyObject* stream = PySys_GetObject(name);  // borrowed
-            if (stream && stream != Py_None) Py_XDECREF(PyObject_CallMethod(stream, "flush", nullptr));
-            drop_exception();
-        }
+        Py_CLEAR(exception);
+        flush_output();
         InterpreterPool::end_idle();
+    }
+    signals.restore();
+    give_back_main_signals();
+    if (SignalWatch::terminated()) {
+        // As without smarm: the process ends by the signal, now that everything has been cleaned up.
         std::signal(SIGTERM, SIG_DFL);
         std::raise(SIGTERM);
     }

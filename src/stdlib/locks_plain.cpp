@@ -24,7 +24,7 @@ PyObject* lock_acquire(const Call& call) {
     if (!actor) return call.original();
     Patience patience;
     if (!call.bare() && !read_patience(call, originals.lock_release, patience)) return nullptr;
-    if (patience.is_point && !pass_lock_point(*actor)) return nullptr;
+    if (!(patience.is_point ? pass_lock_point(*actor) : pass_try_point(*actor))) return nullptr;
     return as_result(take_plain(call.self, *actor, patience));
 }
 

@@ -12,12 +12,6 @@
 namespace smarm::stdlib {
 namespace {
 
-// The worker is asked to look at the descriptors, until one is ready. ready: ask again.
-FdEnd wait_for(std::vector<pollfd>& fds, Instant deadline) {
-    int count = 0;
-    return wait_any_fd(fds.data(), fds.size(), deadline, count);
-}
-
 // Reads a timeout in units of `seconds`. 1: waits until `deadline`; 0: does not wait; -1: for the original to judge.
 int read_timeout(PyObject* timeout, double unit, bool negative_is_never, Instant& deadline) {
     if (!timeout || timeout == Py_None) return 1;
@@ -58,9 +52,10 @@ bool is_empty_result(PyObject* result) {
 // Asks without waiting until something is there, and parks in between.
 template <class Ask>
 PyObject* ask_and_park(Ask ask, EventLoopWait& loop, std::vector<pollfd>& fds, Instant deadline) {
+    FdOpenings openings(fds);
     for (;;) {
-        const FdEnd end = wait_for(fds, std::min(deadline, loop.again_at()));
-        if (end.status == FdStatus::failed) return raise_end(end);
+        const FdEnd end = openings.wait(std::min(deadline, loop.again_at()));
+        if (end.status == FdStatus::failed || end.status == FdStatus::closed) return raise_end(end);
         const bool again = end.status == FdStatus::timed_out && loop.again_at() < deadline;
         if ((again || end.status == FdStatus::exit_requested) && !loop.pass_point()) return nullptr;
         PyObject* result = ask();

@@ -196,10 +196,17 @@ PyObject* complete_buffers(const Mode& mode, const Arguments& arguments, PyObjec
 enum class Kind { bytes, message, into, message_into };
 constexpr bool is_message(Kind kind) { return kind == Kind::message || kind == Kind::message_into; }
 
-// A message brings descriptors along, after which the system ends the call, too.
-bool wants_rest(const Mode& mode, const Arguments& arguments, Kind kind) {
+// Whether a message of a Unix socket may end where it does because of descriptors that come along: they are asked for,
+// or some have come. The result is (data, ancillary data, flags, address).
+bool may_bring_descriptors(const Arguments& arguments, PyObject* result) {
+    const bool asked = PyNumber_AsSsize_t(arguments.at(1), nullptr) != 0;
+    return asked || (PyLong_AsLong(PyTuple_GET_ITEM(result, 2)) & MSG_CTRUNC);
+}
+
+bool wants_rest(const Mode& mode, const Arguments& arguments, Kind kind, PyObject* result) {
     const bool all = (arguments.flags() & MSG_WAITALL) && !(arguments.flags() & (MSG_PEEK | MSG_DONTWAIT | MSG_OOB));
-    return all && mode.stream && !mode.has_timeout && !(is_message(kind) && mode.family == AF_UNIX);
+    if (!all || !mode.stream || mode.has_timeout) return false;
+    return !is_message(kind) || mode.family != AF_UNIX || !may_bring_descriptors(arguments, result);
 }
 
 template <Kind kind>
@@ -216,7 +223,7 @@ PyObject* receive(const Original& original, PyObject* self, PyObject* const* val
         if (!arguments.at(0)) return nullptr;
     }
     PyObject* result = call_until_taken(mode, Interest::read, [&] { return call_on_twin(original, self, arguments); });
-    if (!result || !wants_rest(mode, arguments, kind)) return result;
+    if (!result || !wants_rest(mode, arguments, kind, result)) return result;
     return into ? complete_buffers(mode, arguments, result, kind == Kind::message_into)
                 : complete_bytes(mode, arguments, result);
 }

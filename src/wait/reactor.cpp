@@ -13,7 +13,8 @@
 // that pair twice. So an EPOLL_CTL_ADD that is refused with EEXIST says that the number still is the file's, and
 // changes nothing; see is_registered(). That is asked before another wait joins those that are there, before an event
 // fires waits that know the file by its number only (its old file may live on under another number), and of all that is
-// waited for once a second. What has lost its file is fired as closed.
+// waited for once a second. What has lost its file is fired as closed. A call that waits again knows by a count of the
+// number's files whether it is still for the same.
 //
 // The eventfd is edge-triggered: each write is an event of its own, so it need never be read.
 #include "smarm/wait/reactor.h"
@@ -63,6 +64,7 @@ struct Reactor::Impl {
         Waits writers;
         std::uint32_t armed = 0;    // one-shot: events that the kernel will report, once; 0 when nobody counts on any
         std::uint32_t opening = 0;  // FdWait::opening of the latest wait
+        std::uint32_t file = 1;     // counts the files that the number was found to have had
         bool known = false;         // the kernel had a registration when we last looked
         bool lasting = false;       // it is an owner's
 
@@ -160,8 +162,10 @@ int Reactor::Impl::control(FdState& state, int fd, std::uint32_t events) noexcep
     event.data.u64 = key_of(fd, state.number + 1);
     bool failed = epoll_ctl(epoll_fd, state.known ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &event) != 0;
     // We were wrong about the registration: the fd was closed and opened anew without forget().
-    if (failed && errno == (state.known ? ENOENT : EEXIST))
+    if (failed && errno == (state.known ? ENOENT : EEXIST)) {
+        if (state.known) ++state.file;
         failed = epoll_ctl(epoll_fd, state.known ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, fd, &event) != 0;
+    }
     if (failed) return errno;
     ++state.number;
     state.known = true;
@@ -203,6 +207,7 @@ bool Reactor::Impl::is_registered(int fd) noexcept {
 bool Reactor::Impl::retire(FdState& state, int fd) noexcept {
     state.known = false;
     state.armed = 0;
+    ++state.file;
     ++state.number;  // an owner that comes back registers anew, and events that are under way are stale
     state.lasting = false;
     Waits closing;
@@ -347,8 +352,13 @@ bool Reactor::is_watching() const noexcept { return impl_->registered.load(memor
 
 int Reactor::add(FdWait& wait, int fd, Interest interest) noexcept {
     if (const int error = impl_->enlist(wait, fd, interest)) return error;
-    const int error = impl_->arm(*impl_->find(fd), fd);
+    Impl::FdState& state = *impl_->find(fd);
+    int error = impl_->arm(state, fd);
+    if (wait.file == 0) wait.file = state.file;
+    else if (!error && wait.file != state.file) error = ESTALE;
     if (error) remove(wait);
+    // What is left in the kernel would make the next file of the number look like this one, if this one is put back.
+    if (error == ESTALE && !state.has_waits()) forget(fd);
     return error;
 }
 
@@ -379,6 +389,12 @@ void Reactor::remove(FdWait& wait) noexcept {
     Impl::FdState& state = *impl_->find(wait.fd_);
     // The kernel may stay armed: one more event that nobody waits for. The next add() must not count on it, though.
     if (state.wanted() == 0) state.armed = 0;
+}
+
+bool Reactor::has_same_file(const FdWait& wait, int fd) const noexcept {
+    if (wait.file == 0) return true;
+    const auto* state = impl_->find(fd);
+    return state->file == wait.file && impl_->is_registered(fd);
 }
 
 void Reactor::forget(int fd) noexcept {

@@ -98,6 +98,15 @@ static PyObject* add_pending_call(PyObject* self, PyObject* function) {
     Py_RETURN_FALSE;
 }
 
+extern char** environ;
+
+static PyObject* count_environment(PyObject* self, PyObject* unused) {
+    (void)self, (void)unused;
+    long count = 0;
+    while (environ != NULL && environ[count] != NULL) ++count;
+    return PyLong_FromLong(count);
+}
+
 static PyMethodDef functions[] = {
     {"call_in_thread", call_in_thread, METH_O, "call_in_thread(function): what it returns or raises, in a new thread"},
     {"interpreter_in_thread", interpreter_in_thread, METH_NOARGS, "the id of the interpreter that a new thread finds"},
@@ -105,6 +114,7 @@ static PyMethodDef functions[] = {
     {"main_interpreter", main_interpreter, METH_NOARGS, "the id of the one that PyInterpreterState_Main returns"},
     {"start", start, METH_O, "start(function): a thread calls it each millisecond, until it returns a false value"},
     {"add_pending_call", add_pending_call, METH_O, "add_pending_call(function): whether Py_AddPendingCall took it"},
+    {"count_environment", count_environment, METH_NOARGS, "how many variables the C variable environ has"},
     {NULL, NULL, 0, NULL},
 };
 

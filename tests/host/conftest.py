@@ -7,7 +7,7 @@ import pathlib
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import pytest
@@ -98,3 +98,26 @@ def script(tmp_path: pathlib.Path) -> Callable[..., str]:
         return name
 
     return write
+
+
+@pytest.fixture
+def start(tmp_path: pathlib.Path, clean_environment: dict[str, str]) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Start a program under smarm-host, or with smarm.run under python, and wait until it says that it is ready."""
+    started = []
+
+    def run(text: str, *options: str, program: pathlib.Path | str = HOST) -> subprocess.Popen[str]:
+        (tmp_path / "app.py").write_text(text)
+        command = [program, *options, "app.py"]
+        pipe = subprocess.PIPE
+        child = subprocess.Popen(
+            command, cwd=tmp_path, stdin=pipe, stdout=pipe, stderr=pipe, text=True, env=clean_environment
+        )
+        started.append(child)
+        assert child.stdout is not None
+        assert child.stdout.readline() == "ready\n"
+        return child
+
+    yield run
+    for child in started:
+        child.kill()
+        child.communicate()

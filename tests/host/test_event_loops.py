@@ -7,7 +7,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
@@ -94,31 +94,6 @@ finally:
 """
 
 
-@pytest.fixture
-def start(tmp_path: pathlib.Path, clean_environment: dict[str, str]) -> Iterator[Start]:
-    started = []
-
-    def run(text: str, program: str) -> subprocess.Popen[str]:
-        (tmp_path / "app.py").write_text(text)
-        child = subprocess.Popen(
-            [program, "app.py"],
-            cwd=tmp_path,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=clean_environment,
-        )
-        started.append(child)
-        assert child.stdout is not None
-        assert child.stdout.readline() == "ready\n"
-        return child
-
-    yield run
-    for child in started:
-        child.kill()
-        child.communicate()
-
-
 def finish(child: subprocess.Popen[str], number: signal.Signals) -> tuple[int, str, str]:
     child.send_signal(number)
     out, err = child.communicate(timeout=LONG_ENOUGH)
@@ -127,20 +102,20 @@ def finish(child: subprocess.Popen[str], number: signal.Signals) -> tuple[int, s
 
 @PROGRAMS
 def test_ctrl_c_cancels_trio_as_under_python(start: Start, program: str) -> None:
-    code, out, err = finish(start(TRIO, program), signal.SIGINT)
+    code, out, err = finish(start(TRIO, program=program), signal.SIGINT)
     assert (code, out) == (1, "child left\nmain left\n")  # what leaves a nursery is an exception group
     assert "KeyboardInterrupt" in err
     assert "TrioInternalError" not in err
 
 
 def test_sigterm_cancels_trio(start: Start) -> None:
-    assert finish(start(TRIO, HOST), signal.SIGTERM) == (-signal.SIGTERM, "child left\nmain left\n", "")
+    assert finish(start(TRIO, program=HOST), signal.SIGTERM) == (-signal.SIGTERM, "child left\nmain left\n", "")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_uvicorn_ends_as_under_python(start: Start, number: signal.Signals) -> None:
     def end(program: str) -> tuple[int, str, str]:
-        code, out, err = finish(start(UVICORN, program), number)
+        code, out, err = finish(start(UVICORN, program=program), number)
         return code, out, re.sub(r"\[\d+\]|:\d+ ", "", err)  # pids and ports
 
     assert end(HOST) == end(sys.executable)
@@ -148,23 +123,23 @@ def test_uvicorn_ends_as_under_python(start: Start, number: signal.Signals) -> N
 
 @PROGRAMS
 def test_ctrl_c_leaves_a_loop_of_ones_own_as_under_python(start: Start, program: str) -> None:
-    code, out, err = finish(start(OWN_LOOP, program), signal.SIGINT)
+    code, out, err = finish(start(OWN_LOOP, program=program), signal.SIGINT)
     assert (code, out) == (-signal.SIGINT, "main left\nclosed\n")
     assert err.splitlines()[-1] == "KeyboardInterrupt"
 
 
 def test_sigterm_cancels_what_a_loop_of_ones_own_runs(start: Start) -> None:
     out = "child left\nmain left\nActorExit False\n"
-    result = finish(start(PLAIN_LOOP, HOST), signal.SIGTERM)
+    result = finish(start(PLAIN_LOOP, program=HOST), signal.SIGTERM)
     assert result == (-signal.SIGTERM, out, "")
 
 
 def test_ctrl_c_ends_what_a_loop_of_ones_own_runs_as_under_python(start: Start) -> None:
     def end(program: str) -> tuple[int, str]:
-        return finish(start(PLAIN_LOOP, program), signal.SIGINT)[:2]
+        return finish(start(PLAIN_LOOP, program=program), signal.SIGINT)[:2]
 
     assert end(HOST) == end(sys.executable)
 
 
 def test_sigterm_leaves_a_loop_of_ones_own_as_ctrl_c_does(start: Start) -> None:
-    assert finish(start(OWN_LOOP, HOST), signal.SIGTERM) == (-signal.SIGTERM, "main left\nclosed\n", "")
+    assert finish(start(OWN_LOOP, program=HOST), signal.SIGTERM) == (-signal.SIGTERM, "main left\nclosed\n", "")

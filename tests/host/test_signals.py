@@ -6,7 +6,7 @@ import pathlib
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -31,29 +31,6 @@ BUSY = {
 # Before: a KeyboardInterrupt in the middle of an import can get lost in it, under python, too.
 IMPORT = "import asyncio, subprocess, sys, threading, time, smarm\n"
 READY = IMPORT + "print('ready', flush=True)\n"
-
-
-@pytest.fixture
-def start(tmp_path: pathlib.Path, clean_environment: dict[str, str]) -> Iterator[Start]:
-    """Start a program under smarm-host, or with smarm.run under python, and wait until it says that it is ready."""
-    started = []
-
-    def run(text: str, *options: str, program: str = HOST) -> subprocess.Popen[str]:
-        (tmp_path / "app.py").write_text(text)
-        command = [program, *options, "app.py"]
-        pipe = subprocess.PIPE
-        child = subprocess.Popen(
-            command, cwd=tmp_path, stdin=pipe, stdout=pipe, stderr=pipe, text=True, env=clean_environment
-        )
-        started.append(child)
-        assert child.stdout is not None
-        assert child.stdout.readline() == "ready\n"
-        return child
-
-    yield run
-    for child in started:
-        child.kill()
-        child.communicate()
 
 
 def finish(child: subprocess.Popen[str]) -> tuple[int, str, str]:

@@ -17,7 +17,7 @@ OURS = {
     *("empty", "is_one", "rfind", "seen", "starts_with", "substr"),
     *("begin", "bytes", "contains", "end", "erase", "find", "initial", "initial_bytes", "load", "module", "resize", "second", "variables"),
     *("connects_slowly", "deadline", "driver", "get", "has_timeout", "now", "parks", "place", "socket", "stream", "target"),
-    *("back", "covers", "declared", "headers", "map", "release", "slots", "strings", "symbols", "to"),
+    *("any", "back", "covers", "declared", "has", "headers", "map", "release", "slots", "strings", "symbols", "to"),
     *("tp_alloc", "tp_dealloc", "tp_name"),  # public slots
     *("original", "out_of_memory", "paths", "peek", "previous", "push_back", "realloc", "replacement", "size", "store", "type"),
 }  # fmt: skip

@@ -131,3 +131,15 @@ def what_runs() -> Iterator[list[str]]:
         gc.callbacks[:] = callbacks
         sys.monitoring.set_events(tool, 0)
         sys.monitoring.free_tool_id(tool)
+
+
+# What hooks of hostile classes were called; emptied before each test by whoever looks.
+ran: list[str] = []
+
+
+def hook(name: str, result: Any = None) -> Any:
+    def function(*arguments: Any, **keywords: Any) -> Any:
+        ran.append(name)
+        return result
+
+    return function

@@ -6,11 +6,6 @@ import smarm
 from smarm import Signal
 
 
-@pytest.fixture(params=["local", 1], ids=["same worker", "another worker"])
-def on(request):
-    return request.param
-
-
 def run(main, *args):
     return smarm.run(main, *args, workers=2)
 

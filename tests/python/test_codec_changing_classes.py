@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import pytest
-from hostile_bytes import data, refusal, what_runs
+from hostile_bytes import data, hook, ran, refusal, what_runs
 
 import smarm
 from smarm import _core
@@ -19,20 +19,10 @@ from smarm import _core
 encode: Callable[..., bytes] = _core._encode
 decode: Callable[..., Any] = _core._decode
 
-ran: list[str] = []
-
 
 @pytest.fixture(autouse=True)
 def _nothing_ran() -> None:
     ran.clear()
-
-
-def hook(name: str, result: Any = None) -> Any:
-    def function(*arguments: Any, **keywords: Any) -> Any:
-        ran.append(name)
-        return result
-
-    return function
 
 
 class Pair(NamedTuple):

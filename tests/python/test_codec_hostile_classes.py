@@ -19,7 +19,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar, NamedTuple
 
 import pytest
-from hostile_bytes import TAG, Raw, data, made, member, named, of, part, ref, refusal, text, what_runs
+from hostile_bytes import TAG, Raw, data, hook, made, member, named, of, part, ran, ref, refusal, text, what_runs
 
 import smarm
 from smarm import _core
@@ -27,20 +27,10 @@ from smarm import _core
 encode: Callable[..., bytes] = _core._encode
 decode: Callable[..., Any] = _core._decode
 
-ran: list[str] = []
-
 
 @pytest.fixture(autouse=True)
 def _nothing_ran() -> None:
     ran.clear()
-
-
-def hook(name: str, result: Any = None) -> Any:
-    def function(*arguments: Any, **keywords: Any) -> Any:
-        ran.append(name)
-        return result
-
-    return function
 
 
 HOOKS = [

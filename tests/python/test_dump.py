@@ -3,6 +3,7 @@
 import os
 import pathlib
 import re
+import select
 import signal
 import subprocess
 import sys
@@ -492,6 +493,27 @@ def test_signals_are_handled_while_a_dump_waits_for_its_reader(tmp_path):
         process.kill()
         process.communicate()
         os.close(read_end)
+
+
+def test_a_dump_is_written_while_others_wait_for_their_readers(tmp_path):
+    process, read_end = run_unread(tmp_path, "wait")
+    unread, theirs = os.pipe()
+    asked = [sys.executable, "-m", "smarm", "dump", str(process.pid)]
+    client = subprocess.Popen(asked, stdout=theirs)
+    os.close(theirs)
+    try:
+        assert process.stdout.readline() == "unread\n"
+        assert select.select([unread], [], [], 60)[0]  # the client has begun, and its reader takes nothing
+        done = smarm_dump(process.pid)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert re.match(r"smarm: \d+ actors\n", done.stdout)
+        assert done.stdout.count("waits for") > 1000
+    finally:
+        for it in (client, process):
+            it.kill()
+            it.communicate()
+        os.close(read_end)
+        os.close(unread)
 
 
 def test_a_dump_leaves_the_flags_of_standard_error_as_they_are(tmp_path):

@@ -15,7 +15,6 @@ import selectors
 import socket
 import ssl
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -34,14 +33,11 @@ VALUE = b"value"
 MUCH = bytes(1 << 20)  # more than there is room for in any pipe or socket here
 
 POINTS = {}
-LATE = set()  # of them: is no point when it need not wait
 
 
-def point(name, *arguments, late=False):
+def point(name, *arguments):
     def add(function):
         POINTS[name] = functools.partial(function, *arguments)
-        if late:
-            LATE.add(name)
         return function
 
     return add
@@ -362,14 +358,25 @@ def wait_for_all_tasks():
 @point("Future.result", lambda future: future.result())
 @point("Future.result, with a timeout", lambda future: future.result(PATIENCE))
 @point("Future.exception", lambda future: future.exception() or future.result())
-@point("concurrent.futures.wait", lambda future: concurrent.futures.wait([future]).done.pop(), late=True)
-@point("concurrent.futures.as_completed", lambda future: next(concurrent.futures.as_completed([future])), late=True)
+@point("concurrent.futures.wait", lambda future: all_of(concurrent.futures.wait, future))
+@point("concurrent.futures.as_completed", lambda future: all_of(concurrent.futures.as_completed, future))
 def wait_for_a_future(wait):
     future = concurrent.futures.Future()
     yield lambda: wait(future)
     assert not future.done()
+    assert (
+        beside_returns(lambda: future._condition.acquire(False) and (future._condition.release() or "free")) == "free"
+    )
     future.set_result("value")
     yield ANY
+
+
+def all_of(wait, future):
+    """With others, of which one has not ended and one has: their locks are all taken at the beginning."""
+    others = [concurrent.futures.Future() for _ in range(3)]
+    for each in others:
+        each.set_result(None)
+    return list(wait([*others[:2], future, others[2]]))
 
 
 @point("Executor.shutdown")
@@ -792,7 +799,7 @@ def communicate():
     yield (VALUE, b"")
 
 
-@point("Popen.wait, with a timeout", late=sys.version_info < (3, 15))  # there it polls a pidfd
+@point("Popen.wait, with a timeout")
 def wait_for_a_process():
     with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as process:
         yield lambda: process.wait(PATIENCE)
@@ -1056,11 +1063,11 @@ def cut_where_it_begins(ask, call):
     finish(ask, *asked_at_the_beginning(ask, call), "where it begins")
 
 
-def not_cut(ask, call, expected, name=""):
+def not_cut(ask, call, name):
     handle, outcome = asked_at_the_beginning(ask, call)
     with contextlib.suppress(smarm.ActorKilled, smarm.ActorFailed):
         handle.join(timeout=PATIENCE)
-    assert outcome[:1] == [("returned", expected)], f"{ask}, {name}: {outcome}"
+    assert outcome[:1] == [("returned", ANY)], f"{ask}, {name}: {outcome}"
 
 
 ASK = ("kill", "exit", "deadline")
@@ -1074,7 +1081,7 @@ def check(name):
             cut_where_it_waits(ask, call)
         expected = next(place)
         for ask in ASK:
-            not_cut(ask, call, expected) if name in LATE else cut_where_it_begins(ask, call)
+            cut_where_it_begins(ask, call)
         assert beside_returns(call) == expected
         assert next(place, "its end") == "its end"
 
@@ -1090,7 +1097,7 @@ def check_no_points():
     for ask in ASK:
         with contextlib.ExitStack() as stack:
             for name, call in no_points(stack).items():
-                not_cut(ask, call, ANY, name)
+                not_cut(ask, call, name)
 
 
 def check_all():

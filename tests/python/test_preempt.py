@@ -2,6 +2,7 @@
 
 import ctypes
 import gc
+import itertools
 import sys
 import threading
 
@@ -327,6 +328,30 @@ def test_an_actor_is_preempted_after_a_pending_call_that_computes():
         return value
 
     assert run(main, stall_threshold=0) is True
+
+
+def test_a_pending_call_that_asks_for_itself_is_made_once_at_each_look():
+    """As smarm's own does when a request may not be raised in the middle of a statement; CPython makes it 100 times there."""
+
+    def main():
+        add = ctypes.pythonapi._PyEval_AddPendingCall
+        add.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int]
+        interpreter = ctypes.pythonapi.PyInterpreterState_Get
+        interpreter.restype = ctypes.c_void_p
+        functions, numbers = [], itertools.count()
+        # All in C, since CPython forgets a call that is added while Python code runs in another one.
+        ask_again = map(add, itertools.repeat(interpreter()), functions, numbers, itertools.repeat(0))
+        again, done = ctypes.PYFUNCTYPE(ctypes.c_int)(ask_again.__next__), ctypes.PYFUNCTYPE(ctypes.c_int)(int)
+        functions += [ctypes.cast(again, ctypes.c_void_p).value] * 999 + [ctypes.cast(done, ctypes.c_void_p).value]
+        next(ask_again)
+        looks = [abs(1), abs(2), abs(3), abs(4), abs(5), abs(6), abs(7), abs(8)]
+        asked = next(numbers)
+        while next(numbers) < 1000:
+            pass
+        return asked, len(looks)
+
+    asked, looks = run(main)
+    assert 2 <= asked <= 2 * looks
 
 
 def test_a_request_that_comes_too_late_does_not_hit_the_next_actor():

@@ -185,12 +185,18 @@ WAITALL = {
 }
 
 
+def stream_pair(family):
+    if family == "Unix":
+        return socket.socketpair()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return socket.create_connection(listener.getsockname()), listener.accept()[0]
+
+
+@pytest.mark.parametrize("family", ["TCP", "Unix"])
 @pytest.mark.parametrize("function", WAITALL)
-def test_all_that_was_asked_for_comes_in_pieces_and_parks(alone, function):
+def test_all_that_was_asked_for_comes_in_pieces_and_parks(alone, function, family):
     def main():
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            client = socket.create_connection(listener.getsockname())
-            server, _ = listener.accept()
+        client, server = stream_pair(family)
         with client, server:
             for tail, expected in ((b"ghij", b"abcdefghij"), (None, b"abcdef")):
                 client.send(b"abc")
@@ -200,6 +206,24 @@ def test_all_that_was_asked_for_comes_in_pieces_and_parks(alone, function):
                     smarm.yield_now()
                 client.send(tail) if tail else client.shutdown(socket.SHUT_WR)
                 assert reader.join(timeout=60) == expected
+
+    alone(main)
+
+
+def test_a_message_that_brings_descriptors_ends_there(alone):
+    def main():
+        one, other = socket.socketpair()
+        with one, other:
+            reader = parked(lambda: socket.recv_fds(other, 10, 1, socket.MSG_WAITALL))
+            socket.send_fds(one, [b"abc"], [one.fileno()])
+            data, fds, _flags, _address = reader.join(timeout=60)
+            assert data == b"abc"
+            assert len(fds) == 1
+            os.close(fds[0])
+            reader = parked(lambda: other.recvmsg(10, 0, socket.MSG_WAITALL))
+            socket.send_fds(one, [b"def"], [one.fileno()])  # nobody wants them
+            data, _ancillary, flags, _address = reader.join(timeout=60)
+            assert (data, flags & socket.MSG_CTRUNC) == (b"def", socket.MSG_CTRUNC)
 
     alone(main)
 

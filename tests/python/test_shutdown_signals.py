@@ -311,6 +311,45 @@ def test_a_signal_ends_a_program_whose_main_actor_does_not_let_it_in(start, writ
     assert re.search(r"<pid 0\.1> 'main': .*, at .*app\.py:\d+ in refuse\n", result.err)
 
 
+LAST_WORDS = """
+    import io, os, sys, time
+    import smarm
+
+    class Slow:
+        def __del__(self):
+            while True:
+                time.sleep(0.01)
+
+    def main():
+        if sys.argv[1] == "finaliser":
+            kept = Slow()  # by the traceback of what ends main
+        if sys.argv[1] == "output":
+            read_end, full = os.pipe()
+            os.set_blocking(full, False)
+            try:
+                while True:
+                    os.write(full, bytes(4096))
+            except BlockingIOError:
+                os.set_blocking(full, True)
+            sys.stdout = io.TextIOWrapper(io.BufferedWriter(io.FileIO(full, "w", closefd=False)))
+            sys.stdout.write("never read")
+        print("waits", file=sys.__stdout__, flush=True)
+        smarm.receive()
+
+    smarm.run(main, workers=2, shutdown_timeout=0.3)
+"""
+
+
+@pytest.mark.parametrize("last", ["finaliser", "output"])
+def test_a_signal_ends_a_program_that_does_not_come_to_an_end_after_its_last_actor(start, write, last):
+    program = start(write(LAST_WORDS), last)
+    program.wait_for("waits")
+    program.send(signal.SIGTERM)
+    result = program.finish()
+    assert result.code == 128 + signal.SIGTERM
+    assert re.search(r"smarm: SIGTERM came \d+\.\d s ago.*\n  no actor: a finaliser, or output that nobody", result.err)
+
+
 def test_actors_that_are_given_up_are_named(start, write):
     program = start(write(WEDGED), "worker")
     program.wait_for("blocks")

@@ -5,11 +5,6 @@ import pytest
 import smarm
 
 
-@pytest.fixture(params=["local", 1], ids=["same worker", "another worker"])
-def on(request):
-    return request.param
-
-
 def run(main, *args):
     return smarm.run(main, *args, workers=2)
 

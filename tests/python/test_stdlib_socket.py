@@ -11,8 +11,6 @@ import select
 import selectors
 import socket
 import socketserver
-import ssl
-import subprocess
 import threading
 import urllib.request
 
@@ -248,21 +246,6 @@ def test_selecting_with_timeouts(alone, pair):
 
 
 # ---- ssl -------------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory):
-    directory = tmp_path_factory.mktemp("certificate")
-    files = directory / "cert.pem", directory / "key.pem"
-    made = subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30", "-subj", "/CN=localhost",
-         "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-out", files[0], "-keyout", files[1]],
-        capture_output=True, text=True,
-    )  # fmt: skip
-    assert made.returncode == 0, made.stderr
-    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    server.load_cert_chain(*files)
-    return server, ssl.create_default_context(cafile=files[0])
 
 
 @pytest.mark.parametrize("timeout", [None, 1e6])

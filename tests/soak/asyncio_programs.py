@@ -24,7 +24,7 @@ import time
 import warnings
 
 import smarm
-from tests.soak.load import INTERVAL, measure
+from tests.soak.load import Reports, run_from_arguments
 
 PATIENCE = 60.0  # seconds; longer is a hang
 TIMES = 20  # that each program is ended in each way, at least
@@ -652,11 +652,10 @@ def end_by_signal(name, signal_name, seconds):
 
 def main(seconds, seed, workers):
     """End all programs until the time is over, TIMES at least, and print a line of JSON every few seconds."""
-    start = time.monotonic()
+    reports = Reports()
     chance = random.Random(seed)
     jobs = rounds = 0
-    next_report = start
-    while rounds < TIMES or time.monotonic() - start < seconds:
+    while rounds < TIMES or reports.seconds() < seconds:
         lanes = [smarm.spawn(end_all, chance.randrange(2**32), 1, workers == 1, on=index) for index in range(workers)]
         for wrong in smarm.join_all(lanes, 10 * PATIENCE):
             assert not wrong, wrong
@@ -667,11 +666,9 @@ def main(seconds, seed, workers):
             wrong = smarm.block_on_io(end_by_signal, name, signal_name, chance.random() * LONGEST)
             assert not wrong, (name, signal_name, wrong)
             jobs += 1
-            if time.monotonic() >= next_report:
-                next_report = time.monotonic() + INTERVAL
-                print(json.dumps({"seconds": round(time.monotonic() - start, 1), "jobs": jobs} | measure()), flush=True)
+            reports.write_if_due(jobs)
         rounds += 1
-    print(json.dumps({"seconds": round(time.monotonic() - start, 1), "jobs": jobs} | measure()), flush=True)
+    reports.write(jobs)
 
 
 if __name__ == "__main__":
@@ -679,11 +676,4 @@ if __name__ == "__main__":
         signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
         smarm.run(run_alone, sys.argv[1], workers=1)
     else:
-        smarm.run(
-            main,
-            60 * float(sys.argv[1]),
-            int(sys.argv[2]),
-            int(sys.argv[3]),
-            workers=int(sys.argv[3]),
-            time_slice=float(sys.argv[4]),
-        )
+        run_from_arguments(main)

@@ -12,7 +12,6 @@ import collections
 import contextlib
 import functools
 import gc
-import json
 import logging
 import os
 import queue
@@ -20,14 +19,12 @@ import random
 import select as poll
 import socket
 import sqlite3
-import sys
 import threading
-import time
 import warnings
 
 import smarm
 from smarm import io
-from tests.soak.load import INTERVAL, measure
+from tests.soak.load import Reports, run_from_arguments
 
 PATIENCE = 60.0  # seconds; longer is a hang
 ROUNDS = 100  # of a worker between two looks at the clock
@@ -395,27 +392,17 @@ def rounds(count, seed, alone=False):
 
 def main(seconds, seed, workers):
     """Have every worker do rounds until the time is over, and print a line of JSON every few seconds."""
-    start = time.monotonic()
+    reports = Reports()
     chance = random.Random(seed)
     jobs = 0
-    next_report = start + INTERVAL
-    while time.monotonic() - start < seconds:
+    while reports.seconds() < seconds:
         lanes = [smarm.spawn(rounds, ROUNDS, chance.randrange(2**32), on=index) for index in range(workers)]
         for wrong in smarm.join_all(lanes, 2 * PATIENCE):
             assert not wrong, wrong
         jobs += ROUNDS * workers
-        if time.monotonic() >= next_report:
-            next_report = time.monotonic() + INTERVAL
-            print(json.dumps({"seconds": round(time.monotonic() - start, 1), "jobs": jobs} | measure()), flush=True)
-    print(json.dumps({"seconds": round(time.monotonic() - start, 1), "jobs": jobs} | measure()), flush=True)
+        reports.write_if_due(jobs)
+    reports.write(jobs)
 
 
 if __name__ == "__main__":
-    smarm.run(
-        main,
-        60 * float(sys.argv[1]),
-        int(sys.argv[2]),
-        int(sys.argv[3]),
-        workers=int(sys.argv[3]),
-        time_slice=float(sys.argv[4]),
-    )
+    run_from_arguments(main)

@@ -8,7 +8,6 @@ server continues where its predecessor ended; a transient job that was accepted 
 
 from __future__ import annotations
 
-import json
 import logging
 import random
 import sys
@@ -16,7 +15,7 @@ import time
 
 import smarm
 from smarm import Child, DynamicSupervisor, Supervisor
-from tests.soak.load import measure
+from tests.soak.load import Reports, run_from_arguments
 
 CLIENTS = 6
 INTERVAL = 2.0  # seconds between two reports
@@ -170,22 +169,13 @@ def be_killer(protected, seed, stop):
     return killed
 
 
-def report(start, servers):
-    print(
-        json.dumps(
-            {
-                "seconds": round(time.monotonic() - start, 1),
-                "jobs": sum(smarm.call("vault", ("done_by", name)) for name in (*servers, "jobs")),
-                **measure(),
-            }
-        ),
-        flush=True,
-    )
+def jobs_done(servers):
+    return sum(smarm.call("vault", ("done_by", name)) for name in (*servers, "jobs"))
 
 
 def main(seconds, seed, workers):
     chance = random.Random(seed)
-    start = time.monotonic()
+    reports = Reports()
     Vault.start(name="vault", link=True)
     tree, servers = make_tree(workers)
     go_on, stop = smarm.channel()  # closed when all are to come to their end
@@ -199,9 +189,9 @@ def main(seconds, seed, workers):
     clients["employer"] = smarm.spawn(be_employer, "employer", stop, link=True)
     protected = {smarm.self(), smarm.whereis("vault"), supervisor.pid, *(handle.pid for handle in clients.values())}
     killer = smarm.spawn(be_killer, protected, chance.randrange(2**32), stop, on="local", link=True)
-    while time.monotonic() - start < seconds:
+    while reports.seconds() < seconds:
         smarm.sleep(INTERVAL)
-        report(start, servers)
+        reports.write(jobs_done(servers))
     go_on.close()
     kills = killer.join(PATIENCE)
     for name, handle in clients.items():
@@ -218,13 +208,4 @@ def main(seconds, seed, workers):
 
 
 if __name__ == "__main__":
-    arguments = sys.argv[1:]
-    smarm.run(
-        main,
-        60 * float(arguments[0]),
-        int(arguments[1]),
-        int(arguments[2]),
-        workers=int(arguments[2]),
-        time_slice=float(arguments[3]),
-        report_dead_letters=0,  # what is sent to the killed
-    )
+    run_from_arguments(main, report_dead_letters=0)  # what is sent to the killed

@@ -1,4 +1,4 @@
-"""The process that the soak watches: python -m tests.soak.load MINUTES SEED
+"""The process that the soak watches: python -m tests.soak.load MINUTES SEED WORKERS TIME_SLICE
 
 Runs jobs on all workers until the time is over and prints a line of JSON every few seconds.
 """
@@ -48,27 +48,54 @@ def measure():
     }
 
 
-def report(start, jobs):
-    print(json.dumps({"seconds": round(time.monotonic() - start, 1), "jobs": jobs} | measure()), flush=True)
+class Reports:
+    """Lines of JSON about this process: one every few seconds, and one at the end."""
+
+    def __init__(self):
+        self.start = time.monotonic()
+        self.next_report = self.start + INTERVAL
+
+    def seconds(self):
+        """Return how long it has been going on."""
+        return time.monotonic() - self.start
+
+    def write(self, jobs):
+        self.next_report = time.monotonic() + INTERVAL
+        print(json.dumps({"seconds": round(self.seconds(), 1), "jobs": jobs} | measure()), flush=True)
+
+    def write_if_due(self, jobs):
+        if time.monotonic() >= self.next_report:
+            self.write(jobs)
 
 
-def main(seconds, seed):
+def run_from_arguments(main, **options):
+    """Run main(seconds, seed, workers) with what this process was given: MINUTES SEED WORKERS TIME_SLICE."""
+    minutes, seed, workers, time_slice = sys.argv[1:]
+    smarm.run(
+        main,
+        60 * float(minutes),
+        int(seed),
+        int(workers),
+        workers=int(workers),
+        time_slice=float(time_slice),
+        **options,
+    )
+
+
+def main(seconds, seed, workers):
     chance = random.Random(seed)
-    start = time.monotonic()
-    next_report = start + INTERVAL
+    reports = Reports()
     jobs = 0
-    while time.monotonic() - start < seconds:
+    while reports.seconds() < seconds:
         handles = [
             smarm.spawn(run_job, chance.choice(JOBS).__name__, chance.randrange(2**32), name=f"job {jobs + number}")
             for number in range(AT_ONCE)
         ]
         smarm.join_all(handles, 2 * PATIENCE)
         jobs += AT_ONCE
-        if time.monotonic() >= next_report:
-            next_report += INTERVAL
-            report(start, jobs)
-    report(start, jobs)
+        reports.write_if_due(jobs)
+    reports.write(jobs)
 
 
 if __name__ == "__main__":
-    smarm.run(main, 60 * float(sys.argv[1]), int(sys.argv[2]), workers=int(sys.argv[3]), time_slice=float(sys.argv[4]))
+    run_from_arguments(main)

@@ -841,7 +841,7 @@ def asyncpg() -> object:
 # ---- other -------------------------------------------------------------------------------------------------------------
 
 
-@package("greenlet", "greenlet._greenlet", limit="inside an actor it moves the stack that smarm watches")
+@package("greenlet", "greenlet._greenlet", limit="runs, and writes a warning when a worker ends")
 def greenlet() -> object:
     import greenlet
 

@@ -44,7 +44,9 @@ struct InterpreterState {
     std::unique_ptr<BlockingPool> blocking;  // see interp/blocking_pool.h
     bool outlasts_run = false;               // it has loaded private copies: see runtime/interpreter_pool.h
     bool of_worker = false;                  // not of the main interpreter, nor of one that the program has made
-    PyObject* names = nullptr;               // the module's dict, which owns this (borrowed)
+    // Of the main interpreter, in a run: modules of which is known that workers can load them: see bind/spawn.cpp.
+    PyObject* loadable_modules = nullptr;
+    PyObject* names = nullptr;  // the module's dict, which owns this (borrowed)
     // Strong references.
     PyTypeObject* pid_type = nullptr;
     PyTypeObject* join_handle_type = nullptr;

@@ -16,6 +16,9 @@ namespace smarm {
 
 class Actor;
 
+// Whether who tries to take a lock now does so to wait: Popen.wait(timeout) before 3.15, in turn with short sleeps.
+bool waits_by_trying() noexcept;
+
 // For an actor of which something is requested.
 bool may_cut_lock(const Actor& actor) noexcept;
 // Where it may not: until when.

@@ -29,4 +29,10 @@ inline bool pass_lock_point(const Actor& actor) {
            pass_point(actor);
 }
 
+// The same for a call that only tries to take a lock: mostly none.
+inline bool pass_try_point(const Actor& actor) {
+    return __builtin_expect(!actor.requests.any(), 1) || !is_deliverable(actor) || !waits_by_trying() ||
+           pass_point(actor);
+}
+
 }  // namespace smarm

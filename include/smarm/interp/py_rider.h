@@ -68,6 +68,7 @@ private:
     PyInterpreterState* interpreter_;
     PyThreadState** pending_handler_;  // in interpreter_, see py_compat.h
     const int* collecting_;            // likewise
+    const int pending_limit_;          // the interpreter's own: a rider's call that asks again waits for the next look
     const unsigned forks_;             // fork_count() of its process
     Instant others_since_ = kNever;    // since when threads wait for the GIL; kNever: none does
     const SmarmSwap swap_;

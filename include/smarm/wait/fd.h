@@ -1,7 +1,7 @@
 // fd.h: waiting for file descriptors, and closing them under those who wait.
 //
 // What:    wait_fd parks the running actor until the fd can be read or written, hangs up or fails (as poll(2) tells
-//          it); try_until_taken repeats a non-blocking call until the system no longer refuses it; read_fd, write_fd
+//          it); FdOpenings until one of several can; try_until_taken repeats a non-blocking call until the system no longer refuses it; read_fd, write_fd
 //          and send_file are made of it, so that they never enter the kernel blocking; close_fd and replace_fd end the
 //          waits of all workers' actors with `closed`.
 // Opening: every number has a count in a process-wide table that close_fd moves on: odd while it is being closed. A
@@ -20,6 +20,8 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <span>
 
 #include <poll.h>
 #include <sys/types.h>
@@ -31,6 +33,7 @@ namespace smarm {
 
 class Actor;
 class Scheduler;
+class Worker;
 
 enum class FdStatus : std::uint8_t { ready, closed, timed_out, exit_requested, failed };
 
@@ -49,15 +52,20 @@ FdEnd wait_fd(OwnedFd& fd, Interest interest, Instant deadline) noexcept;
 class FdOpening {
 public:
     // through: see FdWait.
-    explicit FdOpening(int fd, const void* through = nullptr) noexcept;
+    explicit FdOpening(int fd = -1, const void* through = nullptr) noexcept;
     // Parks until the fd, which has just refused, is worth another try. closed: this opening has ended.
     FdEnd wait(Interest interest, Instant deadline) noexcept;
+    // Whether it is over: the number is closed or another file's.
+    bool has_ended() const noexcept;
+    // Prepares a wait of the worker's running actor for it. Other than ready: nothing is to be waited for.
+    FdEnd enter(FdWait& wait, Worker& worker) const noexcept;
 
 private:
-    const int fd_;
-    struct FdRecord* const record_;  // nullptr: no memory, or no fd
-    const std::uint32_t number_;
-    const void* const through_;
+    int fd_;
+    struct FdRecord* record_;  // nullptr: no memory, or no fd
+    std::uint32_t number_;
+    std::uint32_t file_ = 0;  // see FdWait
+    const void* through_;
 };
 
 // Calls attempt() until it returns true (false: the system refused, EAGAIN) and parks in between. ready: it returned
@@ -74,14 +82,29 @@ FdEnd try_until_taken(int fd, Interest interest, Instant deadline, Attempt attem
 
 // Whether a call was refused because it would have to wait.
 inline bool would_block(int error) noexcept { return error == EAGAIN || error == EWOULDBLOCK; }
-// As poll(2), with `count` its result. POLLPRI alone is looked for 20 times a second.
-FdEnd wait_any_fd(pollfd* fds, std::size_t size, Instant deadline, int& count) noexcept;
+
+// Several openings, as poll(2) takes them, for a call of one actor that may ask several times. `fds` is borrowed.
+class FdOpenings {
+public:
+    explicit FdOpenings(std::span<pollfd> fds) noexcept;
+    ~FdOpenings();
+    // Parks until poll(2) has something to say, which it then has said in `fds`. POLLPRI alone is looked for 20 times a
+    // second. closed: one of the openings has ended.
+    FdEnd wait(Instant deadline) noexcept;
+
+private:
+    struct Entry;
+    FdEnd look() noexcept;
+    FdEnd enroll(Worker& worker, Instant& until) noexcept;
+    const std::span<pollfd> fds_;
+    const std::unique_ptr<Entry[]> entries_;  // nullptr: no memory
+};
 
 // One descriptor among several things that an actor waits for (wait/select.h).
 class FdWatch final : public FdWait {
 public:
-    FdWatch(int fd, Interest interest) noexcept : FdWait(fire), fd_(fd), interest_(interest) {}
-    // Looks without waiting. True: `end` says ready, closed (by close_fd since watch()) or failed.
+    FdWatch(int fd, Interest interest) noexcept : FdWait(fire), fd_(fd), interest_(interest), opening_(fd) {}
+    // Looks without waiting. True: `end` says ready, closed (this opening has ended) or failed.
     bool look(FdEnd& end) noexcept;
     // Has the actor woken when look() will be true. False: it is now.
     bool watch(Actor& actor) noexcept;
@@ -91,6 +114,7 @@ private:
     static void fire(FdWait& wait, Ready ready);
     const int fd_;
     const Interest interest_;
+    const FdOpening opening_;
     Actor* actor_ = nullptr;
     FdEnd end_;  // what look() is to say without asking the system; ready: ask it
 };

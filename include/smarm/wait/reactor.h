@@ -14,7 +14,7 @@
 //          outlives them, so that a wait costs no system call, and it is told whether reading is worth a try.
 // Ready:   means "try now": another reader of the same fd may have been faster, so be prepared for EAGAIN.
 // Errors:  start() reports errno of epoll_create1/eventfd/epoll_ctl; add() returns errno (EBADF, EPERM for a regular
-//          file, ENOMEM, ENOSPC).
+//          file, ENOMEM, ENOSPC; ESTALE: another file has got the number since this wait was first added).
 // Owner:   the reactor borrows registered waits; a wait must be idle when it dies, and all when the reactor dies
 //          (asserted).
 // Threads: wake() from any thread and from signal handlers, is_watching() from any thread, everything else from the
@@ -45,6 +45,9 @@ public:
     bool registered() const noexcept { return in_list(); }
     // Which opening of the fd number it is for; see wait/fd.h. Set before add().
     std::uint32_t opening = 0;
+    // Which of the number's files it is for, as the first add() has found it; 0: not added yet. A call that waits again
+    // with another FdWait hands it on.
+    std::uint32_t file = 0;
     // The object through which the fd is used, if that matters to end_waits(). Set before add().
     const void* through = nullptr;
 
@@ -111,6 +114,8 @@ public:
         if (owned.reactor_ == id_ && owned.readiness_->number == owned.number_)
             owned.readiness_->seen &= ~std::uint32_t{EPOLLIN};
     }
+    // Whether the fd is the file's still that the wait was last added for; true if it never was.
+    bool has_same_file(const FdWait& wait, int fd) const noexcept;
     // Ends the registration without firing; does nothing when the wait is idle.
     void remove(FdWait& wait) noexcept;
     // Fires every wait on `fd` with Ready::closed and drops the epoll registration. Does nothing for an unknown fd.

@@ -14,7 +14,7 @@ import os
 import stat
 import time
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from smarm import _core
 from smarm._errors import ConfigError, ExtensionCacheError
@@ -94,58 +94,6 @@ class Cache:
         if not loaded:  # a name in memory is of use as the name of what is loaded only
             self._in_memory = {key: kept for key, kept in self._in_memory.items() if kept != path}
 
-    def link(self, path: str, name: str, target: str) -> None:
-        """Let ``name`` beside a copy that is held lead to another one: the loader looks for libraries there ($ORIGIN).
-
-        Copies in memory have no place beside them: nothing happens.  Raises OSError.
-        """
-        held = self._held.get(path)
-        if not held or path in self._in_memory.values():
-            return
-        directory = held[-1]
-        with contextlib.suppress(OSError):
-            if os.readlink(name, dir_fd=directory) == target:
-                return
-        temporary = f".{os.urandom(8).hex()}.tmp"
-        os.symlink(target, temporary, dir_fd=directory)
-        os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
-
-    def facts(self, original: str) -> dict[str, Any]:
-        """Return what ``remember`` was told about this version of the file, in any process; empty if nothing.  Raises OSError."""
-        import json
-
-        path, stamp = self._identify(original)
-        try:
-            directory = self._enter(path, stamp, make=False)
-        except (_DiskRefuses, OSError):
-            return {}
-        try:
-            with open(os.open(_facts_name(), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)) as file:
-                found = json.load(file)
-            _touch(_facts_name(), directory)
-            return found if isinstance(found, dict) else {}
-        except (OSError, ValueError):  # none, or half of it after a power cut
-            return {}
-        finally:
-            os.close(directory)
-
-    def remember(self, original: str, **facts: Any) -> None:
-        """Keep facts (JSON) about this version of the file; where nothing can be kept nothing happens.  Raises OSError."""
-        import json
-
-        path, stamp = self._identify(original)
-        data = json.dumps(self.facts(original) | facts).encode()
-        try:
-            directory = self._enter(path, stamp, make=True)
-        except (_DiskRefuses, OSError):
-            return
-        try:
-            self._write(directory, lambda descriptor: _write_all(descriptor, data), lambda size: _facts_name())
-        except (_DiskRefuses, OSError):
-            pass
-        finally:
-            os.close(directory)
-
     # ---- on disk -----------------------------------------------------------------------------------------------------
 
     def _identify(self, original: str) -> tuple[str, str]:
@@ -162,7 +110,7 @@ class Cache:
         try:
             name = _find_copy(directory, slot)
             if name is None:
-                name = self._write(directory, write, lambda size: f"{slot}.{size}.so")
+                name = self._write(directory, slot, write)
             if not self._executes:
                 self._check_execution(directory, name)
         except BaseException:
@@ -209,8 +157,8 @@ class Cache:
             self._root = root
         return self._root
 
-    def _write(self, directory: int, write: Callable[[int], None], name_for: Callable[[int], str]) -> str:
-        """Write a file under another name, and give it its own when it is whole."""
+    def _write(self, directory: int, slot: int, write: Callable[[int], None]) -> str:
+        """Write a copy under another name, and give it its own when it is whole."""
         if self._no_writes:
             raise _DiskRefuses(self._no_writes)
         temporary = f".{os.urandom(8).hex()}.tmp"
@@ -223,7 +171,8 @@ class Cache:
             write(descriptor)
             size = os.fstat(descriptor).st_size
             os.fchmod(descriptor, 0o500)
-            os.rename(temporary, name_for(size), src_dir_fd=directory, dst_dir_fd=directory)
+            name = f"{slot}.{size}.so"
+            os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
         except BaseException as error:
             with contextlib.suppress(OSError):
                 os.unlink(temporary, dir_fd=directory)
@@ -233,7 +182,7 @@ class Cache:
         finally:
             os.close(descriptor)
         self._account(size)
-        return name_for(size)
+        return name
 
     def _account(self, size: int) -> None:
         """Add to what is known to be there, and make room when it is too much.  The first one looks, and sweeps."""
@@ -309,12 +258,6 @@ def limit_of_environment() -> int:
     return int(value)
 
 
-def _facts_name() -> str:
-    from smarm.extensions._contents import FACTS
-
-    return FACTS
-
-
 def _find_copy(directory: int, slot: int) -> str | None:
     """Return the slot's copy if it is whole: one of another length than its name says was not on disk when the power went."""
     prefix = f"{slot}."
@@ -342,8 +285,3 @@ def _make_directories(path: str) -> None:
         except FileNotFoundError:
             _make_directories(os.path.dirname(path))
             os.mkdir(path, 0o700)
-
-
-def _write_all(descriptor: int, data: bytes) -> None:
-    while data:
-        data = data[os.write(descriptor, data) :]

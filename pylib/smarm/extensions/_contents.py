@@ -2,8 +2,6 @@
 
     PLACE/TAG/path/of/the/original.so/STAMP/    one directory for each version of an original: its files
                                             SLOT.BYTES.so    the copy of one slot; a length that is not BYTES: half written
-                                            facts.json       what is remembered of the original
-                                            NAME             a link to the copy of a library that needs this one
                                             .NAME.tmp        being written
 
 TAG is that of the Python and the smarm, STAMP the original's time, size and inode.  The access time of a file is when it
@@ -25,7 +23,6 @@ import stat
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
-FACTS = "facts.json"
 _TAG = re.compile(r"\w[\w.+-]*-smarm-[\w.+-]+")
 _STAMP = re.compile(r"-?\d+-\d+-\d+(-\w+)?")
 _COPY = re.compile(r"(\d+)\.\d+\.so")
@@ -107,13 +104,13 @@ def _survey_tag(top: str, tag: str) -> Iterator[Entry]:
 
 def _look_at(directory: str, name: str) -> File | None:
     copy = _COPY.fullmatch(name)
+    if not copy and not _TEMPORARY.fullmatch(name):
+        return None
     try:
         status = os.lstat(os.path.join(directory, name))
     except FileNotFoundError:  # removed by somebody else meanwhile
         return None
-    if stat.S_ISLNK(status.st_mode):
-        return File(name, 0, status.st_atime, None)
-    if not stat.S_ISREG(status.st_mode) or not (copy or name == FACTS or _TEMPORARY.fullmatch(name)):
+    if not stat.S_ISREG(status.st_mode):
         return None
     return File(name, status.st_size, status.st_atime, int(copy[1]) if copy else None)
 

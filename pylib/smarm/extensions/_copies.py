@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import sys
 import zlib
-from typing import NamedTuple
 
 from smarm import _core
 from smarm.extensions._cache import Cache
+from smarm.extensions._needing_object import needing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,12 +30,9 @@ def _variant(renames: tuple[tuple[str, str], ...]) -> str:
     return f"{zlib.crc32(repr([old for old, _ in renames]).encode()):08x}" if renames else ""
 
 
-class _Placed(NamedTuple):
-    """A copy that is there and not loaded yet."""
-
-    path: str
-    needs: list[tuple[str, str]]
-    """Private libraries: the name by which it needs them, and the original's path."""
+def _write(descriptor: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(descriptor, data) :]
 
 
 class Copies:
@@ -54,19 +51,19 @@ class Copies:
         Raises ImportError and OSError.
         """
         if path not in self._opened:
-            placed: dict[str, _Placed] = {}
+            placed: dict[str, str] = {}
             try:
                 if self._place(path, policy, (), placed, [path]):
-                    self._link(placed)
+                    self._load_together(placed)
                 for original, copy in placed.items():
-                    self._load(original, copy.path)
+                    self._load(original, copy)
             finally:
                 for original, copy in placed.items():
-                    self._cache.release(copy.path, loaded=original in self._opened)
+                    self._cache.release(copy, loaded=original in self._opened)
         return self._opened[path][1]
 
     def _place(
-        self, path: str, policy: Policy, inherited: tuple[str, ...], placed: dict[str, _Placed], above: list[str]
+        self, path: str, policy: Policy, inherited: tuple[str, ...], placed: dict[str, str], above: list[str]
     ) -> bool:
         """Make the copies of a shared object and of what it needs, in the order in which they are to be loaded.
 
@@ -78,29 +75,33 @@ class Copies:
         here = os.path.dirname(path)
         directories = tuple(d.replace("${ORIGIN}", here).replace("$ORIGIN", here) for d in search) + inherited
         renames = {name} if name else set()
-        needs = []
         circle = False
         for library, found in self._bundled(needed, directories):
             if os.path.basename(found).startswith(policy.shared_libraries):
                 self._open_shared(found)
                 continue
             renames.add(library)
-            needs.append((self._own_name(library), found))
             if found in above or self._place(found, policy, directories, placed, [*above, found]):
                 circle = True
         names = tuple((old, self._own_name(old)) for old in sorted(renames))
         copy = self._cache.place(
             path, self._owner, lambda fd: _core._write_private_copy(path, fd, names), variant=_variant(names)
         )
-        placed[path] = _Placed(copy, needs)
+        placed[path] = copy
         return circle
 
-    def _link(self, placed: dict[str, _Placed]) -> None:
-        """Let the loader find what any of them needs beside each: one that it finds through a link looks there, too."""
-        for name, library in {need for copy in placed.values() for need in copy.needs}:
-            target = placed[library].path if library in placed else self._opened[library][0]
-            for copy in placed.values():
-                self._cache.link(copy.path, name, target)
+    def _load_together(self, placed: dict[str, str]) -> None:
+        """Load copies that need each other, by an object that needs them all: see _needing_object."""
+        data = needing(list(reversed(placed.values())))  # as the loader would come to them
+        path = self._cache.place(
+            next(iter(placed)), self._owner, lambda fd: _write(fd, data), variant=f"all{zlib.crc32(data):08x}"
+        )
+        loaded = False
+        try:
+            _core._open_private_copy(path, path, sys.getdlopenflags())
+            loaded = True
+        finally:
+            self._cache.release(path, loaded=loaded)
 
     def _load(self, path: str, copy: str) -> None:
         try:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 import sys
 
+from smarm._main import LOAD_NAME
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import types
@@ -75,19 +77,33 @@ def _look_at(code: types.CodeType, _: int, exception: BaseException) -> None:
         return
     try:
         frame = sys._getframe(1)
-        hint = _own_hint(exception)
+        hint = hint_of(exception)
         if hint is None:
             hint = _hint_of_causes(exception) or _hint_of_imports(exception, frame.f_globals)
             if hint is None:
                 return
             _say(exception, hint)
-        found = _imports.setdefault(frame.f_globals.get("__name__", ""), (hint, set()))
+        found = _imports.setdefault(_name_of(frame.f_globals), (hint, set()))
         found[1].update(code.co_names, code.co_varnames)
     except Exception:  # of the program's __str__, __eq__ and the like
         pass
 
 
-def _own_hint(exception: BaseException) -> str | None:
+def _name_of(names: dict[str, Any]) -> str:
+    name = names.get("__name__")
+    if name == LOAD_NAME:  # the script, which is called otherwise while it is loaded
+        return "__main__"
+    return name if isinstance(name, str) else ""
+
+
+def forget() -> None:
+    """Forget what was seen in modules that are no longer there, and in the script."""
+    for name in [name for name in _imports if name not in sys.modules or name == "__main__"]:
+        del _imports[name]
+
+
+def hint_of(exception: BaseException) -> str | None:
+    """Return what this exception says already, None if it is of no refusal."""
     notes = getattr(exception, "__notes__", ())
     return next((note for note in notes if note in _hints), None)
 
@@ -100,7 +116,7 @@ def _hint_of_causes(exception: BaseException) -> str | None:
             following = exception.__context__
         if following is None:
             return None
-        hint = _own_hint(following)
+        hint = hint_of(following)
         if hint is not None:
             return hint
         exception = following
@@ -109,7 +125,7 @@ def _hint_of_causes(exception: BaseException) -> str | None:
 
 def _hint_of_imports(exception: BaseException, names: dict[str, Any]) -> str | None:
     """Return the hint of a refusal that the raising module, or the one it looks into, has swallowed: something is missing now."""
-    own = _imports.get(names.get("__name__", ""))
+    own = _imports.get(_name_of(names))
     if isinstance(exception, NameError) and own is not None:
         missing = re.search("'([^']+)'", str(exception))  # of an UnboundLocalError, too
         return own[0] if missing is not None and missing[1] in own[1] else None

@@ -205,15 +205,36 @@ TEST_CASE("any of several fds ends a wait for all of them") {
         Pair first;
         Pair second;
         std::array<pollfd, 2> fds{{{first.mine(), POLLIN, 0}, {second.mine(), POLLIN, 0}}};
-        int count = 0;
-        CHECK(wait_any_fd(fds.data(), 2, in(1ms), count).status == FdStatus::timed_out);
-        const Pid waiter =
-            spawn_here([&] { CHECK(wait_any_fd(fds.data(), 2, kNever, count).status == FdStatus::ready); });
+        CHECK(FdOpenings(fds).wait(in(1ms)).status == FdStatus::timed_out);
+        const Pid waiter = spawn_here([&] { CHECK(FdOpenings(fds).wait(kNever).status == FdStatus::ready); });
         wait_until([&] { return waits(waiter); });
         put(second.peer(), "x");
         join(waiter);
-        CHECK(count == 1);
+        CHECK(fds[0].revents == 0);
         CHECK(fds[1].revents == POLLIN);
+    });
+}
+
+TEST_CASE("a wait for several fds ends when one of them is closed or another file's") {
+    Real run(1, with_reactors);
+    run.run([] {
+        for (const bool replaced : {false, true}) {
+            Pair first;
+            Pair second;
+            Pair third;
+            put(third.peer(), "of the next file");
+            std::array<pollfd, 2> fds{{{first.mine(), POLLIN, 0}, {second.mine(), POLLIN, 0}}};
+            const Pid waiter = spawn_here([&] {
+                FdOpenings openings(fds);
+                CHECK(openings.wait(kNever).status == FdStatus::closed);
+                CHECK(openings.wait(kNever).status == FdStatus::closed);  // and it stays so
+            });
+            wait_until([&] { return waits(waiter); });
+            CHECK((replaced ? replace_fd(second.mine(), third.mine(), O_CLOEXEC, &scheduler())
+                            : close_fd(second.mine(), &scheduler())) == 0);
+            if (!replaced) second.ends[0] = -1;
+            join(waiter);
+        }
     });
 }
 

@@ -126,6 +126,17 @@ def bundled_count() -> int:
     return module.next()
 
 
+def ring_count() -> int:
+    """Return what two libraries that need each other have counted so far; 1001 where nobody else counts with them."""
+    import smarm_test_ring as module
+
+    return module.next()
+
+
+def use_ring() -> object:
+    return ring_count() - ring_count()
+
+
 def unique_count() -> int:
     """Return what the STB_GNU_UNIQUE variables have counted so far; 1001 where nobody else counts with them."""
     import smarm_test_unique as module
@@ -157,6 +168,7 @@ HANDMADE: dict[str, Callable[[], object]] = {
     "smarm_test_single_global": use_single_global,
     "smarm_test_threads": use_threads,
     "smarm_test_bundled": use_bundled,
+    "smarm_test_ring": use_ring,
     "smarm_test_unique": use_unique,
     "smarm_test_abi3": use_abi3,
     **({"smarm_test_export": use_export} if sys.version_info >= (3, 15) else {}),

@@ -127,7 +127,6 @@ def test_nothing_outside_is_written(place, original, monkeypatch, tmp_path):
     before = sorted(tmp_path.rglob("*"))
     cache = Cache()
     put(cache, original)
-    cache.remember(original, own_gil=True)
     assert sorted(path for path in tmp_path.rglob("*") if place not in [path, *path.parents]) == before
 
 
@@ -138,29 +137,6 @@ def test_without_another_place_it_is_in_the_users_cache_directory(variable, orig
     monkeypatch.setenv(variable, str(tmp_path))
     place = tmp_path / ("smarm/private" if variable == "XDG_CACHE_HOME" else ".cache/smarm/private")
     assert put(Cache(), original).startswith(f"{place}/")
-
-
-# ---- facts -------------------------------------------------------------------------------------------------------------
-
-
-def test_facts_are_of_a_version_of_the_original_and_for_all_processes(cache, place, original):
-    assert cache.facts(original) == {}
-    cache.remember(original, own_gil=True)
-    cache.remember(original, kind="multi-phase")
-    assert Cache(str(place)).facts(original) == {"own_gil": True, "kind": "multi-phase"}
-    os.utime(original, (5, 5))
-    assert cache.facts(original) == {}
-
-
-def test_facts_that_are_broken_are_none(cache, place, original):
-    cache.remember(original, own_gil=True)
-    [file] = place.rglob("facts.json")
-    file.chmod(0o600)
-    for broken in (b"", b'{"own_gil":', b"[1]", b"\xff"):
-        file.write_bytes(broken)
-        assert cache.facts(original) == {}
-    cache.remember(original, own_gil=False)
-    assert cache.facts(original) == {"own_gil": False}
 
 
 # ---- what goes ---------------------------------------------------------------------------------------------------------

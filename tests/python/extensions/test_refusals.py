@@ -136,6 +136,15 @@ def test_the_exception_says_what_to_do(ask, code, kind, beginning):
     assert got[2] == repr([HINT])
 
 
+def test_a_script_that_goes_on_without_it_says_so_where_it_misses_it(ask):
+    got = ask(f"""
+        try: import {MODULE} as native
+        except ImportError: pass
+        def use(): native.frame()
+    """)
+    assert (got[0], got[1]) == ("NameError", f"name 'native' is not defined. {HINT}")
+
+
 def test_it_says_so_each_time_and_once(ask):
     got = ask("""
         def use():
