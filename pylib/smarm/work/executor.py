@@ -71,7 +71,9 @@ class Executor(futures.Executor):
         """As the standard library's have it."""
         return self._pool.broken or False
 
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> futures.Future[Any]:
+    def submit[**Parameters, Result](
+        self, fn: Callable[Parameters, Result], /, *args: Parameters.args, **kwargs: Parameters.kwargs
+    ) -> futures.Future[Result]:
         """Schedule ``fn(*args, **kwargs)`` and return its Future.  Never waits.
 
         What cannot be sent is the Future's exception.  Raises RuntimeError after ``shutdown``, BrokenExecutor.
@@ -80,14 +82,14 @@ class Executor(futures.Executor):
         self._pool.put(call)
         return call
 
-    def map(
+    def map[Result](
         self,
-        fn: Callable[..., Any],
+        fn: Callable[..., Result],
         *iterables: Iterable[Any],
         timeout: float | None = None,
         chunksize: int = 1,
         **options: Any,
-    ) -> Iterator[Any]:
+    ) -> Iterator[Result]:
         """Return an iterator of ``fn``'s values, as ``concurrent.futures`` does: everything is submitted at once.
 
         ``chunksize`` items make one call.  ``smarm.map`` is lazy, and chooses that itself.

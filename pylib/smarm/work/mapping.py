@@ -18,7 +18,7 @@ from smarm.work.outcomes import to_exception
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterable, Iterator
     from typing import Any, Literal
 
     from smarm._core import Sender
@@ -49,7 +49,7 @@ def map[Item, Result](
     chunk: int | None = None,
     progress: bool | Callable[[int, int | None], object] = False,
     placement: Place = None,
-) -> Iterator[Result]:
+) -> Generator[Result]:
     """Return a generator of ``function(item)`` for each item, computed on all workers.
 
     Items are taken as results are: a bounded number is under way.  concurrency is how many run at a time (None: one per
@@ -104,7 +104,7 @@ class _Stream:
         self._more = True
         self._again: deque[tuple[int, list[Any]]] = deque()  # what has come back
 
-    def results(self, ordered: bool, open_report: Callable[[], Report | None]) -> Iterator[Any]:
+    def results(self, ordered: bool, open_report: Callable[[], Report | None]) -> Generator[Any]:
         """Yield the results."""
         report = open_report()
         try:
