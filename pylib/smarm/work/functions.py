@@ -7,8 +7,6 @@ pickle takes it apart.
 
 from __future__ import annotations
 
-import functools
-import importlib
 import marshal
 import sys
 from types import BuiltinFunctionType, CellType, CodeType, FunctionType
@@ -60,10 +58,16 @@ _found: dict[tuple[str, str], Any] = {}
 
 def find(module: str, name: str) -> Any:
     """Return what has this qualified name in this interpreter's copy of the module.  Raises ImportError, AttributeError."""
-    value: Any = _main.load() if module == "__main__" and _is_worker() else importlib.import_module(module)
+    value: Any = _main.load() if module == "__main__" and _is_worker() else import_module(module)
     for part in name.split("."):
         value = getattr(value, part)
     return value
+
+
+def import_module(name: str) -> Any:
+    """Import a module: importlib itself takes a millisecond in each worker."""
+    __import__(name)
+    return sys.modules[name]
 
 
 def _is_worker() -> bool:
@@ -99,12 +103,16 @@ def _find_name(function: Any) -> tuple[str, str] | None:
     return module, name
 
 
+class _Probe:
+    """What only pickle takes apart."""
+
+
 def may_pickle() -> bool:
     """Whether the run's messages may carry what pickle takes apart."""
     from smarm._errors import NotSendable
 
     try:
-        _core._encode(functools.partial(int))
+        _core._encode(_Probe())
     except NotSendable:
         return False
     return True
@@ -129,7 +137,7 @@ def pickled(value: Any) -> Pickled:
         return _dump(value, pickle.Pickler)
     except (pickle.PicklingError, AttributeError, TypeError) as error:
         try:
-            cloudpickle = importlib.import_module("cloudpickle")
+            cloudpickle: Any = import_module("cloudpickle")
         except ImportError:
             raise NotSendable(
                 f"{_describe(value)} cannot be sent: {error}; define at module level what it uses, or install cloudpickle"
@@ -210,7 +218,7 @@ def _reduce_function(function: FunctionType) -> Any:
 def _make_function(
     module: str, code: bytes, name: str, qualified_name: str, closure: tuple[CellType, ...] | None
 ) -> FunctionType:
-    own: Any = _main.load() if module == "__main__" and _is_worker() else importlib.import_module(module)
+    own: Any = _main.load() if module == "__main__" and _is_worker() else import_module(module)
     compiled: CodeType = marshal.loads(code)
     function = FunctionType(compiled, own.__dict__, name, None, closure)
     function.__module__, function.__qualname__ = module, qualified_name

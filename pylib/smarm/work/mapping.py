@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import operator
-import reprlib
+from _queue import SimpleQueue  # queue's; the rest of that module takes a millisecond
 from collections import deque
 from collections.abc import Sized
 from itertools import islice
-from queue import SimpleQueue
 
 from smarm import _config, _core
 from smarm._deadline import check_timeout
@@ -253,6 +252,8 @@ class _Chunk:
         """The stream has ended."""
 
     def describe(self) -> str:
+        import reprlib
+
         function = self._stream._function
         name = getattr(function, "__qualname__", None) or repr(function)
         count = len(self._items)
