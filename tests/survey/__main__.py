@@ -66,7 +66,7 @@ def install(wanted: list[str]) -> None:
 
 def version_of(name: str) -> str | None:
     try:
-        return metadata.version(WORKLOADS[name].distribution.partition("[")[0])
+        return metadata.version(re.split(r"[\[ ]", WORKLOADS[name].distribution)[0])
     except metadata.PackageNotFoundError:
         return None
 
@@ -150,9 +150,9 @@ def table(rows: list[Row]) -> str:
     return "\n".join(lines)
 
 
-def write(rows: list[Row]) -> None:
+def write(rows: list[Row], python: str) -> None:
     """Put the table into its Python's section of the page; rows of packages that were not tried now stay."""
-    title = f"## Python {sys.version_info.major}.{sys.version_info.minor}\n"
+    title = f"## Python {python}\n"
     text = PAGE.read_text()
     before, found, after = text.partition(title)
     old, _, rest = after.partition("\n## ")
@@ -197,11 +197,13 @@ def main() -> int:
             flush=True,
         )
     if given.write:
-        write(rows)
+        write(rows, f"{sys.version_info.major}.{sys.version_info.minor}")
     failed = [row.name for row in rows if row.failed]
-    print(f"{len(rows) - len(failed)} of {len(rows)} pass" + (f"; failed: {', '.join(failed)}" if failed else ""))
-    if left:
-        print(f"no time for: {', '.join(left)}")
+    limited = [row.name for row in rows if not row.failed and row.private != "runs"]
+    print(f"{len(rows) - len(failed) - len(limited)} of {len(rows)} run")
+    for what, names in (("with a known limit", limited), ("failed", failed), ("no time for", left)):
+        if names:
+            print(f"{what}: {', '.join(names)}")
     return bool(failed)
 
 

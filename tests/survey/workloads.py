@@ -2,7 +2,7 @@
 
 Each uses what makes native code hard to copy: callbacks into Python, exception classes, caches, threads, other native
 packages.  ``@package(NAME, native=MODULE)``: what to install, and the native module that must be at work ("": it cannot be
-imported without): a package that has gone on without its native half would be no proof.
+imported without, or loads it by ctypes): a package that has gone on without its native half would be no proof.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 
 class Workload(NamedTuple):
-    """One package: its distribution's name, the native module that must be loaded, whether it is among the quick ones."""
+    """One package: its distribution's name (then others that it needs), the native module that must be loaded, whether it is among the quick ones."""
 
     distribution: str
     native: str
@@ -205,6 +205,58 @@ def pyproj() -> object:
     ]
 
 
+@package("scikit-image", "skimage.measure._ccomp")
+def skimage() -> object:
+    import numpy as np
+    from skimage import filters, measure, morphology
+
+    stripes = np.indices((40, 40)).sum(0) % 9 > 4
+    return [
+        int(measure.label(stripes).max()),
+        filters.gaussian(stripes.astype(float), 2).sum().round(4).item(),
+        int(morphology.skeletonize(stripes).sum()),
+    ]
+
+
+@package("statsmodels", "statsmodels.robust._qn")
+def statsmodels() -> object:
+    import numpy as np
+    import statsmodels.api as sm
+
+    data = sm.add_constant(np.arange(30.0))
+    return [sm.OLS(np.arange(30.0) * 2 + 1, data).fit().params.round(6).tolist(), len(sm.tsa.acf(np.arange(30.0)))]
+
+
+@package("numexpr", "numexpr.interpreter")
+def numexpr() -> object:
+    import numexpr
+    import numpy as np
+
+    total = numexpr.evaluate("values * 2 + sin(values)", {"values": np.arange(1000.0)}).sum()
+    return [total.round(6).item(), caught(KeyError, numexpr.evaluate, "nothing + 1")]
+
+
+@package("lightgbm", "")
+def lightgbm() -> object:
+    import lightgbm
+    import numpy as np
+
+    model = lightgbm.LGBMRegressor(n_estimators=5, verbose=-1, n_jobs=1)
+    return model.fit(np.arange(100.0).reshape(50, 2), np.arange(50.0)).predict(np.array([[3.0, 4.0]])).round(4).tolist()
+
+
+@package("gmpy2", "gmpy2.gmpy2")
+def gmpy2() -> object:
+    import gmpy2
+
+    return [
+        str(gmpy2.mpz(2) ** 200),
+        str(gmpy2.sqrt(gmpy2.mpfr(2))),
+        gmpy2.is_prime(97),
+        caught(ValueError, gmpy2.mpz, "x"),
+    ]
+
+
 # ---- tables and files --------------------------------------------------------------------------------------------------
 
 
@@ -260,6 +312,51 @@ def h5py() -> object:
             found += [float(store[f"g{group}/x"][::7].sum()) for group in range(5)]
             found += [store["names"][:].tolist(), int(store["g1/x"].attrs["number"])]
     return [*found, caught(OSError, h5py.File, io.BytesIO(b"no such format"), "r").split("(")[0]]
+
+
+@package("netCDF4", "netCDF4._netCDF4")
+def netcdf4() -> object:
+    import netCDF4
+    import numpy as np
+
+    with netCDF4.Dataset("survey.nc", "w", memory=1024) as data:  # in memory: no file of that name is made
+        data.createDimension("time", 5)
+        values = data.createVariable("values", "f8", ("time",))
+        values[:] = np.arange(5.0)
+        return [values[:].tolist(), list(data.variables), caught(IndexError, data.__getitem__, "nothing")]
+
+
+@package("tables", "tables.hdf5extension")
+def tables() -> object:
+    import numpy as np
+    import tables
+
+    with tables.open_file("survey.h5", "w", driver="H5FD_CORE", driver_core_backing_store=0) as file:
+        file.create_array("/", "values", np.arange(10))
+        return [file.root.values[:].tolist(), caught(tables.NoSuchNodeError, file.get_node, "/nothing").split("`")[0]]
+
+
+@package("fastavro", "fastavro._write")
+def fastavro() -> object:
+    import fastavro
+
+    schema = fastavro.parse_schema({"type": "record", "name": "Row", "fields": [{"name": "number", "type": "int"}]})
+    file = io.BytesIO()
+    fastavro.writer(file, schema, [{"number": n} for n in range(20)], sync_marker=b"x" * 16)
+    return [file.getvalue(), list(fastavro.reader(io.BytesIO(file.getvalue())))]
+
+
+@package("pymongo", "bson._cbson")
+def pymongo() -> object:
+    import bson
+
+    value = {"list": [1, 2.5, None], "id": bson.ObjectId(b"a" * 12), "when": datetime.datetime(2026, 1, 2)}
+    data = bson.encode(value)
+    return [
+        data,
+        repr([bson.decode(data) for _ in range(100)][-1]),
+        caught(bson.errors.InvalidBSON, bson.decode, data[:-1]),
+    ]
 
 
 @package("duckdb", "_duckdb")
@@ -422,6 +519,14 @@ def yaml() -> object:
     ]
 
 
+@package("ruamel.yaml.clib ruamel.yaml", "_ruamel_yaml")
+def ruamel() -> object:
+    import ruamel.yaml
+
+    yaml = ruamel.yaml.YAML(typ="safe", pure=False)
+    return [repr(yaml.load("a: [1, {b: c}]")), caught(ruamel.yaml.YAMLError, yaml.load, "a: [")]
+
+
 @package("lxml", "lxml.etree", quick=True)
 def lxml() -> object:
     import lxml.html
@@ -540,6 +645,15 @@ def cryptography() -> object:
     return [*found, box.decrypt(box.encrypt(b"secret"))]
 
 
+@package("pycryptodome", "")
+def pycryptodome() -> object:
+    from Crypto.Cipher import AES
+    from Crypto.Hash import SHA256
+
+    box = AES.new(b"k" * 16, AES.MODE_GCM, b"n" * 12)
+    return [box.encrypt_and_digest(b"data"), SHA256.new(b"x").hexdigest()]
+
+
 @package("bcrypt", "bcrypt._bcrypt")
 def bcrypt() -> object:
     import bcrypt
@@ -648,6 +762,64 @@ def markupsafe() -> object:
     return [str(markupsafe.escape(f"<{n}>&\"'")) for n in range(200)] + [str(markupsafe.Markup("<b>%s</b>") % "<i>")]
 
 
+@package("spacy", "spacy.tokens.doc")
+def spacy() -> object:
+    import spacy
+
+    language = spacy.blank("en")
+    language.add_pipe("sentencizer")
+    return [[token.text for token in language("Hello world. Goodbye!")], len(list(language("A b. C d. E f.").sents))]
+
+
+@package("rpds-py", "rpds.rpds")
+def rpds() -> object:
+    import rpds
+
+    mapping = rpds.HashTrieMap({"a": 1}).insert("b", 2)
+    return [sorted(mapping.items()), repr(rpds.List([1, 2])), caught(KeyError, mapping.__getitem__, "c")]
+
+
+@package("bitarray", "bitarray._bitarray")
+def bitarray() -> object:
+    import bitarray
+
+    return [
+        (bitarray.bitarray("1101") * 3).to01(),
+        repr(bitarray.bitarray("10")),
+        caught(ValueError, bitarray.bitarray, "2"),
+    ]
+
+
+@package("wrapt", "wrapt._wrappers")
+def wrapt() -> object:
+    import wrapt
+
+    @wrapt.decorator
+    def twice(wrapped, instance, arguments, keywords):  # type: ignore[no-untyped-def]
+        return 2 * wrapped(*arguments, **keywords)
+
+    @twice
+    def same(value: int) -> int:
+        return value
+
+    return [same(4), same.__name__, wrapt.ObjectProxy([1, 2]) == [1, 2]]
+
+
+@package("zope.interface", "zope.interface._zope_interface_coptimizations")
+def zope() -> object:
+    import zope.interface
+
+    class Speaks(zope.interface.Interface):
+        def speak() -> None:  # type: ignore[misc]
+            pass
+
+    @zope.interface.implementer(Speaks)
+    class Dog:
+        pass
+
+    return [Speaks.providedBy(Dog()), caught(TypeError, Speaks, 5)]
+
+
 # ---- pictures ----------------------------------------------------------------------------------------------------------
 
 
@@ -695,6 +867,26 @@ def cv2() -> object:
         cv2.GaussianBlur(noise, (5, 5), 1).sum(),
         cv2.imencode(".png", noise)[1].tobytes()[:400],
         caught(cv2.error, cv2.cvtColor, noise, 99999).split("\n")[0][:20],
+    ]
+
+
+@package("av", "av._core")
+def av() -> object:
+    import av
+    import numpy as np
+
+    file = io.BytesIO()
+    with av.open(file, "w", format="mp4") as movie:
+        stream = movie.add_stream("mpeg4", rate=10)
+        stream.width = stream.height = 64
+        stream.pix_fmt = "yuv420p"
+        for number in range(5):
+            picture = np.full((64, 64, 3), 20 * number, np.uint8)
+            movie.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        movie.mux(stream.encode())
+    return [
+        len(list(av.open(io.BytesIO(file.getvalue())).decode(video=0))),
+        caught(av.error.InvalidDataError, av.open, io.BytesIO(b"none")),
     ]
 
 
@@ -757,6 +949,27 @@ def httptools() -> object:
         *found,
         httptools.parse_url(b"http://a/b?c").path,
         caught(httptools.HttpParserError, rubbish, b"?\r\n\r\n")[:30],
+    ]
+
+
+@package("hiredis", "hiredis.hiredis")
+def hiredis() -> object:
+    import hiredis
+
+    reader = hiredis.Reader(protocolError=ValueError, replyError=lambda text: KeyError(text))
+    reader.feed(b"*2\r\n$1\r\na\r\n:5\r\n-ERR no\r\n")
+    found = [repr(reader.gets()), repr(reader.gets()), hiredis.pack_command(("SET", "a", 1))]
+    reader.feed(b"?\r\n")
+    return [*found, caught(ValueError, reader.gets)]
+
+
+@package("websockets", "websockets.speedups")
+def websockets() -> object:
+    import websockets.speedups
+
+    return [
+        websockets.speedups.apply_mask(b"abcd" * 5, b"1234"),
+        caught(ValueError, websockets.speedups.apply_mask, b"a", b"1"),
     ]
 
 
@@ -855,6 +1068,27 @@ def greenlet() -> object:
         one = greenlet.greenlet(first)
         second = greenlet.greenlet(lambda value, one=one: one.switch(2 * value))
         found.append(one.switch(number))
+    return found
+
+
+@package(
+    "gevent",
+    "gevent._gevent_cgreenlet",
+    limit="runs, and greenlet writes a warning when a worker ends; without gevent's thread pool",
+)
+def gevent() -> object:
+    import gevent
+    import gevent.queue
+
+    queue = gevent.queue.Queue()
+    found: list[int] = []
+
+    def produce() -> None:
+        for number in range(20):
+            queue.put(number)
+            gevent.sleep(0)
+
+    gevent.joinall([gevent.spawn(produce), gevent.spawn(lambda: found.extend(queue.get() for _ in range(20)))])
     return found
 
 

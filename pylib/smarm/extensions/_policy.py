@@ -33,6 +33,7 @@ MAIN_ONLY = {
     "torch": "2 GB of libraries with thread pools and a registry of their own; not tried",
     "tensorflow": "as torch",
     "jaxlib": "as torch",
+    "setproctitle": "the title of a process is where its arguments were, which one copy finds and another one does not",
     "PyQt5": "a GUI belongs to the main thread of the process",
     "PyQt6": "a GUI belongs to the main thread of the process",
     "PySide6": "a GUI belongs to the main thread of the process",
