@@ -66,7 +66,7 @@ PyObject* create_from_copy(PyObject* spec) {
     PyObject* opened = call_loader("open_module", Py_BuildValue("(O)", spec));
     if (!opened || !is_private_copy(opened)) return opened;
     bool once = false;
-    PyObject* module = create_module_in(opened, spec, once);
+    PyObject* module = audit_import(spec) ? create_module_in(opened, spec, once) : nullptr;
     Py_DECREF(opened);
     if (!module || !once) return module;
     PyObject* kept = call_loader("keep", Py_BuildValue("(OO)", spec, module));

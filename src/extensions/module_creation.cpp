@@ -153,6 +153,15 @@ PyObject* open_private_copy(int owner, const char* path, const char* original, i
 
 bool is_private_copy(PyObject* object) { return PyCapsule_IsValid(object, kCapsule) != 0; }
 
+bool audit_import(PyObject* spec) {
+    PyObject* name = PyObject_GetAttrString(spec, "name");
+    PyObject* origin = name ? PyObject_GetAttrString(spec, "origin") : nullptr;
+    const bool allowed = origin && PySys_Audit("import", "OOOOO", name, origin, Py_None, Py_None, Py_None) == 0;
+    Py_XDECREF(origin);
+    Py_XDECREF(name);
+    return allowed;
+}
+
 PyObject* create_module_in(PyObject* copy, PyObject* spec, bool& once) {
     PyObject* name = PyObject_GetAttrString(spec, "name");
     if (name && !PyUnicode_Check(name)) {

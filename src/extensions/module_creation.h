@@ -16,6 +16,9 @@ namespace smarm {
 // or nullptr with ImportError (without name and path) set.
 PyObject* open_private_copy(int owner, const char* copy, const char* original, int flags);
 
+// Raises the event that CPython raises before it loads a module. False with what a hook has raised.
+bool audit_import(PyObject* spec);
+
 bool is_private_copy(PyObject* object);
 
 // once: it initialises itself once per process, so once per copy.

@@ -146,6 +146,17 @@ def test_a_traceback_has_no_frames_of_the_loader(on_worker):
     assert "extensions" not in result.err.partition("Traceback in the failed actor")[2].partition("ImportError")[0]
 
 
+def test_audit_hooks_see_the_file(answer):
+    body = """
+        import sys
+        seen = []
+        sys.addaudithook(lambda event, arguments: event == "import" and seen.append(arguments[:2]))
+        import smarm_test_single_zero as module
+        return [file == module.__file__ for name, file in seen if name == "smarm_test_single_zero" and file]
+    """
+    assert answer(body) == answer(body, on=0) == [True]
+
+
 def test_a_module_without_its_function(answer, file, tmp_path):
     shutil.copy(file, tmp_path / "other.so")
     body = """
