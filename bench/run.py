@@ -1,7 +1,7 @@
 """The benchmark driver: ours and the peers' programs in one run, interleaved.
 
   ./dev bench                                 everything (about an hour)
-  ./dev bench ring pingpong                   some benchmarks
+  ./dev bench ring pingpong                   some benchmarks; work: all whose names begin with work_
   ./dev bench ring --peers asyncio,go         some peers; --peers none: ours only
   ./dev bench ring --json out.json --plots d  keep the results; draw SVG charts into d
   ./dev bench ring --against ../before        every row of ours beside the same program with the smarm of another built checkout
@@ -30,6 +30,11 @@ from bench.suite import BENCHMARKS, BY_NAME  # noqa: E402
 OURS = {"smarm", "native"}
 
 
+def members(name):
+    """The benchmark of this name, or those whose names begin with it: work for work_tiny, work_map ..."""
+    return [name] if name in BY_NAME else [each for each in BY_NAME if each.startswith(f"{name}_")]
+
+
 def arguments():
     parser = argparse.ArgumentParser(
         prog="./dev bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -49,8 +54,9 @@ def arguments():
     parser.add_argument("--build-dir", type=Path, default=Path("build"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     for name in options.names:
-        if name not in BY_NAME:
+        if not members(name):
             parser.error(f"there is no benchmark {name!r}; --list names them")
+    options.names = [member for name in options.names for member in members(name)]
     peers = {program.peer for benchmark in BENCHMARKS for program in benchmark.programs} - OURS
     for name in (options.peers or "none").split(","):
         if name not in peers | {"none"}:

@@ -110,7 +110,7 @@ POOLS = (
     ("multiprocessing", "processes", "ProcessPoolExecutor(2)"),
     ("interpreter pool", "interpreters", "InterpreterPoolExecutor(2)"),
     ("multiprocessing", "pool", "multiprocessing.Pool(2)"),
-    ("joblib", "joblib", "joblib, loky, 2 jobs"),
+    ("joblib", "joblib", "joblib, loky, 2 jobs: calls put together"),
     ("ray", "ray", "Ray, 2 CPUs"),
 )
 

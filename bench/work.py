@@ -26,8 +26,12 @@ def spin(value):
 
 
 def invert(data):
-    """Change an array in place and give it back."""
-    data[0] = 255 - data[0]
+    """Change an array in place and give it back; what arrives as one that cannot be changed (Ray's) is copied."""
+    try:
+        data[0] = 255
+    except (TypeError, ValueError):
+        data = bytearray(data)
+        data[0] = 255
     return data
 
 

@@ -39,7 +39,8 @@ def shrink(source: str, directory: str) -> tuple[int, int]:
     with Image.open(source) as picture:
         picture.thumbnail((SIZE, SIZE))
         picture.save(target)
-        return picture.size
+        width, height = picture.size
+        return width, height
 
 
 def make_pictures(directory: str) -> None:

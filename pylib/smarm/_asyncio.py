@@ -36,7 +36,7 @@ def give(exception: BaseException) -> bool | None:
     if not isinstance(leave, _Leave):
         leave = loop._run_forever_cleanup = _Leave(loop, future)
     leave.exceptions.append(exception)
-    loop.call_soon_threadsafe(future.cancel)  # which ends the wait, too
+    loop.call_soon_threadsafe(leave.cancel)  # which ends the wait, too
     return True
 
 
@@ -46,7 +46,12 @@ class _Leave:
     def __init__(self, loop: Any, future: Any) -> None:
         self._loop, self._future = loop, future
         self._handled = sys.exception()
+        self._cancelled = False
         self.exceptions: list[BaseException] = []
+
+    def cancel(self) -> None:
+        if self._future.cancel():
+            self._cancelled = True
 
     def __call__(self) -> None:
         loop, future = self._loop, self._future
@@ -56,10 +61,12 @@ class _Leave:
             return
         if future.done() and not future.cancelled() and future.exception() is not None:  # what its clean-up has raised
             return
-        *overtaken, last = self.exceptions
-        for exception in overtaken:
+        if self._cancelled:
+            last = self.exceptions.pop()
+        for exception in self.exceptions:  # overtaken by the last one, or by the end of what the loop runs
             _core._arm_again(exception)
-        raise last
+        if self._cancelled:
+            raise last
 
 
 def _run_until_complete() -> types.FrameType | None:

@@ -63,6 +63,11 @@ def forget() -> None:
     remember({"kind": "none"})
 
 
+def known() -> dict[str, Any]:
+    """Return the main interpreter's description, in a worker."""
+    return _description
+
+
 def is_shipped_by_value() -> bool:
     """Whether functions of ``__main__`` must travel by value, because no worker can load it."""
     kind: str = describe()["kind"]

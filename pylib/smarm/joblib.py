@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from joblib.parallel import ParallelBackendBase, SequentialBackend, register_parallel_backend
+from joblib.parallel import AutoBatchingMixin, ParallelBackendBase, SequentialBackend, register_parallel_backend
 
 from smarm import _config, _core
 from smarm.work import functions, slots
@@ -27,11 +27,13 @@ def register_smarm(name: str = "smarm", *, make_default: bool = False) -> None:
     register_parallel_backend(name, SmarmBackend, make_default=make_default)
 
 
-class SmarmBackend(ParallelBackendBase):  # type: ignore[misc]
+class SmarmBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc]
     """Runs the calls of one ``joblib.Parallel`` in an Executor."""
 
     supports_retrieve_callback = True
     supports_inner_max_num_threads = False
+    MIN_IDEAL_BATCH_DURATION = 0.002  # seconds; joblib's own is for processes
+    MAX_IDEAL_BATCH_DURATION = 0.05
 
     def __init__(self, nesting_level: int | None = None, placement: Place = None, **options: Any) -> None:
         super().__init__(nesting_level=nesting_level, **options)

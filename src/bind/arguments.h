@@ -15,7 +15,7 @@ Worker* refuse_caller(Worker* worker, const char* function);
 
 // Returns the worker whose actor calls, or nullptr with NoRuntime set ("smarm.sleep() needs a running actor ...").
 // While the calling actor loads the script into a worker, ends that load instead.
-inline Worker* require_actor(const char* function) {
+[[gnu::always_inline]] inline Worker* require_actor(const char* function) {
     Worker* worker = this_worker();
     if (__builtin_expect(worker && worker->current() && !worker->current()->requests.loads_script(), 1)) return worker;
     return refuse_caller(worker, function);
@@ -29,7 +29,7 @@ enum class Point : std::uint8_t { wait, lock };
 Worker* look_at_requests(Worker* worker, const char* function, Point point);
 
 // As require_actor, for a call that may wait: it begins with a cancellation point. nullptr: an exception is set.
-inline Worker* enter_wait(const char* function, Point point = Point::wait) {
+[[gnu::always_inline]] inline Worker* enter_wait(const char* function, Point point = Point::wait) {
     Worker* worker = this_worker();
     if (__builtin_expect(worker && worker->current() && !worker->current()->requests.any(), 1)) return worker;
     return look_at_requests(worker, function, point);

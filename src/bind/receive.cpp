@@ -158,12 +158,12 @@ PyObject* receive(PyObject*, PyObject* const* arguments, Py_ssize_t count, PyObj
         if (!read_receive(arguments, count, names, &match, &timeout)) return nullptr;
         if (timeout != Py_None && !read_timeout(timeout, *worker, deadline)) return nullptr;
     }
-    if (!may_take_messages(*worker->current())) return nullptr;
+    Actor& self = *worker->current();
+    if (!may_take_messages(self)) return nullptr;
     if (match == Py_None) {
         if (!wait_for_message(*worker, 0, deadline)) return nullptr;
-        return open_message(worker->current()->take_message(0));
+        return open_message(self.take_message(0));
     }
-    Actor& self = *worker->current();
     if (!check_match(match)) return nullptr;
     for (std::size_t position = first_position(self, match);;) {
         const int found = find_message(self, match, position);

@@ -31,6 +31,15 @@ bool has_builtin_reduce(PyTypeObject* type, const Cache& cache) {
            has_attribute(type, cache.reduce_ex_name.get(), cache.object_reduce_ex.get()) == 1;
 }
 
+// What an iterator gives that has not been announced counts as so many bytes.
+constexpr std::size_t kUnannounced = 1024;
+
+// A set that goes through its items in a way of its own.
+bool has_own_iterator(PyObject* value) {
+    const auto* type = Py_TYPE(value);
+    return PyAnySet_Check(value) && type->tp_iter != PySet_Type.tp_iter && type->tp_iter != PyFrozenSet_Type.tp_iter;
+}
+
 // A Plain object has no parts but its state, and is no exception, which would have room for more.
 Phase next_phase(const Frame& frame) {
     if (frame.tag != Tag::Plain) return static_cast<Phase>(static_cast<int>(frame.phase) + 1);
@@ -151,12 +160,30 @@ Handle Encoder::reduce(PyObject* value) {
         if (PyMapping_GetOptionalItem(by_value_table_.get(), type, reducer.out()) < 0) return {};
     }
     if (reducer) return Handle(PyObject_CallOneArg(reducer.get(), value));
+    if (has_own_iterator(value) && has_builtin_reduce(Py_TYPE(value), cache_)) return reduce_set(value);
     if (PyObject_GetOptionalAttr(value, cache_.reduce_ex_name.get(), reducer.out()) < 0) return {};
     if (reducer) return Handle(PyObject_CallOneArg(reducer.get(), cache_.protocol.get()));
     if (PyObject_GetOptionalAttr(value, cache_.reduce_name.get(), reducer.out()) < 0) return {};
     if (reducer) return Handle(PyObject_CallNoArgs(reducer.get()));
     PyErr_SetString(PyExc_TypeError, "it has no __reduce_ex__");
     return {};
+}
+
+// As set.__reduce__, which makes a list of all items before the encoder sees one: an iterator without an end would hold
+// the worker, and take its memory, for good.
+Handle Encoder::reduce_set(PyObject* value) {
+    Handle items(PyList_New(0));
+    Handle iterator(PyObject_GetIter(value));
+    if (!items || !iterator) return {};
+    const Py_ssize_t announced = PySet_GET_SIZE(value);
+    while (PyObject* next = PyIter_Next(iterator.get())) {
+        Handle item(next);
+        if (PyList_GET_SIZE(items.get()) >= announced) claim(kUnannounced);
+        if (PyList_Append(items.get(), item.get()) != 0) return {};
+    }
+    Handle state(PyErr_Occurred() ? nullptr : PyObject_CallMethodNoArgs(value, cache_.get_state_name.get()));
+    if (!state) return {};
+    return Handle(Py_BuildValue("(O(O)O)", Py_TYPE(value), items.get(), state.get()));
 }
 
 // Fails unless `reduced` has the shape that pickle asks for.
@@ -309,7 +336,6 @@ Encoder::Step Encoder::open_iterator(Kind kind, Tag tag, PyObject* iterator) {
 // hint. False with an exception set.
 bool Encoder::count_item(Frame& frame) {
     constexpr Py_ssize_t kFew = 64;
-    constexpr std::size_t kUnannounced = 1024;
     if (++frame.index < kFew) return true;
     if (frame.index == kFew) {
         const Py_ssize_t left = PyObject_LengthHint(frame.object, 0);

@@ -119,6 +119,7 @@ private:
     int is_plain(PyTypeObject* type);
     void add_plain(PyTypeObject* type) { plain_types_[next_plain_type_++ % std::size(plain_types_)] = type; }
     Handle reduce(PyObject* value);
+    Handle reduce_set(PyObject* value);
 
     // codec/encode_data.cpp: the same where only data travel.
     bool only_data() const { return codec_.limits.objects == Objects::data; }

@@ -198,8 +198,8 @@ bool malloc_is_replaced() noexcept {
 }
 
 // Both at the beginning of a page.
-// SAFETY: both are mapped. Not memcmp: the zones between the variables of a library that the address sanitizer has built
-//         are bytes of its file, too.
+// SAFETY: both are mapped. Not memcmp: the zones between the variables of a library that the address sanitizer has
+//         built are bytes of its file, too.
 [[gnu::no_sanitize_address]] bool same_bytes(const char* left, const char* right, std::size_t size) noexcept {
     std::size_t at = 0;
     for (; at + sizeof(std::uint64_t) <= size; at += sizeof(std::uint64_t)) {

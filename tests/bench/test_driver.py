@@ -224,6 +224,14 @@ def test_the_driver_refuses_a_benchmark_that_does_not_exist():
     assert "there is no benchmark 'no_such_thing'; --list names them" in done.stderr
 
 
+def test_a_name_stands_for_those_that_begin_with_it():
+    from bench.run import members
+
+    assert members("ring") == ["ring"]
+    assert members("work") == ["work_tiny", "work_spin", "work_arrays", "work_map", "work_first"]
+    assert members("nothing") == []
+
+
 def test_the_driver_lists_what_there_is():
     done = drive("ring", "--list", "--peers", "none")
     assert "bench.smarm.ring" in done.stdout

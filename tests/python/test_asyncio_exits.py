@@ -123,6 +123,36 @@ def test_what_main_returns_after_it_was_asked_is_returned_by_the_loop(how, alone
     assert alone(main, time_slice=0.0005) == (EXPECTED[how], ["value"])
 
 
+@pytest.mark.parametrize("how", ["exit", "kill"])
+def test_what_main_returns_in_the_round_in_which_it_would_be_cancelled_is_returned(how, alone):
+    def main():
+        log, asked, running = [], [], []
+
+        async def program():
+            running.append(True)
+            while not asked:
+                pass
+            await asyncio.sleep(0)  # the loop is at a point there, and goes on with this first
+            return "value"
+
+        def victim():
+            with contextlib.closing(asyncio.new_event_loop()) as loop:
+                log.append(loop.run_until_complete(program()))
+                smarm.check()
+
+        handle = smarm.spawn(victim, on="local")
+        while not running:
+            smarm.yield_now()
+        if how == "exit":
+            smarm.exit(handle.pid, "enough", interrupt_after=None)
+        else:
+            smarm.kill(handle.pid, interrupt_after=None)
+        asked.append(True)
+        return end_of(handle), log
+
+    assert alone(main, time_slice=0.0005) == (EXPECTED[how], ["value"])
+
+
 @HOW
 @RUN
 def test_what_main_raises_in_its_clean_up_comes_out(how, run, alone):

@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import gc
 import io
+import itertools
 import sys
 import threading
 import types
@@ -277,6 +278,30 @@ def test_an_iterator_without_an_end_meets_the_limit_early() -> None:
         with pytest.raises(NotSendable, match="needs more than 1048576 bytes"):
             encode(Reduces(with_items()), size=1 << 20)
         assert len(taken) <= 1024 + 1  # although each is a few bytes
+
+
+@pytest.mark.parametrize("base", [set, frozenset])
+def test_a_set_whose_iterator_has_no_end_meets_the_limit_early(base: type) -> None:
+    class Endless(base):
+        def __iter__(self) -> Iterator[int]:
+            return itertools.count()
+
+    with pytest.raises(NotSendable, match="needs more than 1048576 bytes"):
+        encode([Endless([1, 2])], size=1 << 20)
+
+
+class Sorted(set):
+    """Goes through its items in order."""
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(sorted(super().__iter__()))
+
+
+def test_a_set_with_an_iterator_of_its_own_travels() -> None:
+    value = Sorted([3, 1, 2])
+    value.note = "kept"
+    copy = roundtrip(value)
+    assert (type(copy), list(copy), copy.note) == (Sorted, [1, 2, 3], "kept")
 
 
 # ---- limits --------------------------------------------------------------------------------------------------------

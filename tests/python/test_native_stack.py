@@ -153,6 +153,7 @@ def test_python_leaves_native_code_room_at_the_end_of_its_recursion(succeed):
     assert out == "700000\n"
 
 
+@pytest.mark.unsanitized(reason="the sanitizer's shadow of the stacks has page tables, too")
 def test_what_a_parked_actor_costs_is_told_with_its_page_tables(alone):
     count = 2000
 

@@ -59,7 +59,7 @@ class _Mapper:
 
 def main(pool, **arguments):
     if arguments.get("kind") == "first":
-        return measure_first(f"bench/peers/python/first_{pool}.py", arguments.get("repeats", 11))
+        return measure_first(f"bench/peers/first/{pool}_first.py", arguments.get("repeats", 11))
     if pool == "threads":
         with concurrent.futures.ThreadPoolExecutor(WORKERS) as executor:
             return measure(Futures(executor), **arguments)

@@ -82,7 +82,7 @@ InterpreterState* find_interpreter_state() noexcept;
 }  // namespace detail
 
 // The attached interpreter's state, or nullptr when smarm._core has not been imported into it.
-inline InterpreterState* interpreter_state() noexcept {
+[[gnu::always_inline]] inline InterpreterState* interpreter_state() noexcept {
     const detail::InterpreterCache& cache = detail::interpreter_cache;
     if (__builtin_expect(cache.attached && (*cache.attached)->interp == cache.interpreter &&
                              cache.epoch == detail::interpreter_epoch.load(memory_order_relaxed),

@@ -10,8 +10,8 @@
 // Crowd:   more than 64 jobs are left out, and counted in a line.
 // Life:    standard error's thread is started by its first job and ends with stop(), which does what is left; the
 //          others end with their job. Without memory or threads a job is left out.
-// Threads: any, with or without a thread state; stop: once, jobs that come then are left out. Blocks: stop, see Patience.
-//          Throws: the constructor.
+// Threads: any, with or without a thread state; stop: once, jobs that come then are left out. Blocks: stop, see
+//          Patience. Throws: the constructor.
 #pragma once
 
 #include <condition_variable>

@@ -87,7 +87,7 @@ public:
     // What decides the order of things here, or nullptr in real life.
     Simulation* simulation() const noexcept { return simulation_; }
     // The actor that runs, or nullptr on the worker's own context.
-    Actor* current() const noexcept { return current_.load(memory_order_relaxed); }
+    [[gnu::always_inline]] Actor* current() const noexcept { return current_.load(memory_order_relaxed); }
 
     // Runs actors until the scheduler stops and all actors of this worker have ended or were given up.
     void run() noexcept;

@@ -1,9 +1,9 @@
 // fd.h: waiting for file descriptors, and closing them under those who wait.
 //
 // What:    wait_fd parks the running actor until the fd can be read or written, hangs up or fails (as poll(2) tells
-//          it); FdOpenings until one of several can; try_until_taken repeats a non-blocking call until the system no longer refuses it; read_fd, write_fd
-//          and send_file are made of it, so that they never enter the kernel blocking; close_fd and replace_fd end the
-//          waits of all workers' actors with `closed`.
+//          it); FdOpenings until one of several can; try_until_taken repeats a non-blocking call until the system no
+//          longer refuses it; read_fd, write_fd and send_file are made of it, so that they never enter the kernel
+//          blocking; close_fd and replace_fd end the waits of all workers' actors with `closed`.
 // Opening: every number has a count in a process-wide table that close_fd moves on: odd while it is being closed. A
 //          wait belongs to one opening, so that a close which is still on its way to another worker never ends a wait
 //          on the file that got the number next. Closing an fd in any other way ends its waits within a second: see

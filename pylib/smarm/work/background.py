@@ -8,7 +8,6 @@ from __future__ import annotations
 import atexit
 import os
 import threading
-from contextlib import suppress
 
 from smarm import _config, _core, _main, _worker
 from smarm._errors import AlreadyRunning, NoRuntime
@@ -72,8 +71,7 @@ class _Background:
     def stop(self) -> None:
         """End it and wait for that."""
         if self.pid is not None:
-            with suppress(NoRuntime):
-                _core._portal_send(self.run, self.pid, "stop")
+            tell(self.run, self.pid)
         self.thread.join()
 
 
@@ -90,6 +88,14 @@ def enter(pool: User) -> int:
         if _ours is not None and _ours.run == run:
             _users.add(pool)
         return run
+
+
+def tell(run: int, pid: Pid) -> None:
+    """Wake an actor of this run, from a plain thread; nothing if the run has ended."""
+    try:
+        _core._portal_send(run, pid, None)
+    except NoRuntime:
+        return
 
 
 def leave(pool: User) -> None:

@@ -6,9 +6,10 @@ that every interpreter maps: an actor that C code holds cannot be asked.
 
 from __future__ import annotations
 
-import mmap
 import os
 import time
+
+from smarm import _core
 
 _WORD = 8
 
@@ -19,8 +20,7 @@ class Board:
     def __init__(self, actors: int) -> None:
         self.descriptor = os.memfd_create("smarm.work", os.MFD_CLOEXEC)
         os.ftruncate(self.descriptor, 2 * _WORD * actors)
-        self._map = mmap.mmap(self.descriptor, 0)
-        self._words = memoryview(self._map).cast("Q")
+        self._words = memoryview(_core.Buffer.mmap(self.descriptor, access="write")).cast("Q")
 
     def running(self, actor: int) -> tuple[int, float] | None:
         """Return the batch that the actor runs and for how many seconds, or None."""
@@ -33,5 +33,4 @@ class Board:
     def close(self) -> None:
         """To be called when the actors have ended or are given up: their maps live on."""
         self._words.release()
-        self._map.close()
         os.close(self.descriptor)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
 import operator
 import weakref
@@ -72,7 +71,9 @@ class Executor(futures.Executor):
         """As the standard library's have it."""
         return self._pool.broken or False
 
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> futures.Future[Any]:
+    def submit[**Parameters, Result](
+        self, fn: Callable[Parameters, Result], /, *args: Parameters.args, **kwargs: Parameters.kwargs
+    ) -> futures.Future[Result]:
         """Schedule ``fn(*args, **kwargs)`` and return its Future.  Never waits.
 
         What cannot be sent is the Future's exception.  Raises RuntimeError after ``shutdown``, BrokenExecutor.
@@ -81,14 +82,14 @@ class Executor(futures.Executor):
         self._pool.put(call)
         return call
 
-    def map(
+    def map[Result](
         self,
-        fn: Callable[..., Any],
+        fn: Callable[..., Result],
         *iterables: Iterable[Any],
         timeout: float | None = None,
         chunksize: int = 1,
         **options: Any,
-    ) -> Iterator[Any]:
+    ) -> Iterator[Result]:
         """Return an iterator of ``fn``'s values, as ``concurrent.futures`` does: everything is submitted at once.
 
         ``chunksize`` items make one call.  ``smarm.map`` is lazy, and chooses that itself.
@@ -97,7 +98,7 @@ class Executor(futures.Executor):
             raise ValueError("chunksize must be >= 1.")
         if chunksize == 1:
             return super().map(fn, *iterables, timeout=timeout, **options)
-        call = functools.partial(slots.run_chunk, functions.pack(fn))
+        call = _Chunked(fn)
         chunks = itertools.batched(zip(*iterables, strict=False), chunksize, strict=False)
         return _unchunked(super().map(call, chunks, timeout=timeout, **options))
 
@@ -105,7 +106,7 @@ class Executor(futures.Executor):
         """Take no more calls.  wait: return when all have ended; cancel_futures: those that have not begun never will."""
         self._pool.close(cancels=cancel_futures)
         if wait:
-            self._pool.ended.wait()
+            self._pool.wait()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -124,6 +125,16 @@ def _unchunked(chunks: Iterator[list[Any]]) -> Iterator[Any]:
             yield values.pop()  # and no reference stays
 
 
+class _Chunked:
+    """A function of ``map`` that takes chunks."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+
+    def __call__(self, chunk: Iterable[tuple[Any, ...]]) -> list[Any]:
+        return [self.function(*args) for args in chunk]
+
+
 class Call(Future):
     """A call that was submitted: its Future, and the pool's job."""
 
@@ -136,15 +147,19 @@ class Call(Future):
 
     def send(self, batches: Sender[Any], number: int) -> None:
         function, args, kwargs = self._call
+        if isinstance(function, _Chunked):
+            args = functions.pack(function.function), *args
+            function = slots.run_chunk
         try:
             batches.send((number, 0, [(functions.pack(function), args, kwargs)]))
         except NotSendable as error:
+            refusal = NotSendable(_by_its_names(str(error)))
             if not functions.may_pickle():
-                raise
+                raise refusal from None
             try:
-                packed = functions.pickled(self._call)
+                packed = functions.pickled((function, args, kwargs))
             except NotSendable:
-                raise error from None
+                raise refusal from None
             batches.send((number, 0, [packed]))
 
     def returned(self, value: Any, seconds: float) -> None:
@@ -179,9 +194,18 @@ class Call(Future):
         if self._call is None:
             return "a call"
         function, args, kwargs = self._call
+        if isinstance(function, _Chunked):
+            function = function.function
         name = getattr(function, "__qualname__", None) or repr(function)
         parts = [_short(value) for value in args] + [f"{key}={_short(value)}" for key, value in kwargs.items()]
         return f"{name}({', '.join(parts)})"
+
+
+def _by_its_names(text: str) -> str:
+    """Say a path in the batch as the submitter knows it."""
+    for path, name in (("message[2][0][0]", "function"), ("message[2][0][1]", "args"), ("message[2][0][2]", "kwargs")):
+        text = text.replace(path, name, 1)
+    return text
 
 
 def _short(value: Any) -> str:

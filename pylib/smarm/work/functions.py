@@ -7,8 +7,6 @@ pickle takes it apart.
 
 from __future__ import annotations
 
-import functools
-import importlib
 import marshal
 import sys
 from types import BuiltinFunctionType, CellType, CodeType, FunctionType
@@ -34,7 +32,7 @@ def pack(function: Callable[..., Any]) -> Any:
         name = _by_name.get(function) or _find_name(function)
         if name is not None:
             return name
-        if kind is FunctionType and not _main.is_shipped_by_value() and may_pickle():
+        if kind is FunctionType and not _is_main_by_value() and may_pickle():
             return pickled(function)
     return function
 
@@ -60,16 +58,28 @@ _found: dict[tuple[str, str], Any] = {}
 
 def find(module: str, name: str) -> Any:
     """Return what has this qualified name in this interpreter's copy of the module.  Raises ImportError, AttributeError."""
-    value: Any = _main.load() if module == "__main__" and _is_worker() else importlib.import_module(module)
+    value: Any = _main.load() if module == "__main__" and _is_worker() else import_module(module)
     for part in name.split("."):
         value = getattr(value, part)
     return value
+
+
+def import_module(name: str) -> Any:
+    """Import a module: importlib itself takes a millisecond in each worker."""
+    __import__(name)
+    return sys.modules[name]
 
 
 def _is_worker() -> bool:
     from smarm import _worker
 
     return _worker.own_index != 0
+
+
+def _is_main_by_value() -> bool:
+    """Whether no worker can load the program's __main__: a command line, a notebook, the REPL."""
+    kind: str = (_main.known() if _is_worker() else _main.describe())["kind"]
+    return kind == "none"
 
 
 def _module_of(function: Any) -> str | None:
@@ -82,7 +92,7 @@ def _module_of(function: Any) -> str | None:
 def _find_name(function: Any) -> tuple[str, str] | None:
     """Return module and qualified name, if they lead to this very object in other interpreters, too."""
     module, name = _module_of(function), getattr(function, "__qualname__", "<")
-    if module is None or "<" in name or (module == "__main__" and _main.is_shipped_by_value()):
+    if module is None or "<" in name or (module == "__main__" and _is_main_by_value()):
         return None
     value: Any = sys.modules.get(module)
     for part in name.split("."):
@@ -93,12 +103,16 @@ def _find_name(function: Any) -> tuple[str, str] | None:
     return module, name
 
 
+class _Probe:
+    """What only pickle takes apart."""
+
+
 def may_pickle() -> bool:
     """Whether the run's messages may carry what pickle takes apart."""
     from smarm._errors import NotSendable
 
     try:
-        _core._encode(functools.partial(int))
+        _core._encode(_Probe())
     except NotSendable:
         return False
     return True
@@ -123,7 +137,7 @@ def pickled(value: Any) -> Pickled:
         return _dump(value, pickle.Pickler)
     except (pickle.PicklingError, AttributeError, TypeError) as error:
         try:
-            cloudpickle = importlib.import_module("cloudpickle")
+            cloudpickle: Any = import_module("cloudpickle")
         except ImportError:
             raise NotSendable(
                 f"{_describe(value)} cannot be sent: {error}; define at module level what it uses, or install cloudpickle"
@@ -190,9 +204,7 @@ def _reduce_function(function: FunctionType) -> Any:
         return None
     name = _module_of(function)
     module = sys.modules.get(name) if name is not None else None
-    if getattr(module, "__dict__", None) is not function.__globals__ or (
-        name == "__main__" and _main.is_shipped_by_value()
-    ):
+    if getattr(module, "__dict__", None) is not function.__globals__ or (name == "__main__" and _is_main_by_value()):
         return None
     state = (
         function.__defaults__,
@@ -206,7 +218,7 @@ def _reduce_function(function: FunctionType) -> Any:
 def _make_function(
     module: str, code: bytes, name: str, qualified_name: str, closure: tuple[CellType, ...] | None
 ) -> FunctionType:
-    own: Any = _main.load() if module == "__main__" and _is_worker() else importlib.import_module(module)
+    own: Any = _main.load() if module == "__main__" and _is_worker() else import_module(module)
     compiled: CodeType = marshal.loads(code)
     function = FunctionType(compiled, own.__dict__, name, None, closure)
     function.__module__, function.__qualname__ = module, qualified_name

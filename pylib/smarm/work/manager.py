@@ -121,8 +121,7 @@ class _Manager:
             pool.work.get("stops", False),
             descriptor,
         )
-        for index in range(self.count):
-            self._start_actor(index)
+        self.started = 0  # of the task actors: as many as there has been work for at a time
 
     def _start_actor(self, index: int) -> None:
         handle: JoinHandle[None] = _core.spawn(
@@ -137,10 +136,12 @@ class _Manager:
     def serve(self) -> None:
         """Return when the pool has ended."""
         pool, receive, count = self.pool, _core.receive, _core.message_count
-        while self.actors:
+        while True:
             self._feed()
             if pool.closed is not None and not pool.pending and not self.jobs:
                 self.batches.close()
+                if not self.actors:
+                    return
             if pool.kills:
                 return
             self._take(receive())
@@ -161,6 +162,9 @@ class _Manager:
                     continue
                 self.number = number = self.number + 1
                 jobs[number] = job
+                if self.started < self.count and self.started < len(jobs):
+                    self.started += 1
+                    self._start_actor(self.started - 1)
                 try:
                     job.send(self.batches, number)
                 except Exception as error:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import operator
-import reprlib
+from _queue import SimpleQueue  # queue's; the rest of that module takes a millisecond
 from collections import deque
 from collections.abc import Sized
 from itertools import islice
-from queue import SimpleQueue
 
 from smarm import _config, _core
 from smarm._deadline import check_timeout
@@ -18,7 +17,7 @@ from smarm.work.outcomes import to_exception
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterable, Iterator
     from typing import Any, Literal
 
     from smarm._core import Sender
@@ -49,7 +48,7 @@ def map[Item, Result](
     chunk: int | None = None,
     progress: bool | Callable[[int, int | None], object] = False,
     placement: Place = None,
-) -> Iterator[Result]:
+) -> Generator[Result]:
     """Return a generator of ``function(item)`` for each item, computed on all workers.
 
     Items are taken as results are: a bounded number is under way.  concurrency is how many run at a time (None: one per
@@ -104,7 +103,7 @@ class _Stream:
         self._more = True
         self._again: deque[tuple[int, list[Any]]] = deque()  # what has come back
 
-    def results(self, ordered: bool, open_report: Callable[[], Report | None]) -> Iterator[Any]:
+    def results(self, ordered: bool, open_report: Callable[[], Report | None]) -> Generator[Any]:
         """Yield the results."""
         report = open_report()
         try:
@@ -253,6 +252,8 @@ class _Chunk:
         """The stream has ended."""
 
     def describe(self) -> str:
+        import reprlib
+
         function = self._stream._function
         name = getattr(function, "__qualname__", None) or repr(function)
         count = len(self._items)

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from contextlib import suppress
 
 from smarm import _core
-from smarm._errors import EndOfLoad, NoRuntime
+from smarm._errors import EndOfLoad
 from smarm.work import background
 
 TYPE_CHECKING = False
@@ -132,6 +131,11 @@ class Pool:
         else:
             self.ended.set()
 
+    def wait(self) -> None:
+        """Wait for the end: not in the manager itself, which runs the callbacks of Futures."""
+        if _core.worker_index() is None or _core.self() != self.pid:
+            self.ended.wait()
+
     def wake(self) -> None:
         """Make the manager look at the pool again."""
         self.asleep = False
@@ -141,8 +145,7 @@ class Pool:
         if _core.worker_index() is not None:
             _core.send(pid, None)
         else:
-            with suppress(NoRuntime):  # its end has been noted
-                _core._portal_send(self.run, pid, None)
+            background.tell(self.run, pid)
 
     def forget(self) -> None:
         """In a forked child, which has neither the manager nor the task actors."""

@@ -10,7 +10,7 @@ import time
 from types import GeneratorType
 
 from smarm import _core, _failure
-from smarm._errors import ActorExit, Closed
+from smarm._errors import ActorExit, Closed, NotSendable
 from smarm.work import functions
 
 TYPE_CHECKING = False
@@ -99,9 +99,7 @@ def answer() -> None:
 
 def _open_board(descriptor: int, index: int) -> Any:
     """Return this actor's two numbers on the board: the batch that it runs, and since when in nanoseconds."""
-    import mmap
-
-    return memoryview(mmap.mmap(descriptor, 0)).cast("Q")[2 * index : 2 * index + 2]
+    return memoryview(_core.Buffer.mmap(descriptor, access="write")).cast("Q")[2 * index : 2 * index + 2]
 
 
 # ---- one item --------------------------------------------------------------------------------------------------------
@@ -169,6 +167,8 @@ def _run_one(manager: Pid, number: int, first: int, item: Any, call: Callable[[A
     try:
         _core.send(manager, (number, value, time.monotonic() - began))
     except Exception as error:
+        if isinstance(error, NotSendable):
+            error = NotSendable(str(error).replace("message[1]", "result", 1))
         _report(manager, (number, first, [None], [_describe(0, error)], None, time.monotonic() - began, True))
 
 

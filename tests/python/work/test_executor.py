@@ -63,19 +63,23 @@ def everywhere(request):
 
 def submit_and_map():
     with smarm.Executor() as executor:
-        return executor.submit(pow, 2, exp=10).result(), list(executor.map(tasks.square, range(100)))
+        executor_says = executor.submit(pow, 2, exp=10).result(), list(executor.map(tasks.square, range(100)))
+    return *executor_says, list(smarm.map(lambda number: number * number, range(100)))
 
 
 def test_it_works_in_actors_and_in_threads(everywhere):
-    assert everywhere(submit_and_map) == (1024, [number * number for number in range(100)])
+    squares = [number * number for number in range(100)]
+    assert everywhere(submit_and_map) == (1024, squares, squares)
 
 
 def test_map_takes_several_iterables_and_a_chunksize():
     def main():
         with smarm.Executor() as executor:
-            return [list(executor.map(operator.add, range(100), range(100), chunksize=size)) for size in (1, 7, 1000)]
+            adds = (operator.add, lambda left, right: left + right)
+            sizes = (1, 7, 1000)
+            return [list(executor.map(add, range(100), range(100), chunksize=size)) for size in sizes for add in adds]
 
-    assert run(main) == [[2 * number for number in range(100)]] * 3
+    assert run(main) == [[2 * number for number in range(100)]] * 6
 
 
 def test_workers_is_how_many_calls_run_at_a_time():
@@ -199,12 +203,13 @@ def test_system_exit_is_the_calls_failure_and_ends_nothing():
 def test_a_result_that_cannot_be_sent_is_the_calls_failure(function):
     error = failure_of(function)
     assert isinstance(error, smarm.NotSendable)
+    assert str(error).startswith("result: _thread.lock cannot be sent")
 
 
 def test_an_argument_that_cannot_be_sent_is_the_calls_failure():
-    error = failure_of(tasks.take, threading.Lock())
+    error = failure_of(tasks.take, {"key": threading.Lock()})
     assert isinstance(error, smarm.NotSendable)
-    assert "a lock belongs to one actor" in str(error)
+    assert str(error).startswith("args[0]['key']: _thread.lock cannot be sent: a lock belongs to one actor")
 
 
 def test_an_argument_that_cannot_be_decoded_is_the_calls_failure_and_hits_no_other():
@@ -334,6 +339,17 @@ def test_without_references_it_does_what_was_submitted_and_ends():
     assert run(main) == [number * number for number in range(50)]
 
 
+def test_a_callback_of_a_call_may_shut_it_down():
+    def main():
+        executor = smarm.Executor()
+        call = executor.submit(tasks.square, 3)
+        call.add_done_callback(lambda _: executor.shutdown())
+        executor._pool.ended.wait()
+        return call.result()
+
+    assert run(main) == 9
+
+
 def test_it_stays_in_its_interpreter():
     def main():
         with smarm.Executor() as executor, pytest.raises(smarm.NotSendable, match="make one where it is used"):
@@ -380,6 +396,34 @@ def test_wrong_arguments_are_refused():
         smarm.Executor(initializer=3)
     with pytest.raises(TypeError):
         smarm.Executor(thread_name_prefix="x")
+
+
+def test_a_forked_child_does_not_wait_for_its_parents_task_actors(run_app):
+    result = run_app("""
+        import os
+        import warnings
+        import smarm
+
+        warnings.simplefilter("ignore", DeprecationWarning)  # there are threads: signals, reports
+
+        def main():
+            executor = smarm.Executor()
+            print(executor.submit(abs, -1).result(), flush=True)
+            if (child := os.fork()) == 0:
+                try:
+                    executor.submit(abs, -1)
+                except RuntimeError as error:
+                    print(error, flush=True)
+                executor.shutdown()
+                os._exit(0)
+            os.waitpid(child, 0)
+            print(executor.submit(abs, -2).result())
+
+        if __name__ == "__main__":
+            smarm.run(main, workers=1)
+    """)
+    assert (result.code, result.err) == (0, "")
+    assert result.out == ("1\ncannot schedule new futures: this process was forked from the one that has the pool\n2\n")
 
 
 # ---- others that use it ----------------------------------------------------------------------------------------------
