@@ -1074,7 +1074,7 @@ def greenlet() -> object:
 @package(
     "gevent",
     "gevent._gevent_cgreenlet",
-    limit="runs, and greenlet writes a warning when a worker ends; without gevent's thread pool",
+    limit="runs, and greenlet writes a warning when a worker ends",
 )
 def gevent() -> object:
     import gevent
@@ -1089,7 +1089,7 @@ def gevent() -> object:
             gevent.sleep(0)
 
     gevent.joinall([gevent.spawn(produce), gevent.spawn(lambda: found.extend(queue.get() for _ in range(20)))])
-    return found
+    return [*found, gevent.get_hub().threadpool.spawn(lambda: 7).get()]
 
 
 @package("zstandard", "zstandard.backend_c")
