@@ -21,6 +21,7 @@ LOAD_NAME = "__smarm_main__"
 
 
 _description: dict[str, Any] = {"kind": "none"}
+_program: tuple[types.ModuleType | None, dict[str, Any]] | None = None  # what was described last
 _lock = RLock()  # one actor loads, the others of its worker wait
 _loading: types.ModuleType | None = None
 _own: types.ModuleType | None = None  # the interpreter's own __main__, empty in a worker
@@ -32,7 +33,17 @@ def describe() -> dict[str, Any]:
     A script by its file, ``-m`` by its module's name, a directory or zip archive by its path, others (REPL, ``-c``,
     standard input, notebooks) not at all.
     """
+    global _program
     module = sys.modules.get("__main__")
+    found = _look_at(module)
+    if found["kind"] != "none":
+        _program = module, found
+    elif _program is not None and _program[0] is module and not hasattr(sys, "ps1"):
+        return _program[1]  # a script that has come to its end has no __file__ any more
+    return found
+
+
+def _look_at(module: types.ModuleType | None) -> dict[str, Any]:
     spec = getattr(module, "__spec__", None)
     file = getattr(module, "__file__", None)
     if hasattr(sys, "ps1"):  # interactive, even if it began with a script

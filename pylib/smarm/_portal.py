@@ -125,7 +125,7 @@ class Portal:
         return PortalTask(_core._portal_spawn(self._number(), None, function, *args, **options))
 
     def _try_to_load(self, module: str) -> str | None:
-        from smarm._errors import ActorFailed, ConfigError
+        from smarm._errors import SmarmError
         from smarm.extensions import _trial
 
         try:
@@ -133,7 +133,7 @@ class Portal:
                 _core._portal_spawn(self._number(), None, _trial.load, module, on=1, name="trial load")
             )
             return task.result()
-        except (ActorFailed, ConfigError, NoRuntime):  # there is one worker, say: that is for the actor to find out
+        except SmarmError:  # there is one worker, say: that is for the actor to find out
             return None
 
     def _number(self) -> int:

@@ -69,7 +69,7 @@ def finish(_: None) -> None:
 
 
 def end_threads(_: None) -> None:
-    """Do what Py_EndInterpreter begins with, to find out whether threads are left then."""
+    """Do what Py_EndInterpreter begins with: afterwards no more threads of native code come, and it is known who is left."""
     threading: Any = sys.modules.get("threading")
     if threading is not None:
         threading._shutdown()

@@ -50,15 +50,24 @@ std::mutex owners_lock;  // of the count, and of interpreters becoming owners
 std::size_t owner_count = 0;
 constinit Owner owners[kMostOwners];
 
-PyGILState_STATE ensure(Owner& owner) noexcept {
+[[noreturn]] void wait_for_ever() noexcept {
+    for (;;) pause();
+}
+
+PyGILState_STATE ensure(Owner& owner) {
     if (PyGILState_GetThisThreadState()) return PyGILState_Ensure();
-    if (!owner.gate.enter())
-        for (;;) pause();
+    if (!owner.gate.enter()) wait_for_ever();
     PyThreadState* state = PyThreadState_New(owner.get());
     owner.gate.leave();
     if (!state) Py_FatalError("there is no memory for a thread that an extension module has started");
+    // When the process ends CPython lets such threads wait for ever, but 3.13 ends them: with an exception that may not
+    // be thrown through the module's frames, and must not be lost either. So it is caught, and nobody leaves from here.
+    try {
+        PyEval_RestoreThread(state);
+    } catch (...) {
+        wait_for_ever();
+    }
     // As the thread state counts one call of PyGILState_Ensure, PyGILState_Release ends it.
-    PyEval_RestoreThread(state);
     return PyGILState_UNLOCKED;
 }
 

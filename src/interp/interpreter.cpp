@@ -1,5 +1,8 @@
 #include "smarm/interp/interpreter.h"
 
+#include <chrono>
+#include <thread>
+
 #include <marshal.h>
 
 #include "cpython/py_compat.h"
@@ -21,6 +24,17 @@ bool ask_worker_helper(const char* name) {
     if (!answer) PyErr_WriteUnraisable(nullptr);
     Py_XDECREF(answer);
     return answer == Py_True;  // which is immortal
+}
+
+// Gives threads that are in the attached interpreter some time to leave it.
+bool becomes_alone(PyThreadState* own) noexcept {
+    constexpr int kPatience = 100;  // ms
+    for (int i = 0; i < kPatience && !is_only_thread(own); ++i) {
+        PyEval_SaveThread();
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        PyEval_RestoreThread(own);
+    }
+    return is_only_thread(own);
 }
 
 }  // namespace
@@ -77,7 +91,7 @@ bool prepare_interpreter(const MainSnapshot& snapshot, unsigned worker_index) {
     return done != nullptr;
 }
 
-bool is_alone(PyThreadState* own) noexcept {
+bool is_only_thread(PyThreadState* own) noexcept {
     return PyInterpreterState_ThreadHead(PyThreadState_GetInterpreter(own)) == own && !PyThreadState_Next(own);
 }
 
@@ -86,10 +100,10 @@ bool rest_interpreter() { return ask_worker_helper("rest"); }
 void end_interpreter(PyThreadState* own) {
     ask_worker_helper("finish");
     PyInterpreterState* interpreter = PyThreadState_GetInterpreter(own);
-    if (!interpreter_state()->outlasts_run || is_alone(own)) return Py_EndInterpreter(own);
-    // Native code can have threads that nobody ends: Py_EndInterpreter would end the process.
+    if (!interpreter_state()->outlasts_run) return Py_EndInterpreter(own);
+    // Threads of native code come and go until the interpreter's exit functions have run (extensions/owner.h).
     ask_worker_helper("end_threads");
-    if (is_alone(own)) return Py_EndInterpreter(own);
+    if (becomes_alone(own)) return Py_EndInterpreter(own);
     PyEval_SaveThread();
     smarm_forget_interpreter(interpreter);
 }

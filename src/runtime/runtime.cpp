@@ -152,7 +152,7 @@ std::string interpreter_key(const RuntimeConfig& config) {
 }
 
 // Whether the attached interpreter is one to be kept: it asks for it, and nothing of the program runs in it any more.
-bool outlasts_run(PyThreadState* own) { return interpreter_state()->outlasts_run && is_alone(own); }
+bool outlasts_run(PyThreadState* own) { return interpreter_state()->outlasts_run && is_only_thread(own); }
 
 }  // namespace
 

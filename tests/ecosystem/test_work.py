@@ -166,3 +166,24 @@ def test_thumbnails_of_pillow_are_made_in_private_copies(succeed):
             print(all(max(size) == 64 for size, _ in results), [pixel[0] for _, pixel in results] == list(range(20)))
     """
     assert succeed(text, SMARM_EXTENSIONS="private") == "True True\n"
+
+
+CELLS = [
+    "import smarm\ndef f(x): return x + k\nk = 1\nprint(list(smarm.map(f, range(4))))",
+    "with smarm.Executor() as executor: print(executor.submit(lambda: f(41)).result())",
+    "import asyncio\nexecutor = smarm.Executor()\n"
+    "print(await asyncio.get_running_loop().run_in_executor(executor, f, 1))\nexecutor.shutdown()",
+]
+
+
+@pytest.mark.packages("nbclient", "ipykernel")
+def test_functions_of_a_notebook_go_to_workers():
+    import nbclient
+    import nbformat
+
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in CELLS])
+    nbclient.NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
+    printed = [
+        "".join(output["text"] for output in cell.outputs if output.get("name") == "stdout") for cell in notebook.cells
+    ]
+    assert printed == ["[1, 2, 3, 4]\n", "42\n", "2\n"]

@@ -126,3 +126,21 @@ run(main)
     code, out, err = start("app.py")
     assert (code, out) == (1, "1\n")
     assert "a worker does not find 'late' in the program's __main__, which it has loaded up to line 6" in err
+
+
+def test_extension_modules_from_private_copies(host, script, tmp_path):
+    """The launcher is the program whose loader opens the copies; the core is a part of it."""
+    name = script("""
+import smarm
+
+def work():
+    import smarm_test_bundled, smarm_test_threads
+    own = smarm_test_threads.own_interpreter()
+    return smarm_test_bundled.next(), own == smarm_test_threads.interpreter_in_thread() == smarm_test_threads.main_interpreter()
+
+print(smarm.join_all([smarm.spawn(work, on=number) for number in (1, 2)]))
+""")
+    result = host(
+        "--workers", "3", "--extensions", "private", name, env={"SMARM_EXTENSION_CACHE": str(tmp_path / "copies")}
+    )
+    assert result == (0, "[(1001, True), (1001, True)]\n", "")

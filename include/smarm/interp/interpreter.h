@@ -30,7 +30,7 @@ bool prepare_interpreter(const MainSnapshot& snapshot, unsigned worker_index);
 bool rest_interpreter();
 
 // Whether this is the only thread state of the attached interpreter.
-bool is_alone(PyThreadState* own) noexcept;
+bool is_only_thread(PyThreadState* own) noexcept;
 
 // Actors' thread states must be gone. Where native code has threads that do not end (private copies: the pool of
 // gevent, a server of grpc), the interpreter is left behind with what it holds: CPython would end the process.

@@ -76,11 +76,11 @@ def _may_refuse() -> Iterator[bool]:
 
 
 def _try_on_worker(module: str) -> str | None:
-    from smarm._errors import ActorFailed
+    from smarm._errors import SmarmError
 
     try:
         hint: str | None = _core.spawn(load, module, on=1, name="trial load").join()
-    except ActorFailed:  # it has no interpreter, say: that is for the program's actors to find out
+    except SmarmError:  # there is no room for one more actor, say: that is for the program's actors to find out
         return None
     return hint
 

@@ -143,7 +143,12 @@ def _end_program() -> None:
             pool.close(cancels=True, kills=True)
         raise
     finally:
-        _ours.stop()
+        try:
+            _ours.stop()
+        except KeyboardInterrupt:  # once more: who asks twice does not want to wait
+            import signal
+
+            os._exit(128 + signal.SIGINT)
 
 
 def _forget_parent() -> None:

@@ -16,6 +16,12 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))  # workers import handmad
 from handmade import HANDMADE
 
 
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the user's cache alone: what is copied is kept for these tests only."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "user cache"))
+
+
 @pytest.fixture(params=HANDMADE)
 def handmade(request: pytest.FixtureRequest) -> tuple[str, Callable[[], object]]:
     """Return the name of an extension module of tests/extensions, and a function that uses it: see handmade.py."""

@@ -143,3 +143,16 @@ def test_native_code_that_only_main_uses_stands_in_nobodys_way(run):
         beginning=WITHOUT,
     )
     assert out == "8\n"
+
+
+def test_a_limit_that_has_no_room_for_a_trial_is_the_programs_alone(run):
+    out = run(
+        f"""
+        if __name__ == "__main__": import {MODULE}
+        def main():
+            return smarm.spawn(double, 4, stack_size=2 << 20).join()
+        print(smarm.run(main, workers=2, main_stack_size=1 << 20, max_stack_bytes=4 << 20))
+        """,
+        beginning=WITHOUT,
+    )
+    assert out == "8\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import textwrap
+import time
 
 import pytest
 
@@ -85,6 +86,18 @@ def test_what_was_submitted_is_done_when_the_program_ends(succeed):
             executor.submit(print, number, flush=True)
     """
     assert succeed(guarded(text)) == "0\n1\n2\n"
+
+
+def test_functions_of_a_script_are_found_when_it_has_come_to_its_end(succeed):
+    """A worker that starts then still finds the file, whose name Python takes out of __main__."""
+    text = """
+        def tell(number):
+            print(square(number), flush=True)
+
+        if __name__ == "__main__":
+            smarm.Executor(1).submit(tell, 3)
+    """
+    assert succeed(program(text)) == "9\n"
 
 
 def test_a_failure_at_the_programs_end_does_not_hang_it(run_app):
@@ -196,6 +209,26 @@ def test_ctrl_c_while_the_program_waits_for_its_end(start, write):
     child.send(signal.SIGINT)
     result = child.finish()
     assert "KeyboardInterrupt" in result.err
+
+
+def test_another_ctrl_c_does_not_wait_for_c_code(start, write):
+    child = start(
+        write(
+            program("""
+        def hold():
+            print("runs", flush=True)
+            sum(range(10**11))
+
+        if __name__ == "__main__":
+            smarm.Executor(1).submit(hold)
+    """)
+        )
+    )
+    child.wait_for("runs")
+    while child._process.poll() is None:
+        child.send(signal.SIGINT)
+        time.sleep(0.05)
+    assert child.finish().code == 128 + signal.SIGINT
 
 
 def test_a_worker_that_c_code_holds_is_named_at_the_end(run_app):
