@@ -27,6 +27,7 @@ from tests.survey.workloads import WORKLOADS
 
 ROOT = pathlib.Path(__file__).parents[2]
 PAGE = ROOT / "docs/reference/native-packages.md"
+NO_WHEEL = "no wheel for this Python"
 LONG_ENOUGH = 180  # seconds for one process
 
 
@@ -55,13 +56,11 @@ def name_of(requirement: str) -> str:
 
 
 def install(wanted: list[str]) -> None:
-    """Install them; those that have no wheel for this Python are left out, and have no row."""
+    """Install them; those that have no wheel for this Python are left out."""
     pip = [sys.executable, "-m", "pip", "install", "-q", "--only-binary", ":all:"]
-    if subprocess.run([*pip, *wanted], capture_output=True).returncode == 0:
-        return
-    for requirement in wanted:
-        if subprocess.run([*pip, requirement], capture_output=True).returncode != 0:
-            print(f"{name_of(requirement)}: no wheel for this Python")
+    if subprocess.run([*pip, *wanted], capture_output=True).returncode != 0:
+        for requirement in wanted:
+            subprocess.run([*pip, requirement], capture_output=True)
 
 
 def version_of(name: str) -> str | None:
@@ -184,7 +183,11 @@ def main() -> int:
     rows: list[Row] = []
     left = []
     for name, workload in WORKLOADS.items():
-        if (given.quick and not workload.quick) or (given.name and name not in given.name) or not version_of(name):
+        if (given.quick and not workload.quick) or (given.name and name not in given.name):
+            continue
+        if not version_of(name):
+            rows.append(Row(name, "-", "-", NO_WHEEL, 0, False))
+            print(f"{name}: {NO_WHEEL}")
             continue
         if time.monotonic() > end:
             left.append(name)
@@ -199,8 +202,8 @@ def main() -> int:
     if given.write:
         write(rows, f"{sys.version_info.major}.{sys.version_info.minor}")
     failed = [row.name for row in rows if row.failed]
-    limited = [row.name for row in rows if not row.failed and row.private != "runs"]
-    print(f"{len(rows) - len(failed) - len(limited)} of {len(rows)} run")
+    limited = [row.name for row in rows if not row.failed and row.private not in ("runs", NO_WHEEL)]
+    print(f"{sum(row.private == 'runs' for row in rows)} of {len(rows)} run")
     for what, names in (("with a known limit", limited), ("failed", failed), ("no time for", left)):
         if names:
             print(f"{what}: {', '.join(names)}")

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 
 class Workload(NamedTuple):
-    """One package: its distribution's name (then others that it needs), the native module that must be loaded, whether it is among the quick ones."""
+    """One package: its distribution's name, then others that it needs; native modules of which one must be loaded."""
 
     distribution: str
     native: str
@@ -45,8 +45,8 @@ def package(
 
 def is_native(name: str) -> bool:
     """Return whether the package's native module is loaded."""
-    native = WORKLOADS[name].native
-    return not native or ".so" in (getattr(sys.modules.get(native), "__file__", None) or "")
+    names = WORKLOADS[name].native.split()
+    return not names or any(".so" in (getattr(sys.modules.get(each), "__file__", None) or "") for each in names)
 
 
 def caught(kind: type[BaseException], function: Callable[..., object], *arguments: object) -> str:
@@ -205,7 +205,7 @@ def pyproj() -> object:
     ]
 
 
-@package("scikit-image", "skimage.measure._ccomp")
+@package("scikit-image", "skimage.measure._ccomp _skimage2.measure._ccomp")
 def skimage() -> object:
     import numpy as np
     from skimage import filters, measure, morphology
@@ -1074,7 +1074,7 @@ def greenlet() -> object:
 @package(
     "gevent",
     "gevent._gevent_cgreenlet",
-    limit="runs, and greenlet writes a warning when a worker ends; without gevent's thread pool",
+    limit="runs, and greenlet writes a warning when a worker ends",
 )
 def gevent() -> object:
     import gevent
@@ -1089,7 +1089,7 @@ def gevent() -> object:
             gevent.sleep(0)
 
     gevent.joinall([gevent.spawn(produce), gevent.spawn(lambda: found.extend(queue.get() for _ in range(20)))])
-    return found
+    return [*found, gevent.get_hub().threadpool.spawn(lambda: 7).get()]
 
 
 @package("zstandard", "zstandard.backend_c")

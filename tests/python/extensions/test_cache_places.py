@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import grp
 import os
 import pathlib
@@ -279,6 +280,21 @@ def test_what_the_kernel_will_not_execute_is_in_memory(cache, original, monkeypa
     cache.release(path)
     assert path.startswith("/proc/self/")
     assert cache.trouble.endswith("may not be executed (Permission denied)")
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_where_the_disk_has_no_room_the_copy_is_in_memory(cache, place, original, number):
+    def write(descriptor: int) -> None:
+        if os.readlink(f"/proc/self/fd/{descriptor}").startswith(f"{place}/"):
+            raise OSError(number, os.strerror(number))
+        os.write(descriptor, b"copy")
+
+    path = cache.place(original, 1, write)
+    assert pathlib.Path(path).read_bytes() == b"copy"
+    cache.release(path)
+    assert path.startswith("/proc/self/")
+    assert cache.trouble == f"nothing can be written to {place} ({os.strerror(number)})"
+    assert [path for path in place.rglob("*") if not path.is_dir()] == []
 
 
 # ---- no room at all ----------------------------------------------------------------------------------------------------
