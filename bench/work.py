@@ -11,7 +11,7 @@ import time
 
 from bench.common import rate
 
-SPIN = 200_000  # turns of a loop: some 10 ms
+SPIN = 500_000  # turns of a loop: some 10 ms
 MIB = 1 << 20
 
 

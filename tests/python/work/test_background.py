@@ -239,7 +239,8 @@ def test_a_worker_that_c_code_holds_is_named_at_the_end(run_app):
             sum(range(10**11))  # C code, without end
 
         def main():
-            with smarm.timeout(0.5), smarm.Executor(1, placement=1) as executor:
+            smarm.spawn(square, 1, on=1).join()  # the worker is there
+            with smarm.timeout(1.0), smarm.Executor(1, placement=1) as executor:
                 executor.submit(hold, 17).result()
 
         if __name__ == "__main__":
@@ -264,7 +265,7 @@ def test_a_map_names_the_item_that_holds_a_worker(run_app):
         def main():
             import smarm.work.manager
             smarm.work.manager.LOOKS_EVERY = 0.2
-            for result in smarm.map(hold, range(5), chunk=1, concurrency=1, placement=1, timeout=0.1, on_error="return"):
+            for result in smarm.map(hold, range(5), chunk=1, concurrency=1, placement=1, timeout=1.0, on_error="return"):
                 print(repr(result), flush=True)
                 if isinstance(result, smarm.Timeout):
                     return

@@ -299,7 +299,8 @@ def test_a_kill_of_its_owner_ends_what_runs():
 def test_a_deadline_around_its_block_ends_what_runs():
     def main():
         tell, told = smarm.channel()
-        with pytest.raises(smarm.Timeout), smarm.timeout(0.2), smarm.Executor() as executor:
+        list(smarm.map(tasks.meet, [smarm.Barrier(2)] * 2, chunk=1))  # both workers are there
+        with pytest.raises(smarm.Timeout), smarm.timeout(1.0), smarm.Executor() as executor:
             executor.submit(tasks.tell_and_wait, tell, 1).result()
         return told.recv(timeout=60), told.recv(timeout=60)
 

@@ -218,3 +218,17 @@ def test_functions_and_classes_of_a_command_line(end, tmp_path):
     done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, timeout=120, cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.replace("True\n[", "-\n[").replace("False\n[", "-\n[") == SAID.replace("True\n[", "-\n[")
+
+
+def test_without_pickle_failures_and_broken_pools_are_told():
+    def main():
+        with smarm.Executor() as executor:
+            errors = [
+                executor.submit(function).exception(timeout=60) for function in (tasks.raise_exit, tasks.return_lock)
+            ]
+        with smarm.Executor(initializer=tasks.fail_to_initialise) as executor:
+            errors.append(executor.submit(tasks.where).exception(timeout=60))
+        errors += smarm.map(tasks.fail_at, range(5, 6), on_error="return")
+        return [type(error).__name__ for error in errors]
+
+    assert smarm.run(main, workers=2, pickle=False) == ["SystemExit", "NotSendable", "BrokenExecutor", "KeyError"]

@@ -168,8 +168,8 @@ def test_failures_can_be_skipped(ordered):
 def test_an_item_that_takes_too_long_is_a_timeout():
     def main():
         with pytest.raises(smarm.Timeout):
-            list(smarm.map(tasks.sleep, [0.0, 60.0], timeout=0.1))
-        return list(smarm.map(tasks.sleep, [0.0, 60.0, 0.0], timeout=0.1, on_error="return"))
+            list(smarm.map(tasks.sleep, [0.0, 60.0], timeout=1.0))
+        return list(smarm.map(tasks.sleep, [0.0, 60.0, 0.0], timeout=1.0, on_error="return"))
 
     first, second, third = run(main)
     assert (first, third) == (0.0, 0.0)
@@ -294,9 +294,10 @@ def test_closing_the_generator_ends_what_runs():
 
 def test_a_deadline_ends_what_runs():
     def main():
+        list(smarm.map(tasks.meet, [smarm.Barrier(2)] * 2, chunk=1))  # both workers are there
         tell, told = smarm.channel()
         results, reader, numbers = wait_for_two(tell, told)
-        with pytest.raises(smarm.Timeout), smarm.timeout(0.2):
+        with pytest.raises(smarm.Timeout), smarm.timeout(1.0):
             next(results)
         reader.join()
         return sorted(numbers), ends(told)
