@@ -1,6 +1,7 @@
 #include "smarm/interp/interpreter.h"
 
 #include <chrono>
+#include <new>
 #include <thread>
 
 #include <marshal.h>
@@ -8,7 +9,6 @@
 #include "cpython/py_compat.h"
 #include "smarm/interp/imports.h"
 #include "smarm/interp/interpreter_state.h"
-#include <new>
 
 namespace smarm {
 namespace {
@@ -100,8 +100,8 @@ bool rest_interpreter() { return ask_worker_helper("rest"); }
 void end_interpreter(PyThreadState* own) {
     ask_worker_helper("finish");
     PyInterpreterState* interpreter = PyThreadState_GetInterpreter(own);
-    if (!interpreter_state()->outlasts_run) return Py_EndInterpreter(own);
-    // Threads of native code come and go until the interpreter's exit functions have run (extensions/owner.h).
+    // Threads of native code come and go until the interpreter's exit functions have run (extensions/owner.h), and
+    // Py_EndInterpreter ends the process where one is left: of native code, or of _thread, for which nobody waits.
     ask_worker_helper("end_threads");
     if (becomes_alone(own)) return Py_EndInterpreter(own);
     PyEval_SaveThread();

@@ -307,3 +307,36 @@ def test_a_thread_whose_last_destructor_takes_its_time_is_waited_for():
         return ended
 
     assert smarm.run(main, workers=1) == [True]
+
+
+@pytest.mark.parametrize("runs", [1, 2], ids=["once", "in a second run, too"])
+def test_a_thread_for_which_nobody_waits_ends_no_process(succeed, runs):
+    out = succeed(
+        """
+        import _thread, sys, time
+        import smarm
+
+        def wait(lock):
+            lock.acquire()
+
+        def look(lock):
+            while not lock.acquire(False):
+                time.sleep(0.001)
+
+        def start():
+            for function in (wait, look):
+                lock = _thread.allocate_lock()
+                lock.acquire()
+                _thread.start_new_thread(function, (lock,))
+
+        def main():
+            smarm.spawn(start, on=1).join()
+
+        if __name__ == "__main__":
+            for _ in range(int(sys.argv[1])):
+                smarm.run(main, workers=2)
+            print("ended")
+        """,
+        str(runs),
+    )
+    assert out == "ended\n"

@@ -32,8 +32,8 @@ bool rest_interpreter();
 // Whether this is the only thread state of the attached interpreter.
 bool is_only_thread(PyThreadState* own) noexcept;
 
-// Actors' thread states must be gone. Where native code has threads that do not end (private copies: the pool of
-// gevent, a server of grpc), the interpreter is left behind with what it holds: CPython would end the process.
+// Actors' thread states must be gone. Where threads are left that nobody waits for (of _thread; of native code: the
+// pool of gevent, a server of grpc), the interpreter is left behind with what it holds: CPython would end the process.
 void end_interpreter(PyThreadState* own);
 
 // Makes the main interpreter, which is attached, end those that are kept at its exit and before it forks.
