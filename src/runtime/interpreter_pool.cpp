@@ -143,11 +143,6 @@ void InterpreterPool::end_idle() { end_all(false); }
 
 void InterpreterPool::close() { end_all(true); }
 
-bool InterpreterPool::has_idle() noexcept {
-    std::lock_guard guard(pool().mutex);
-    return !pool().idle.empty();
-}
-
 void InterpreterPool::forget() noexcept { the_pool = new Pool; }
 
 }  // namespace smarm

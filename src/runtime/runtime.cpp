@@ -222,6 +222,8 @@ bool Runtime::prepare() {
     PyObject* failures = import_module("smarm._failure");  // before no file can be opened any more
     Py_XDECREF(failures);
     if (!failures) return false;
+    // Now, not when there are some: a run may end while the process does, and what it registers then is not called.
+    if (config_.extensions == "private") watch_end_of_main();
     SchedulerOptions options;
     options.workers = config_.workers;
     options.stacks.stack_bytes = config_.stack_size;
@@ -334,7 +336,6 @@ PyObject* Runtime::run_main(PyObject* main, PyObject* arguments) {
     stop_blocking_calls(config_.shutdown_timeout);
     forget_spawn_sites();
     Py_CLEAR(interpreter_state()->loadable_modules);
-    if (InterpreterPool::has_idle()) watch_end_of_main();
 
     if (const std::size_t left = scheduler_->abandoned()) {
         std::fprintf(stderr, "smarm: gave up %zu actor%s that did not end within %.1f s of being asked to:\n%s", left,

@@ -38,7 +38,6 @@ public:
     static void end_idle();
     // The same, and no other is kept from now on.
     static void close();
-    static bool has_idle() noexcept;
 
     // In a forked child, where neither the threads nor the interpreters are.
     static void forget() noexcept;
