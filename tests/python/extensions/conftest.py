@@ -12,7 +12,7 @@ import pytest
 
 from smarm.extensions._cache import Cache
 
-sys.path.insert(0, str(pathlib.Path(__file__).parent))  # workers import handmade.py
+sys.path.append(str(pathlib.Path(__file__).parent))  # workers import handmade.py; the last: it has a conftest.py, too
 from handmade import HANDMADE
 
 
