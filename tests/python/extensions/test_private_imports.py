@@ -6,6 +6,7 @@ import importlib.util
 import pathlib
 import shutil
 import textwrap
+import zipfile
 
 import pytest
 
@@ -113,6 +114,44 @@ def test_it_is_found_and_called_as_without_a_copy(place, answer):
     facts = answer(body)
     assert facts[0] == path
     assert facts[-3:-1] == (True, True)  # it was initialised by this interpreter, which finds it
+    assert facts == answer(body, on=0)
+
+
+def test_a_zipped_egg(answer, tmp_path, file):
+    """An egg unpacks its modules with native code and loads them from there: here into the folder unpacked."""
+    with zipfile.ZipFile(tmp_path / "egg.zip", "w") as egg:
+        egg.write(file, f"egg_package/{file.name}")
+        egg.writestr("egg_package/__init__.py", "")
+        egg.writestr(
+            "egg_package/smarm_test_single_zero.py",
+            textwrap.dedent(f"""
+                import importlib.machinery, importlib.util, os, sys
+                def __bootstrap__():
+                    os.makedirs("unpacked", exist_ok=True)
+                    path = os.path.abspath("unpacked/{file.name}")
+                    whole = f"{{path}}.{{os.getpid()}}.{{id(sys.modules)}}"
+                    with open(whole, "wb") as unpacked:
+                        unpacked.write(__loader__.get_data(os.path.join(os.path.dirname(__file__), "{file.name}")))
+                    if not os.path.exists(path):
+                        os.rename(whole, path)
+                    loader = importlib.machinery.ExtensionFileLoader(__name__, path)
+                    spec = importlib.util.spec_from_file_location(__name__, path, loader=loader)
+                    sys.modules[__name__] = module = importlib.util.module_from_spec(spec)
+                    loader.exec_module(module)
+                __bootstrap__()
+            """),
+        )
+    body = """
+        import sys
+        sys.path.insert(0, "egg.zip")
+        import egg_package
+        from egg_package import smarm_test_single_zero as module
+        assert egg_package.__file__.endswith("egg.zip/egg_package/__init__.py")
+        return module.__file__, module.__name__, module.Thing.__module__, module.is_at_home(), module.times_initialised()
+    """
+    facts = answer(body)
+    assert facts[0] == str(tmp_path / "unpacked" / file.name)
+    assert facts[3:] == (True, 1)
     assert facts == answer(body, on=0)
 
 
