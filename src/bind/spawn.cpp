@@ -293,9 +293,12 @@ PyObject* spawn(PyObject*, PyObject* const* arguments, Py_ssize_t count, PyObjec
         if (!pid) {
             actor->cancelled(false);
             Py_DECREF(handle);
-            // While the runtime ends the caller is asked to end, too: here is where it hears of it.
-            if (worker->scheduler().stopping() && worker->at_safe_point(false, Deliver::everything))
-                return raise_exit();
+            // While the runtime ends the caller is asked to end, too: here is where it hears of it, even if its worker
+            // has not heard of it yet.
+            if (worker->scheduler().stopping()) {
+                worker->request_stop();
+                if (worker->at_safe_point(false, Deliver::everything)) return raise_exit();
+            }
             return raise_not_spawned(worker->scheduler(), allocated);
         }
         complete_join_handle(handle, pid, ref);
