@@ -253,13 +253,15 @@ async def child(books):
             process.stdin.write(b"line\n")
             await process.stdout.readline()
         finally:
-            process.stdin.close()
-            while process.returncode is None:
-                try:
-                    await process.wait()
-                except asyncio.CancelledError as error:
-                    cancelled = error
-            books.left.append("child")
+            try:  # a deadline without patience may cut what follows short
+                process.stdin.close()
+                while process.returncode is None:
+                    try:
+                        await process.wait()
+                    except asyncio.CancelledError as error:
+                        cancelled = error
+            finally:
+                books.left.append("child")
         if cancelled is not None:
             raise cancelled
 
